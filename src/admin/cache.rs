@@ -56,7 +56,7 @@ pub(super) fn purge(
     let (purge, what) = match target {
         PurgeTarget::All => (Purge::All, "all".to_string()),
         PurgeTarget::Node(name) => {
-            let snapshot = engine.pool.snapshot();
+            let snapshot = engine.fleet.snapshot();
             let node = snapshot.view.nodes.iter().find(|node| *node.name == **name);
             let node = node.ok_or(AdminError::NoSuchNode)?;
             (Purge::Node(node.id), format!("those of node {name}"))
@@ -74,7 +74,7 @@ pub(super) fn purge(
     let gone = cache.purge(purge);
     let text = format!("{gone} kept answers were let go, {what}; by {who}");
     log::info!("admin: {text}");
-    engine.pool.journal.note(Event {
+    engine.fleet.journal.note(Event {
         at: clock::unix_millis(),
         kind: CHANGED,
         level: log::Level::Info,

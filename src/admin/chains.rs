@@ -30,7 +30,7 @@ pub struct AdminChain {
 
 impl AdminChain {
     pub fn name(&self) -> &str {
-        self.engine.pool.chain.as_str()
+        self.engine.fleet.chain.as_str()
     }
 }
 

@@ -29,19 +29,19 @@ pub(super) struct ChainVerdict {
 }
 
 pub(super) fn verdict(
-    pool: &FleetState,
+    fleet: &FleetState,
     view: &FleetView,
     is_closing: bool,
     now: Instant,
 ) -> ChainVerdict {
-    let failing = pool.failing.too_many(now);
-    let share = pool.failing.share(now);
+    let failing = fleet.failing.too_many(now);
+    let share = fleet.failing.share(now);
     let troubles = match view.rounds {
         0 => Vec::new(),
-        _ => troubles(view, share, pool.list_from.is().trouble(), now),
+        _ => troubles(view, share, fleet.list_from.is().trouble(), now),
     };
     ChainVerdict {
-        said: health::say(view, pool.list_from.is(), failing, is_closing),
+        said: health::say(view, fleet.list_from.is(), failing, is_closing),
         troubles,
         share,
     }
@@ -68,9 +68,9 @@ pub(super) struct ChainGlance {
 
 /// A chain as of `moment`, in few words.
 pub(super) fn glance(chain: &AdminChain, is_closing: bool, moment: StatusTime) -> ChainGlance {
-    let pool = &chain.engine.pool;
-    let view = &pool.snapshot().view;
-    let verdict = verdict(pool, view, is_closing, moment.now);
+    let fleet = &chain.engine.fleet;
+    let view = &fleet.snapshot().view;
+    let verdict = verdict(fleet, view, is_closing, moment.now);
     let own = || view.nodes.iter().filter(|node| node.role == Role::Own);
     ChainGlance {
         name: chain.name().to_string(),

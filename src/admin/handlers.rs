@@ -55,7 +55,7 @@ impl fmt::Display for AdminCaller {
 pub struct AdminHandlers {
     pub registry: Arc<dyn Registry>,
     pub environment: Environment,
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     /// Of this process: no node is there.
     pub listeners: Vec<SocketAddr>,
     /// Whether an address is one of this machine.
@@ -87,7 +87,7 @@ impl AdminHandlers {
 
     /// Whether a node with the same URL and headers is on this chain's list.
     pub fn has(&self, record: &NodeRecord) -> bool {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let resolved = record.resolve(&*self.environment);
         resolved.is_ok_and(|wanted| {
             let mut upstreams = snapshot.upstreams.iter();
@@ -98,7 +98,7 @@ impl AdminHandlers {
     /// What a node of the list is once it has other headers, where `change` gives it some.
     pub(crate) fn with_headers(&self, change: &NodeChange) -> Option<NodeRecord> {
         let headers = change.edit.headers.clone()?;
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let mut specs = snapshot.upstreams.iter().map(|upstream| &upstream.spec);
         let identity = identity_of(&change.key, &*self.environment);
         let spec = specs.find(|it| it.url.identity() == identity || *it.name == *change.key)?;
@@ -110,10 +110,10 @@ impl AdminHandlers {
 
     /// Who serves beside the registry's nodes: it has lost them.
     fn leftovers(&self, items: &[RegistryItem]) -> Vec<RegistryItem> {
-        if !self.pool.has_leftovers.load(Ordering::Relaxed) {
+        if !self.fleet.has_leftovers.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let specs = snapshot.upstreams.iter().map(|upstream| &upstream.spec);
         let is_left = |spec: &&NodeSpec| {
             let url = spec.url.as_written();
@@ -221,7 +221,7 @@ impl AdminHandlers {
     pub async fn wait_until_idle(&self, item: &RegistryItem, patience: Duration) -> u32 {
         let deadline = clock::now() + patience;
         loop {
-            let snapshot = self.pool.snapshot();
+            let snapshot = self.fleet.snapshot();
             let node = node_of(&snapshot, &item.record);
             let is_taken = node.is_none_or(|node| node.weight.drains());
             let in_flight = node.map_or(0, |node| node.load.in_flight());
@@ -240,7 +240,7 @@ impl AdminHandlers {
             json.url = masked(&json.url, lookup);
             json.ws_url = json.ws_url.map(|url| masked(&url, lookup));
         }
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         if let Some(node) = node_of(&snapshot, &item.record) {
             json.is_healthy = node.standing.is_healthy();
             json.block_number = node.head.map(|head| head.0);
@@ -259,15 +259,15 @@ impl AdminHandlers {
     fn tell(&self, item: &RegistryItem, what: &str, who: AdminCaller) {
         let name = self.name(&item.record);
         let text = format!("node {name} was {what}; by {who}");
-        logs::of_chain(&self.pool.chain, || log::info!("admin: {text}"));
-        self.pool.journal.note(Event {
+        logs::of_chain(&self.fleet.chain, || log::info!("admin: {text}"));
+        self.fleet.journal.note(Event {
             at: clock::unix_millis(),
             kind: CHANGED,
             level: log::Level::Info,
             node: Some(name.into()),
             text,
         });
-        self.pool.list_is_due.notify_one();
+        self.fleet.list_is_due.notify_one();
     }
 }
 

@@ -136,17 +136,17 @@ pub(super) fn status(
     inside: (usize, bool),
     moment: StatusTime,
 ) -> Status {
-    let (pool, measures) = (&chain.engine.pool, chain.measures);
+    let (fleet, measures) = (&chain.engine.fleet, chain.measures);
     let traffic = &chain.engine.metrics.traffic();
-    let snapshot = pool.snapshot();
+    let snapshot = fleet.snapshot();
     let view = &snapshot.view;
     let (requests_in_flight, is_closing) = inside;
     let ChainVerdict {
         said,
         troubles,
         share,
-    } = verdict(pool, view, is_closing, moment.now);
-    let registry = pool.list_from.is().trouble();
+    } = verdict(fleet, view, is_closing, moment.now);
+    let registry = fleet.list_from.is().trouble();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         instance: measures.instance,
@@ -159,7 +159,7 @@ pub(super) fn status(
             in_reach: registry.is_none(),
             why: registry,
         },
-        calls: calls(share, &pool.journal.recent_traffic(traffic, moment.now)),
+        calls: calls(share, &fleet.journal.recent_traffic(traffic, moment.now)),
         chain: ChainStatus {
             name: chain.name().to_string(),
             id: view.chain_id.map(|id| id.0),
@@ -169,14 +169,14 @@ pub(super) fn status(
         lag_blocks_max: measures.lag_blocks_max,
         round: RoundStatus {
             count: view.rounds,
-            last_at: pool.journal.last_round_at(),
+            last_at: fleet.journal.last_round_at(),
             interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
         },
         requests_in_flight,
         cache: CacheStatus::of(&chain.engine),
-        nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
-        configuration: configuration(pool.journal.configuration()),
-        events: pool.journal.events().into_iter().map(event).collect(),
+        nodes: nodes(&snapshot, &fleet.journal, measures, moment.now),
+        configuration: configuration(fleet.journal.configuration()),
+        events: fleet.journal.events().into_iter().map(event).collect(),
         chains,
     }
 }

@@ -146,7 +146,7 @@ impl ChainFactory {
         let desk = AdminHandlers {
             registry: registry.clone(),
             environment: nodes_environment(),
-            pool: engine.pool.clone(),
+            fleet: engine.fleet.clone(),
             listeners: self.listeners.clone(),
             is_local: config::is_local,
         };
@@ -187,8 +187,8 @@ impl ChainFactory {
         stored: Option<Arc<StoredAnswers>>,
     ) -> CallState {
         let fleet = Fleet::new(from_settings::criteria(settings));
-        let pool = Arc::new(FleetState::new(fleet).called(name));
-        pool.places.change(settings.calls.queue);
+        let fleet = Arc::new(FleetState::new(fleet).called(name));
+        fleet.places.change(settings.calls.queue);
         let share = Arc::new(self.limits.share());
         let made = self.made.fetch_add(1, Ordering::Relaxed);
         let salt = made.wrapping_mul(SALT_STEP);
@@ -198,8 +198,8 @@ impl ChainFactory {
         let cache = from_settings::chain_cache(self.cache.as_ref(), stored);
         let policy = from_settings::policy(settings, admission.caps(), cache.as_deref());
         CallState {
-            lookups: Arc::new(Lookups::new(&pool, &admission, &afterwork, &taken)),
-            pool,
+            lookups: Arc::new(Lookups::new(&fleet, &admission, &afterwork, &taken)),
+            fleet,
             policy: ArcSwap::from_pointee(policy),
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
             metrics: self.metrics.chain(name),
@@ -224,19 +224,19 @@ impl ChainFactory {
         writes: Option<mpsc::Receiver<StoredWrite>>,
     ) -> ChainTasks {
         let (engine, intervals) = (&chain.engine, &chain.intervals);
-        let (pool, metrics) = (&engine.pool, &engine.metrics);
+        let (fleet, metrics) = (&engine.fleet, &engine.metrics);
         let last_list_at = last_list.path().to_path_buf();
         let newsroom = self.feeds(chain, settings);
         let roll = ClientFactory::new(
             self.connector.clone(),
             metrics.clone(),
-            pool.places.clone(),
+            fleet.places.clone(),
             self.idle_max,
         );
         let roster = NodeDiscovery {
             registry: registry.clone(),
             environment: nodes_environment(),
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             metrics: metrics.clone(),
             roll,
             intervals: intervals.clone(),
@@ -246,11 +246,11 @@ impl ChainFactory {
             listeners: self.listeners.clone(),
             told: ReportedIssues::default(),
         };
-        let leader = self.shared_leader(settings, &pool.chain, || {
+        let leader = self.shared_leader(settings, &fleet.chain, || {
             (registry.clone(), metrics.clone(), intervals.clone())
         });
         let rounds = ProbeRounds {
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             metrics: metrics.clone(),
             prober: self.prober.clone(),
             heads: newsroom.heads(),
@@ -259,7 +259,7 @@ impl ChainFactory {
             shared: leader.clone(),
         };
         let herald = CloudWatchReporter {
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             metrics: metrics.clone(),
             process: self.metrics.clone(),
             certificates_told: self.certificates_told.clone(),
@@ -267,21 +267,26 @@ impl ChainFactory {
         };
         let floor = FloorKeeper::new(
             registry.clone(),
-            pool.clone(),
+            fleet.clone(),
             metrics.clone(),
             &last_list_at,
         );
         let scribe = HealthWriter {
             registry,
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             metrics: metrics.clone(),
             written: HashMap::new(),
             is_told: false,
         };
         let exchange = self.shared.clone().map(|shared| {
-            let names = StoreNames::of(pool.chain.as_str());
-            let (pool, taken) = (pool.clone(), engine.taken.clone());
-            SharedExchange::new(shared.store, pool, (taken, leader), (names, &shared.secret))
+            let names = StoreNames::of(fleet.chain.as_str());
+            let (fleet, taken) = (fleet.clone(), engine.taken.clone());
+            SharedExchange::new(
+                shared.store,
+                fleet,
+                (taken, leader),
+                (names, &shared.secret),
+            )
         });
         let answers = self.answers(engine, writes);
         let exchanges = (exchange, answers);
@@ -291,7 +296,7 @@ impl ChainFactory {
     fn feeds(&self, chain: &RunningChain, settings: &Settings) -> Feeds {
         let engine = &chain.engine;
         Feeds::new(FeedResources {
-            pool: engine.pool.clone(),
+            fleet: engine.fleet.clone(),
             hub: engine.hub.clone(),
             metrics: engine.metrics.clone(),
             connector: self.connector.clone(),
@@ -335,8 +340,8 @@ impl ChainFactory {
     ) -> Option<AnswerExchange> {
         let (shared, cache) = (self.shared.as_ref()?, engine.cache.clone()?);
         let stored = cache.stored.clone()?;
-        let (store, pool) = (&shared.store, engine.pool.clone());
-        Some(AnswerExchange::new(store, (stored, writes?), cache, pool))
+        let (store, fleet) = (&shared.store, engine.fleet.clone());
+        Some(AnswerExchange::new(store, (stored, writes?), cache, fleet))
     }
 
     /// A chain is to go: those who have it see that through.
@@ -365,16 +370,16 @@ impl RunningChain {
         engine
             .budget
             .change(from_settings::rates(settings), clock::now());
-        engine.pool.places.change(settings.calls.queue);
+        engine.fleet.places.change(settings.calls.queue);
         self.show_bounds(settings);
         let intervals = from_settings::intervals(settings);
         let has_seeds = self.intervals.say(|before| before.seeds != intervals.seeds);
         self.change_intervals.send_replace(intervals);
         engine
-            .pool
+            .fleet
             .change_criteria(from_settings::criteria(settings));
         if has_seeds {
-            engine.pool.list_is_due.notify_one();
+            engine.fleet.list_is_due.notify_one();
         }
     }
 

@@ -45,7 +45,7 @@ impl ConfigFile {
             environment: environment(),
             running,
             server: self.server,
-            pools: Box::new(move || pools(&chains)),
+            fleets: Box::new(move || fleets(&chains)),
             metrics,
             apply: Box::new(move |settings| live.apply(settings)),
             bytes: Some(self.bytes),
@@ -53,9 +53,9 @@ impl ConfigFile {
     }
 }
 
-fn pools(chains: &Chains) -> Vec<Arc<FleetState>> {
+fn fleets(chains: &Chains) -> Vec<Arc<FleetState>> {
     let present = chains.now();
-    present.all().map(|engine| engine.pool.clone()).collect()
+    present.all().map(|engine| engine.fleet.clone()).collect()
 }
 
 /// All that may change.

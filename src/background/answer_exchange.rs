@@ -25,7 +25,7 @@ const READ_SOON: Duration = Duration::from_millis(200);
 pub struct AnswerExchange {
     stored: Arc<StoredAnswers>,
     cache: Arc<AnswerCache>,
-    pool: Arc<FleetState>,
+    fleet: Arc<FleetState>,
     news: Mutex<mpsc::Receiver<StoreNews>>,
     writes: Mutex<mpsc::Receiver<StoredWrite>>,
 }
@@ -38,13 +38,13 @@ impl AnswerExchange {
         store: &SharedStore,
         (stored, writes): (Arc<StoredAnswers>, mpsc::Receiver<StoredWrite>),
         cache: Arc<AnswerCache>,
-        pool: Arc<FleetState>,
+        fleet: Arc<FleetState>,
     ) -> AnswerExchange {
         AnswerExchange {
             news: Mutex::new(store.listen(stored.channel())),
             stored,
             cache,
-            pool,
+            fleet,
             writes: Mutex::new(writes),
         }
     }
@@ -116,14 +116,14 @@ impl AnswerExchange {
     }
 
     fn node(&self, name: &str) -> Option<NodeId> {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let node = snapshot.view.nodes.iter().find(|node| *node.name == *name);
         node.map(|node| node.id)
     }
 
     /// What a node has said that is found elsewhere, or leaves the list, others give no more either.
     async fn watch(&self) {
-        let mut news = self.pool.news();
+        let mut news = self.fleet.news();
         let mut known = self.known();
         while news.changed().await.is_ok() {
             let now = self.known();
@@ -135,7 +135,7 @@ impl AnswerExchange {
     }
 
     fn known(&self) -> Known {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let nodes = snapshot.view.nodes.iter();
         nodes
             .map(|node| {

@@ -54,7 +54,7 @@ pub struct ChainTasks {
     prober: Prober,
     shared: Option<Arc<SharedHeads>>,
     intervals: CurrentIntervals,
-    pool: Arc<FleetState>,
+    fleet: Arc<FleetState>,
     /// The list changed: a round is due at once.
     is_new: Notify,
 }
@@ -74,13 +74,13 @@ impl ChainTasks {
             exchange,
             answers,
             lookout: HeadLookout {
-                pool: roster.pool.clone(),
+                fleet: roster.fleet.clone(),
                 prober: prober.clone(),
                 intervals: roster.intervals.clone(),
                 heads: newsroom.heads(),
             },
             intervals: roster.intervals.clone(),
-            pool: roster.pool.clone(),
+            fleet: roster.fleet.clone(),
             shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
@@ -92,12 +92,12 @@ impl ChainTasks {
     }
 
     pub fn chain(&self) -> &ChainName {
-        &self.pool.chain
+        &self.fleet.chain
     }
 
     /// Runs, for ever, once there is a list.
     pub async fn run(&self, shutdown: ShutdownWatch) {
-        logs::for_chain(self.pool.chain.clone(), self.tend(shutdown)).await;
+        logs::for_chain(self.fleet.chain.clone(), self.tend(shutdown)).await;
     }
 
     async fn tend(&self, shutdown: ShutdownWatch) {
@@ -137,7 +137,7 @@ impl ChainTasks {
             let pause = self.intervals.pause(|intervals| intervals.refresh);
             tokio::select! {
                 () = pause => {}
-                () = self.pool.list_is_due.notified() => {}
+                () = self.fleet.list_is_due.notified() => {}
             }
             if self.roster.lock().await.refresh().await {
                 self.is_new.notify_one();
@@ -149,16 +149,16 @@ impl ChainTasks {
         // No two early rounds in a row: rise and fall are counted in rounds.
         let mut was_early = false;
         loop {
-            let pool = {
+            let fleet = {
                 let mut rounds = self.rounds.lock().await;
                 rounds.run().await;
-                rounds.pool.clone()
+                rounds.fleet.clone()
             };
             let pause = self.intervals.pause(|intervals| intervals.interval);
             let early = async {
                 let interval = self.intervals.say(|intervals| intervals.interval);
                 tokio::time::sleep(interval / EARLY_PART).await;
-                pool.early.is_wanted().await;
+                fleet.early.is_wanted().await;
             };
             was_early = tokio::select! {
                 () = pause => false,
@@ -211,7 +211,7 @@ impl ChainTasks {
     async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY.mul_f64(jitter())).await;
-            for upstream in self.pool.snapshot().upstreams.iter() {
+            for upstream in self.fleet.snapshot().upstreams.iter() {
                 upstream.link.sweep(clock::now());
             }
         }

@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Knows where and how often.
 pub struct CloudWatchReporter {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub process: Arc<ProcessMetrics>,
     /// When a chain's reporter told of the process's certificates last, in milliseconds since 1970: one tells
@@ -67,7 +67,7 @@ impl CloudWatchReporter {
     }
 
     fn lines(&self, wanted: &CloudWatchSettings, traffic: Traffic) -> String {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let unix_millis = clock::unix_millis();
         let probe_time = |name: &Arc<str>| {
             let mut upstreams = snapshot.upstreams.iter();
@@ -77,7 +77,7 @@ impl CloudWatchReporter {
         let labels = CloudWatchLabels {
             namespace: wanted.namespace.clone(),
             service: wanted.service.clone(),
-            chain: self.pool.chain.clone(),
+            chain: self.fleet.chain.clone(),
         };
         let figures = ChainFigures {
             traffic,

@@ -29,11 +29,11 @@ use forebay_core::vocabulary::node::{NodeRecord, NodeSpec};
 /// needed.
 const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Reads the registry and hands its list to the pool.
+/// Reads the registry and hands its list to the fleet.
 pub struct NodeDiscovery {
     pub registry: Arc<dyn Registry>,
     pub environment: Environment,
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub roll: ClientFactory,
     pub intervals: CurrentIntervals,
@@ -157,7 +157,7 @@ impl NodeDiscovery {
     }
 
     fn has_no_node(&self) -> bool {
-        self.pool.snapshot().upstreams.is_empty()
+        self.fleet.snapshot().upstreams.is_empty()
     }
 
     /// The list, after the registry has heard of the configuration's nodes.
@@ -167,7 +167,7 @@ impl NodeDiscovery {
         let out = |why| ("list", why);
         let listing = self.registry.list().await.map_err(out)?;
         let admitted = {
-            let present = self.pool.snapshot();
+            let present = self.fleet.snapshot();
             let admitting = self
                 .following
                 .admit_fit(&*self.registry, &listing.items, &present);
@@ -184,7 +184,7 @@ impl NodeDiscovery {
     /// Once when an outage begins; the metric counts each time. Says whether it begins.
     fn hear_outage(&mut self, operation: &'static str, why: &RegistryError) -> bool {
         self.metrics.registry_failed(operation);
-        self.pool.list_from.hear_outage();
+        self.fleet.list_from.hear_outage();
         self.following.hear_outage();
         let is_news = !std::mem::replace(&mut self.told.outage, true);
         if is_news {
@@ -223,7 +223,7 @@ impl NodeDiscovery {
         log::warn!(
             "serving from {source}, {count}, until the registry answers; health is not written"
         );
-        self.pool.list_from.set(from);
+        self.fleet.list_from.set(from);
         self.apply(specs).await;
         true
     }
@@ -260,9 +260,9 @@ impl NodeDiscovery {
     }
 
     async fn take(&mut self, weighed: CheckedList) -> bool {
-        let replaces = weighed.is_lost || self.pool.list_from.is().stands_in();
-        self.leftovers.hear_list(replaces, &self.pool.snapshot());
-        self.pool.list_from.set(ListSource::Registry);
+        let replaces = weighed.is_lost || self.fleet.list_from.is().stands_in();
+        self.leftovers.hear_list(replaces, &self.fleet.snapshot());
+        self.fleet.list_from.set(ListSource::Registry);
         if std::mem::take(&mut self.told.outage) {
             log::info!("the registry is in reach again");
         }
@@ -272,7 +272,7 @@ impl NodeDiscovery {
             log::warn!("{warning}");
         }
         self.told.warnings = weighed.warnings;
-        let specs = self.leftovers.beside(weighed.specs, &self.pool.snapshot());
+        let specs = self.leftovers.beside(weighed.specs, &self.fleet.snapshot());
         self.tell_leftovers();
         let is_new = self.apply(specs).await;
         if is_new || self.told.unsaved {
@@ -283,7 +283,7 @@ impl NodeDiscovery {
 
     fn tell_leftovers(&mut self) {
         let are_there = !self.leftovers.is_empty();
-        self.pool.has_leftovers.store(are_there, Ordering::Relaxed);
+        self.fleet.has_leftovers.store(are_there, Ordering::Relaxed);
         if are_there != std::mem::replace(&mut self.told.leftovers, are_there) {
             match are_there {
                 true => log::warn!(
@@ -304,7 +304,7 @@ impl NodeDiscovery {
     }
 
     async fn apply(&mut self, specs: Vec<NodeSpec>) -> bool {
-        let present = self.pool.snapshot();
+        let present = self.fleet.snapshot();
         let wanted = self.roll.call(specs, &present.upstreams);
         let is_same = |(one, other): (&Arc<Upstream>, &Arc<Upstream>)| Arc::ptr_eq(one, other);
         if wanted.len() == present.upstreams.len()
@@ -315,7 +315,7 @@ impl NodeDiscovery {
         // The name of a node is resolved before it can be drawn, also where only the way to it is new.
         let is_new = |wanted: &&Arc<Upstream>| !has_way_to(&present.upstreams, wanted);
         resolve_names(wanted.iter().filter(is_new), &mut self.told.unresolved).await;
-        self.pool.replace(wanted.clone()).await;
+        self.fleet.replace(wanted.clone()).await;
         for old in present.upstreams.iter() {
             self.let_go(old, &wanted);
         }
@@ -361,7 +361,7 @@ impl NodeDiscovery {
     /// Resolves all names anew. A name that stops resolving keeps its last addresses.
     /// Says whether one has moved.
     pub async fn resolve_again(&mut self) -> bool {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         resolve_names(snapshot.upstreams.iter(), &mut self.told.unresolved).await
     }
 }
@@ -442,12 +442,12 @@ mod tests {
             let metrics = ChainMetrics::alone();
             let connector = Arc::new(Connector::new(&NodeAccess::plain()));
             let key = self.key.clone();
-            let pool = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
-            let places = pool.places.clone();
+            let fleet = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
+            let places = fleet.places.clone();
             NodeDiscovery {
                 registry: self.registry.clone(),
                 environment: Arc::new(move |_| key.lock().unwrap().clone()),
-                pool,
+                fleet,
                 roll: ClientFactory::new(connector, metrics.clone(), places, 1),
                 metrics,
                 intervals: CurrentIntervals::new(crate::background::intervals::example()).1,
@@ -473,7 +473,7 @@ mod tests {
     }
 
     fn count(roster: &NodeDiscovery) -> usize {
-        roster.pool.snapshot().upstreams.len()
+        roster.fleet.snapshot().upstreams.len()
     }
 
     #[tokio::test]
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn damaged_rows_empty_no_pool_and_let_no_new_task_begin() {
+    async fn damaged_rows_empty_no_fleet_and_let_no_new_task_begin() {
         let household = Household::new();
         household.add("http://127.0.0.1:1").await;
         let mut running = household.roster();

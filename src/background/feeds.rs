@@ -32,7 +32,7 @@ const SAID_MAX: usize = 4096;
 
 /// What it is made of.
 pub struct FeedResources {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
@@ -58,7 +58,7 @@ impl Feeds {
         let (open, opened) = watch::channel(HashMap::new());
         let told = Arc::default();
         let FeedResources {
-            pool,
+            fleet,
             hub,
             metrics,
             prober,
@@ -67,7 +67,7 @@ impl Feeds {
             others,
         } = means;
         let exchange = SocketContext {
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             hub: hub.clone(),
             metrics: metrics.clone(),
             connector,
@@ -81,7 +81,7 @@ impl Feeds {
             epochs: AtomicU64::default(),
         };
         let headlines = HeadFeed {
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             hub: hub.clone(),
             metrics: metrics.clone(),
             prober: prober.clone(),
@@ -91,9 +91,9 @@ impl Feeds {
             told,
             others,
         };
-        let logs = LogFeed::new(pool.clone(), hub.clone(), metrics.clone(), prober, written);
+        let logs = LogFeed::new(fleet.clone(), hub.clone(), metrics.clone(), prober, written);
         let relays = RelayFeed {
-            pool,
+            fleet,
             hub,
             metrics,
             said: saying,

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Keeps the floor.
 pub struct FloorKeeper {
     registry: Arc<dyn Registry>,
-    pool: Arc<FleetState>,
+    fleet: Arc<FleetState>,
     metrics: Arc<ChainMetrics>,
     /// Beside the last list.
     last_head: PathBuf,
@@ -52,13 +52,13 @@ impl FloorKeeper {
     /// `last_list`: where the last list is.
     pub fn new(
         registry: Arc<dyn Registry>,
-        pool: Arc<FleetState>,
+        fleet: Arc<FleetState>,
         metrics: Arc<ChainMetrics>,
         last_list: &std::path::Path,
     ) -> FloorKeeper {
         FloorKeeper {
             registry,
-            pool,
+            fleet,
             metrics,
             last_head: last_head::beside(last_list),
             is_saving: Arc::default(),
@@ -79,7 +79,7 @@ impl FloorKeeper {
 
     /// Writes what is shown and hears what others wrote, for as long as it is awaited.
     pub async fn keep(&self) {
-        let mut news = self.pool.news();
+        let mut news = self.fleet.news();
         let mut look_at = clock::now();
         let mut is_new = false;
         loop {
@@ -115,7 +115,7 @@ impl FloorKeeper {
 
     fn hear(&self, floor: Option<HeadFloor>) {
         if let Some(floor) = floor.filter(|floor| floor.is_young(clock::unix_millis())) {
-            self.pool.hear_floor(floor);
+            self.fleet.hear_floor(floor);
         }
     }
 
@@ -176,7 +176,7 @@ impl FloorKeeper {
 
     /// What is due to be written: in the file, and in the registry.
     fn due(&self, now: Instant) -> (Option<FloorWrite>, Option<FloorWrite>) {
-        let view = &self.pool.snapshot().view;
+        let view = &self.fleet.snapshot().view;
         let Some(shown) = view.handed_on.filter(|_| view.rounds > 0) else {
             return (None, None);
         };

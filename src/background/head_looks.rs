@@ -26,7 +26,7 @@ const FLOOR_PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// Whoever looks.
 pub struct HeadLookout {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub prober: Prober,
     pub intervals: CurrentIntervals,
     /// Who tells clients of heads.
@@ -42,21 +42,21 @@ impl HeadLookout {
     async fn look_when_wanted(&self) {
         loop {
             tokio::select! {
-                () = self.pool.looks.is_wanted() => {}
+                () = self.fleet.looks.is_wanted() => {}
                 () = self.floor_is_awaited() => {}
             }
-            let look = self.pool.looks.begin();
+            let look = self.fleet.looks.begin();
             self.look().await;
-            self.pool.looks.end(look);
-            self.pool.settle_floor();
+            self.fleet.looks.end(look);
+            self.fleet.settle_floor();
         }
     }
 
     /// Returns when it is time to look again for a head that is shown while no node has it.
     async fn floor_is_awaited(&self) {
-        let mut news = self.pool.news();
+        let mut news = self.fleet.news();
         loop {
-            let view = &self.pool.snapshot().view;
+            let view = &self.fleet.snapshot().view;
             if let Some(until) = view.floor_until {
                 let pause = (view.pace / FLOOR_LOOKS).clamp(FLOOR_PAUSE_MIN, TIME_MAX);
                 let at = (clock::now() + pause).min(until);
@@ -70,7 +70,7 @@ impl HeadLookout {
 
     /// Each is heard as it answers.
     async fn look(&self) {
-        let view = &self.pool.snapshot().view;
+        let view = &self.fleet.snapshot().view;
         let ids = awaited_blocks::looked_at(view, clock::now());
         let mut asking: FuturesUnordered<_> = ids.into_iter().map(|id| self.ask(id)).collect();
         while let Some((id, found)) = asking.next().await {
@@ -87,7 +87,7 @@ impl HeadLookout {
             tokio::select! {
                 this = self.next_moment(moment) => {
                     moment = this;
-                    let view = &self.pool.snapshot().view;
+                    let view = &self.fleet.snapshot().view;
                     for id in awaited_blocks::looked_at_when_due(view, &asked, clock::now()) {
                         asked.insert(id);
                         asking.push(self.ask_when_due(id));
@@ -103,9 +103,9 @@ impl HeadLookout {
 
     /// Returns at the moment of the next look, which is told, after that of the one at `last`.
     async fn next_moment(&self, last: u64) -> u64 {
-        let mut news = self.pool.news();
+        let mut news = self.fleet.news();
         loop {
-            let due = self.pool.snapshot().view.due_block;
+            let due = self.fleet.snapshot().view.due_block;
             let next = due.and_then(|due| due.look(last, (clock::now(), clock::unix_millis())));
             tokio::select! {
                 () = tokio::time::sleep(next.map_or(Duration::MAX, |next| next.after)), if next.is_some() => {
@@ -132,7 +132,7 @@ impl HeadLookout {
             .intervals
             .say(|intervals| intervals.timeout)
             .min(TIME_MAX);
-        let node = self.pool.snapshot().upstream(id).cloned();
+        let node = self.fleet.snapshot().upstream(id).cloned();
         match node {
             Some(node) => (id, self.prober.head_now(&node.spec, timeout).await),
             None => (id, None),
@@ -141,14 +141,14 @@ impl HeadLookout {
 
     async fn hear(&self, id: NodeId, found: Option<ProbedHead>) {
         let Some(found) = found else { return };
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let tip = snapshot.view.node(id).and_then(|node| node.evidence.tip);
         let known = tip.map(|(_, hash, _)| hash);
         if let Some(header) = found.header.as_ref().filter(|it| Some(it.hash) != known) {
             // Where there is no room, the next round brings it.
             drop(self.heads.try_send((id, header.clone())));
         }
-        self.pool
+        self.fleet
             .hear_look(id, found.number, &found.details())
             .await;
     }

@@ -19,7 +19,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(30);
 /// Knows what was written, and when.
 pub struct HealthWriter {
     pub registry: Arc<dyn Registry>,
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub written: HashMap<NodeId, WrittenHealth>,
     /// The log was told that health can't be written.
@@ -42,7 +42,7 @@ impl WrittenHealth {
 impl HealthWriter {
     pub async fn write(&mut self) {
         // Of nodes that the registry may not have.
-        if self.pool.list_from.is().stands_in() {
+        if self.fleet.list_from.is().stands_in() {
             return;
         }
         match self.registry.holds_pen().await {
@@ -57,7 +57,7 @@ impl HealthWriter {
     }
 
     async fn write_due(&mut self) {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let now = clock::now();
         let mut healths = Vec::new();
         let mut changed = Vec::new();

@@ -25,7 +25,7 @@ const CHAIN_ID_EVERY: Duration = Duration::from_secs(180);
 
 /// The rounds.
 pub struct ProbeRounds {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
     pub intervals: CurrentIntervals,
@@ -44,10 +44,10 @@ pub struct ProbeHistory {
 }
 
 impl ProbeRounds {
-    /// One round: asks everybody who is due, and tells the pool.
+    /// One round: asks everybody who is due, and tells the fleet.
     pub async fn run(&mut self) {
-        self.pool.begin_round();
-        let snapshot = self.pool.snapshot();
+        self.fleet.begin_round();
+        let snapshot = self.fleet.snapshot();
         let now = clock::now();
         let mut due: Vec<_> = snapshot
             .view
@@ -75,7 +75,7 @@ impl ProbeRounds {
             .map(|(id, probed)| ((id, probed.probe), (id, probed.details)))
             .unzip();
         let probes: Vec<_> = probes.into_iter().chain(borrowed).collect();
-        self.pool.hear_round(&probes, &details).await;
+        self.fleet.hear_round(&probes, &details).await;
         self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
         self.show();
     }
@@ -168,12 +168,12 @@ impl ProbeRounds {
     }
 
     fn show(&self) {
-        let snapshot: Arc<Snapshot> = self.pool.snapshot();
+        let snapshot: Arc<Snapshot> = self.fleet.snapshot();
         let now = clock::now();
         self.metrics
             .show_fleet(&snapshot.view, now, clock::unix_millis() / 1000);
         let traffic = || self.metrics.traffic();
-        self.pool.journal.hear_traffic(traffic, now);
+        self.fleet.journal.hear_traffic(traffic, now);
     }
 }
 

@@ -33,7 +33,7 @@ pub struct ConfigReload {
     pub server: ServerKeys,
     pub apply: ApplySettings,
     /// Of all chains that there are.
-    pub pools: Pools,
+    pub fleets: Pools,
     pub metrics: Arc<ProcessMetrics>,
     /// The file's bytes when it was read last.
     pub bytes: Option<Vec<u8>>,
@@ -51,8 +51,8 @@ impl ConfigReload {
             tokio::select! {
                 () = hangup.heard() => {
                     log::info!("SIGHUP: the configuration and the list of nodes are read again");
-                    for pool in (self.pools)() {
-                        pool.list_is_due.notify_one();
+                    for fleet in (self.fleets)() {
+                        fleet.list_is_due.notify_one();
                     }
                     file.settle().await;
                     self.read_again().await;
@@ -95,8 +95,8 @@ impl ConfigReload {
                 ReloadOutcome::Refused
             }
         };
-        for pool in (self.pools)() {
-            pool.journal.hear_configuration(|configuration| {
+        for fleet in (self.fleets)() {
+            fleet.journal.hear_configuration(|configuration| {
                 configuration.is_refused = outcome == ReloadOutcome::Refused;
             });
         }
@@ -150,8 +150,8 @@ impl ConfigReload {
         }
         self.running = settings;
         self.metrics.config_waits(waiting.len());
-        for pool in (self.pools)() {
-            pool.journal.hear_configuration(|configuration| {
+        for fleet in (self.fleets)() {
+            fleet.journal.hear_configuration(|configuration| {
                 configuration.waiting.clone_from(&waiting);
             });
         }
@@ -165,8 +165,8 @@ impl ConfigReload {
     /// To the log and the status page.
     fn tell(&self, level: Level, text: String) {
         log::log!(level, "{text}");
-        for pool in (self.pools)() {
-            pool.journal.note(Event {
+        for fleet in (self.fleets)() {
+            fleet.journal.note(Event {
                 at: clock::unix_millis(),
                 kind: CONFIGURATION,
                 level,

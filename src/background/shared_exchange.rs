@@ -29,7 +29,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(10);
 /// The exchange of one chain.
 pub struct SharedExchange {
     store: Arc<SharedStore>,
-    pool: Arc<FleetState>,
+    fleet: Arc<FleetState>,
     taken: Arc<SharedWrites>,
     /// Where one balancer asks the leader for all.
     leader: Option<Arc<SharedHeads>>,
@@ -64,12 +64,12 @@ impl SharedExchange {
     /// To be made before the store is up.
     pub fn new(
         store: Arc<SharedStore>,
-        pool: Arc<FleetState>,
+        fleet: Arc<FleetState>,
         (taken, leader): (Arc<SharedWrites>, Option<Arc<SharedHeads>>),
         (names, secret): (StoreNames, &str),
     ) -> SharedExchange {
         let (handover, handed) = Handover::new(secret);
-        pool.hand_on(handover);
+        fleet.hand_on(handover);
         taken.hand_on(
             secret,
             store.clone(),
@@ -80,7 +80,7 @@ impl SharedExchange {
             handed: Mutex::new(handed),
             heard: std::sync::Mutex::default(),
             store,
-            pool,
+            fleet,
             taken,
             leader,
             names,
@@ -93,10 +93,10 @@ impl SharedExchange {
     }
 
     async fn tell_heads(&self) {
-        let mut news = self.pool.news();
+        let mut news = self.fleet.news();
         let mut told: Option<ShownHead> = None;
         while news.changed().await.is_ok() {
-            let shown = self.pool.snapshot().view.handed_on;
+            let shown = self.fleet.snapshot().view.handed_on;
             let Some(shown) = shown.filter(|shown| {
                 told.is_none_or(|told| (told.number, told.reorgs) != (shown.number, shown.reorgs))
             }) else {
@@ -177,16 +177,16 @@ impl SharedExchange {
                     *heard = Some(floor);
                 }
                 drop(heard);
-                self.pool.hear_floor(floor);
+                self.fleet.hear_floor(floor);
             }
-            Some(SharedNews::Floors(floors)) => self.pool.hear_client_floors(&floors),
+            Some(SharedNews::Floors(floors)) => self.fleet.hear_client_floors(&floors),
             Some(SharedNews::Mined(mined)) => {
                 for (hash, block) in mined {
-                    self.pool.told.mined(hash, block);
+                    self.fleet.told.mined(hash, block);
                 }
             }
             Some(SharedNews::Sent(sent)) => {
-                let view = &self.pool.snapshot().view;
+                let view = &self.fleet.snapshot().view;
                 self.taken.hear(&sent, (&marks(view), view.chain_id));
             }
             Some(SharedNews::Leader(news)) => {

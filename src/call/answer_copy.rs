@@ -16,7 +16,7 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 
 /// What has come so far, with the caller's id in it.
 pub struct AnswerCopy {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub cache: Arc<AnswerCache>,
     pub plan: CachePlan,
     /// The call's.
@@ -44,7 +44,7 @@ impl AnswerCopy {
         };
         if answer.result().is_some() {
             let said = (&answer, &self.asked);
-            keep(&self.pool, &self.cache, (&self.plan, &self.params), said);
+            keep(&self.fleet, &self.cache, (&self.plan, &self.params), said);
         }
     }
 }
@@ -52,7 +52,7 @@ impl AnswerCopy {
 /// Keeps an answer to a call that was planned so, with these params, where it may be kept. `asked`: its node,
 /// as it was when it was asked.
 pub(super) fn keep(
-    pool: &FleetState,
+    fleet: &FleetState,
     cache: &AnswerCache,
     (plan, params): (&CachePlan, &str),
     (answer, asked): (&WholeAnswer, &NodeView),
@@ -61,7 +61,7 @@ pub(super) fn keep(
     let Some(reply) = KeptReply::of(answer) else {
         return;
     };
-    let snapshot = pool.snapshot();
+    let snapshot = fleet.snapshot();
     let moment = AnswerMoment {
         asked,
         view: &snapshot.view,
@@ -71,7 +71,7 @@ pub(super) fn keep(
         Ok(terms) => {
             cache.keep(plan, terms, answer, now);
             if let Some(stored) = &cache.stored {
-                stored.offer((plan, params), (&terms, answer), (&asked.name, pool));
+                stored.offer((plan, params), (&terms, answer), (&asked.name, fleet));
             }
         }
         Err(NotKept::Other) => {

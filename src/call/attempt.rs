@@ -287,15 +287,15 @@ mod tests {
 
     /// A node that is fit, and its load.
     async fn node() -> (Arc<Upstream>, Arc<Load>) {
-        let pool = FleetState::new(Fleet::new(testing::criteria()));
+        let fleet = FleetState::new(Fleet::new(testing::criteria()));
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let metrics = ChainMetrics::alone();
-        let mut clients = ClientFactory::new(connector, metrics, pool.places.clone(), 1);
+        let mut clients = ClientFactory::new(connector, metrics, fleet.places.clone(), 1);
         let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = clients.call(vec![spec.unwrap()], &[]);
         let upstream = upstreams[0].clone();
-        pool.replace(upstreams).await;
-        let snapshot = pool.snapshot();
+        fleet.replace(upstreams).await;
+        let snapshot = fleet.snapshot();
         let load = snapshot.view.node(upstream.id).unwrap().load.clone();
         (upstream, load)
     }

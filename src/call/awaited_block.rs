@@ -17,19 +17,19 @@ pub async fn plan_anew(
     state: &CallState,
     call: &Call<'_>,
     number: BlockNumber,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<Plan> {
-    let pool = &state.pool;
+    let fleet = &state.fleet;
     let until = tokio::time::Instant::from_std(clock::now() + LOOK_TIME_MAX);
-    let (mut news, mut ended) = (pool.news(), pool.looks.ended());
-    let highest = pool.snapshot().view.highest_head;
-    let look = pool.looks.look_for(number, highest);
+    let (mut news, mut ended) = (fleet.news(), fleet.looks.ended());
+    let highest = fleet.snapshot().view.highest_head;
+    let look = fleet.looks.look_for(number, highest);
     state.metrics.block_wait();
     loop {
         // Looked at before the fleet: what it brought is there by then.
         let is_over = *ended.borrow_and_update() >= look;
-        let view = &pool.snapshot().view;
-        let plan = planning::plan(state, call, view, terms).plan;
+        let view = &fleet.snapshot().view;
+        let plan = planning::plan(state, call, view, context).plan;
         if plan.forward().is_some() || matches!(plan, Plan::Give(_)) {
             return Some(plan);
         }

@@ -57,29 +57,29 @@ struct FinishedMembers<'a> {
 pub async fn serve(
     engine: &CallState,
     items: &[RequestItem<'_>],
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
     let turns = Semaphore::new(FAN_OUT);
-    let snapshot = engine.pool.snapshot();
+    let snapshot = engine.fleet.snapshot();
     // One head for all of them, however long the last one waits for its turn.
-    let terms = CallContext {
+    let context = CallContext {
         may_stream: false,
-        ..engine.as_of(&snapshot.view, terms)
+        ..engine.as_of(&snapshot.view, context)
     };
     let mut planned: Vec<PlannedItem<'_>> = items
         .iter()
         .map(|item| match item {
             RequestItem::Call(call) => {
-                PlannedItem::Call(call, planning::plan(engine, call, &snapshot.view, terms))
+                PlannedItem::Call(call, planning::plan(engine, call, &snapshot.view, context))
             }
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
-    if stored::is_on(engine, terms) {
+    if stored::is_on(engine, context) {
         let missing = planned.iter_mut().filter_map(missing);
-        Box::pin(stored::find_all(engine, missing, terms)).await;
+        Box::pin(stored::find_all(engine, missing, context)).await;
     }
-    let (members, given) = upstream_batch::members(engine, &planned, terms);
+    let (members, given) = upstream_batch::members(engine, &planned, context);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
     members
@@ -87,16 +87,17 @@ pub async fn serve(
         .for_each(|it| ways[it.place] = MemberRoute::Shared);
     given.iter().for_each(|it| ways[*it] = MemberRoute::Given);
     let mut own = (0..items.len()).filter(|place| ways[*place] == MemberRoute::Own);
-    let attempt = terms.policy.limits.times.attempt;
+    let attempt = context.policy.limits.times.attempt;
     let mut waiting = VecDeque::from(members);
     let mut answers: Vec<Option<ServedAnswer>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, FinishedMembers<'_>>> =
         FuturesUnordered::new();
     let in_turns = CallContext {
         turns: Some(&turns),
-        ..terms
+        ..context
     };
-    let one = |place: usize, way, terms| one(engine, &planned[place], (place, way), terms).boxed();
+    let one =
+        |place: usize, way, context| one(engine, &planned[place], (place, way), context).boxed();
     for place in given {
         under_way.push(one(place, MemberRoute::Given, in_turns));
     }
@@ -105,13 +106,13 @@ pub async fn serve(
     loop {
         for group in upstream_batch::split(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
             of_shared += 1;
-            under_way.push(together(engine, items, group, terms).boxed());
+            under_way.push(together(engine, items, group, context).boxed());
         }
         while of_own < FAN_OUT
             && let Some(place) = own.next()
         {
             of_own += 1;
-            under_way.push(one(place, MemberRoute::Own, terms));
+            under_way.push(one(place, MemberRoute::Own, context));
         }
         let Some(done) = under_way.next().await else {
             return collect(items, &planned, answers);
@@ -207,17 +208,17 @@ async fn together<'a>(
     engine: &'a CallState,
     items: &[RequestItem<'_>],
     group: Group<BoxedMember<'a>>,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 ) -> FinishedMembers<'a> {
     let mut done = FinishedMembers {
         way: MemberRoute::Shared,
         answers: Vec::with_capacity(group.members.len()),
         left: Vec::new(),
     };
-    for member in upstream_batch::ask(engine, group, terms).await {
+    for member in upstream_batch::ask(engine, group, context).await {
         match member.leave() {
             Ok((place, served)) => {
-                let kept = keep(served, &items[place], terms.room);
+                let kept = keep(served, &items[place], context.room);
                 done.answers.push((place, kept));
             }
             Err(member) => done.left.push(member),
@@ -231,14 +232,14 @@ async fn one<'a>(
     engine: &CallState,
     item: &PlannedItem<'_>,
     (place, way): (usize, MemberRoute),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> FinishedMembers<'a> {
     let served = match item {
         PlannedItem::Call(call, planned) => {
-            let serve = router::carry_out(engine, call, planned, terms);
+            let serve = router::carry_out(engine, call, planned, context);
             match call.id {
                 None => unheard(serve.await),
-                Some(_) => answer(serve, planned.treatment, terms.room).await,
+                Some(_) => answer(serve, planned.treatment, context.room).await,
             }
         }
         PlannedItem::Refused(why) => ServedAnswer::refused((*why).clone()),

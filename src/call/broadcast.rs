@@ -42,8 +42,8 @@ const LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
 /// sent.
-pub async fn send(engine: &CallState, call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
-    let (ended, sending) = BroadcastCall::new(engine, call, terms).run().await;
+pub async fn send(engine: &CallState, call: &Call<'_>, context: CallContext<'_>) -> ServedAnswer {
+    let (ended, sending) = BroadcastCall::new(engine, call, context).run().await;
     engine.metrics.broadcast(sending);
     ended
 }
@@ -93,7 +93,7 @@ impl RawTransaction {
 struct BroadcastCall<'a> {
     engine: &'a CallState,
     call: &'a Call<'a>,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
     form: BroadcastForm,
     tx: Option<Arc<RawTransaction>>,
     broadcast: Broadcast,
@@ -109,21 +109,25 @@ struct BroadcastCall<'a> {
 }
 
 impl<'a> BroadcastCall<'a> {
-    fn new(engine: &'a CallState, call: &'a Call<'a>, terms: CallContext<'a>) -> BroadcastCall<'a> {
+    fn new(
+        engine: &'a CallState,
+        call: &'a Call<'a>,
+        context: CallContext<'a>,
+    ) -> BroadcastCall<'a> {
         let form = BroadcastForm::of(&call.method);
-        let chain = engine.pool.snapshot().view.chain_id;
-        let network = engine.taken.network_of(terms.client);
+        let chain = engine.fleet.snapshot().view.chain_id;
+        let network = engine.taken.network_of(context.client);
         let read = |params: &str| RawTransaction::read(params, chain, network);
         let tx = call.params.and_then(read).map(Arc::new);
         BroadcastCall {
             engine,
             call,
-            terms,
+            context,
             form,
             broadcast: Broadcast::new(form, tx.is_some()),
             tx,
-            deadline: terms.arrived_at
-                + terms
+            deadline: context.arrived_at
+                + context
                     .policy
                     .times(&call.method)
                     .deadline_of(Treatment::Broadcast),
@@ -161,21 +165,21 @@ impl<'a> BroadcastCall<'a> {
 
     /// Whom to send it to next: own nodes first, then the others, none of them twice.
     fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
-        let limits = &self.terms.policy.limits;
+        let limits = &self.context.policy.limits;
         let now = clock::now();
         let is_free = self.heard.iter().all(|class| class.is_unexecuted());
         if now >= self.until() || self.volleys >= limits.attempts_max as usize {
             return None;
         }
         // Where not all are asked: those who have this client's earlier ones, or it can't follow.
-        let holders = self.engine.taken.holders_for(self.terms.client);
+        let holders = self.engine.taken.holders_for(self.context.client);
         let wish = FanoutScope {
             nodes_max: limits.broadcast,
             method: &self.call.method,
             first: &holders,
             passed: &self.asked,
         };
-        let view = &self.engine.pool.snapshot().view;
+        let view = &self.engine.fleet.snapshot().view;
         let mut next = Some(Tier::Own);
         while let Some(tier) = next {
             if tier == Tier::LastResort && !limits.fails_open {
@@ -200,7 +204,7 @@ impl<'a> BroadcastCall<'a> {
     fn until(&self) -> Instant {
         let whole = self
             .deadline
-            .saturating_duration_since(self.terms.arrived_at);
+            .saturating_duration_since(self.context.arrived_at);
         self.deadline - LOOKUP_TIME.min(whole / 4)
     }
 
@@ -218,7 +222,7 @@ impl<'a> BroadcastCall<'a> {
         let until = match self.form {
             BroadcastForm::Hash => self
                 .until()
-                .min(clock::now() + self.terms.policy.times(&self.call.method).attempt),
+                .min(clock::now() + self.context.policy.times(&self.call.method).attempt),
             // The node itself waits for a block.
             BroadcastForm::Receipt => self.until(),
         };
@@ -226,16 +230,16 @@ impl<'a> BroadcastCall<'a> {
             method: (*self.call.method).into(),
             body: body.clone(),
             until,
-            bytes_max: self.terms.bytes_max.min(longest(self.form)),
-            trace: self.terms.trace,
-            path: self.terms.origin.part(AttemptKind::Broadcast),
+            bytes_max: self.context.bytes_max.min(longest(self.form)),
+            trace: self.context.trace,
+            path: self.context.origin.part(AttemptKind::Broadcast),
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = BroadcastRound {
-            fan: fanout::ask_all(&engine.pool, &engine.admission, nodes, &question),
+            fan: fanout::ask_all(&engine.fleet, &engine.admission, nodes, &question),
             taken: engine.taken.clone(),
             tx: self.tx.clone(),
-            client: self.terms.client,
+            client: self.context.client,
             say,
             _piece: piece,
         };
@@ -263,7 +267,7 @@ impl<'a> BroadcastCall<'a> {
         match (self.broadcast.hear(word), heard.answer) {
             (BroadcastAction::Deliver, Some(answer)) => {
                 self.see(heard.node, &answer);
-                let reply = held(answer, self.terms.room);
+                let reply = held(answer, self.context.room);
                 let ended = self.served(reply, &heard.name, CallOutcome::Ok);
                 Some((ended, TransactionOutcome::Accepted))
             }
@@ -288,7 +292,7 @@ impl<'a> BroadcastCall<'a> {
             BroadcastForm::Receipt => answer.result().and_then(last_block::block_told),
         };
         if let Some(head) = told {
-            self.engine.pool.see(self.terms.client, node, head);
+            self.engine.fleet.see(self.context.client, node, head);
         }
     }
 
@@ -299,7 +303,11 @@ impl<'a> BroadcastCall<'a> {
 
     fn finish(mut self) -> (ServedAnswer, TransactionOutcome) {
         if let Some((answer, name)) = self.kept.take() {
-            let ended = self.served(held(answer, self.terms.room), &name, CallOutcome::RpcError);
+            let ended = self.served(
+                held(answer, self.context.room),
+                &name,
+                CallOutcome::RpcError,
+            );
             return (ended, TransactionOutcome::Refused);
         }
         let why = broadcast::refusal(&self.heard);

@@ -13,25 +13,25 @@ pub fn find(
     state: &CallState,
     plan: &CachePlan,
     view: &FleetView,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<KeptAnswer> {
     let cache = state.cache.as_ref()?;
-    let kept = cache.find(plan, view, terms.arrived_at)?;
-    let may_go = kept.answer.bytes() as u64 <= terms.bytes_max
+    let kept = cache.find(plan, view, context.arrived_at)?;
+    let may_go = kept.answer.bytes() as u64 <= context.bytes_max
         // Else it is passed on from a node as it comes.
-        && (!terms.may_stream || has_room(&kept, terms));
+        && (!context.may_stream || has_room(&kept, context));
     may_go.then_some(kept)
 }
 
 /// Holds room for it. What is no longer than the rest is counted with the answers of a batch.
-fn has_room(kept: &KeptAnswer, terms: CallContext<'_>) -> bool {
+fn has_room(kept: &KeptAnswer, context: CallContext<'_>) -> bool {
     let long = kept.answer.bytes().saturating_sub(WHOLE_BYTES_MAX);
-    long == 0 || terms.room.hold(long)
+    long == 0 || context.room.hold(long)
 }
 
 /// Gives it. One that may not stream holds its room only now: what is under way before it comes first.
-pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> ServedAnswer {
-    if !terms.may_stream && !has_room(&kept, terms) {
+pub fn give(state: &CallState, kept: KeptAnswer, context: CallContext<'_>) -> ServedAnswer {
+    if !context.may_stream && !has_room(&kept, context) {
         return ServedAnswer::refused(Refusal::AnswerTooLarge);
     }
     state.metrics.method(Some(kept.row)).cache_hit(kept.age);
@@ -39,7 +39,7 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
         cache.recurrence.note_given(kept.row);
     }
     if let Some(news) = kept.news {
-        state.pool.tell(terms.client, news);
+        state.fleet.tell(context.client, news);
     }
     if kept.role == Role::Leader {
         state.metrics.cache_leader_hit();
@@ -54,13 +54,13 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
 pub fn look_again(
     state: &CallState,
     plan: &CachePlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
-    if terms.wants_fresh || state.answers_kept() == terms.kept_before {
+    if context.wants_fresh || state.answers_kept() == context.kept_before {
         return None;
     }
-    let kept = find(state, plan, &state.pool.snapshot().view, terms)?;
-    Some(give(state, kept, terms))
+    let kept = find(state, plan, &state.fleet.snapshot().view, context)?;
+    Some(give(state, kept, context))
 }
 
 /// Notes of an answer that might have been kept, and wasn't.

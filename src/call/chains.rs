@@ -78,7 +78,7 @@ impl ChainDirectory {
         };
         let mut paths = Vec::new();
         for chain in &directory.chains {
-            let name = chain.engine.pool.chain.as_str();
+            let name = chain.engine.fleet.chain.as_str();
             let id = chain.id.map(|id| id.to_string());
             paths.push(format!("/{name}"));
             let keys = id.into_iter().chain([name.to_string()]);
@@ -108,7 +108,8 @@ impl ChainDirectory {
     }
 
     pub fn named(&self, name: &str) -> Option<&Arc<CallState>> {
-        self.all().find(|engine| engine.pool.chain.as_str() == name)
+        self.all()
+            .find(|engine| engine.fleet.chain.as_str() == name)
     }
 
     /// How each is asked.
@@ -131,7 +132,7 @@ impl ChainDirectory {
                 let found = self.by_word.get(word.as_str()).ok_or_else(unknown)?;
                 match by_host {
                     Some(other) if !Arc::ptr_eq(found, other) => Err(Refusal::ChainOfOtherHost {
-                        host: other.pool.chain.clone(),
+                        host: other.fleet.chain.clone(),
                     }),
                     Some(_) | None => Ok(found),
                 }
@@ -172,7 +173,12 @@ impl Chains {
 
     /// What is known of the nodes of each, of those that there are by then.
     pub fn fleets(self: Arc<Self>) -> ChainFleets {
-        Box::new(move || self.now().all().map(|engine| engine.pool.clone()).collect())
+        Box::new(move || {
+            self.now()
+                .all()
+                .map(|engine| engine.fleet.clone())
+                .collect()
+        })
     }
 
     /// From now on there are these.
@@ -206,7 +212,7 @@ impl Chains {
         let present = self.present.load();
         let mut begun = present
             .all()
-            .map(|engine| engine.pool.snapshot().view.rounds > 0);
+            .map(|engine| engine.fleet.snapshot().view.rounds > 0);
         let is_late = clock::now().saturating_duration_since(self.began_at) >= READY_TIME_MAX;
         // Nobody is served by a process that knows no node at all.
         let are_ready = match is_late {
@@ -220,7 +226,7 @@ impl Chains {
     /// Returns when they are.
     pub async fn until_ready(&self) {
         let all: Vec<_> = self.present.load().all().cloned().collect();
-        let begun = all.iter().map(|engine| engine.pool.begin(READY_TIME_MAX));
+        let begun = all.iter().map(|engine| engine.fleet.begin(READY_TIME_MAX));
         join_all(begun).await;
         while !self.are_ready() {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -248,7 +254,7 @@ mod tests {
             panic!("{path}");
         };
         let found = directory.find(&key, Some(host.as_bytes()));
-        found.map(|engine| engine.pool.chain.to_string())
+        found.map(|engine| engine.fleet.chain.to_string())
     }
 
     #[test]

@@ -31,34 +31,34 @@ pub async fn ask(
     engine: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
     head: Option<BlockNumber>,
 ) -> ServedAnswer {
     let body = Bytes::from(asking.body(call));
-    let deadline = terms.arrived_at
-        + terms
+    let deadline = context.arrived_at
+        + context
             .policy
             .times(&call.method)
             .deadline_of(asking.treatment);
     let run = async |flight: Option<&FlightOwner<'_>>| {
         // None is ever closed.
-        let _turn = match terms.turns {
+        let _turn = match context.turns {
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let mut forwarded = ForwardedCall::new(engine, call, asking, terms, body.clone());
+        let mut forwarded = ForwardedCall::new(engine, call, asking, context, body.clone());
         forwarded.leads(flight);
         forwarded.run().await
     };
     // To be told how long an identical call was waited for.
-    let joined_at = terms.origin.path.as_ref().map(|_| clock::now());
-    let follow = |node: &Arc<str>, outcome| follow(terms, joined_at, (node, outcome));
+    let joined_at = context.origin.path.as_ref().map(|_| clock::now());
+    let follow = |node: &Arc<str>, outcome| follow(context, joined_at, (node, outcome));
     let turned_away = |served: ServedAnswer| {
         follow(&"local".into(), served.outcome);
         served
     };
-    let network = terms.client.network();
-    if terms.wants_fresh {
+    let network = context.client.network();
+    if context.wants_fresh {
         // What is in flight may come out of the store that balancers share.
         return run(None).await;
     }
@@ -67,11 +67,11 @@ pub async fn ask(
         let follower = match engine.flights.join(&body, head, network) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
-                let served = match kept(engine, call, asking, terms).await {
+                let served = match kept(engine, call, asking, context).await {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,
                 };
-                leader.land(|| landed(&served, terms.client));
+                leader.land(|| landed(&served, context.client));
                 return served;
             }
             Join::Follower(follower) => follower,
@@ -89,9 +89,9 @@ pub async fn ask(
             },
             Ok(Some(FlightOutcome::Brought(brought))) => {
                 engine.metrics.coalesced();
-                tell(engine, call, asking, &brought.answer, terms.client);
+                tell(engine, call, asking, &brought.answer, context.client);
                 let node = brought.node.clone();
-                let served = taken_over(brought, terms);
+                let served = taken_over(brought, context);
                 follow(&node, served.outcome);
                 return served;
             }
@@ -104,12 +104,12 @@ async fn kept(
     engine: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let plan = asking.keep.plan()?;
-    match cached::look_again(engine, plan, terms) {
-        None if stored::is_on(engine, terms) => {
-            Box::pin(stored::find(engine, call, plan, terms)).await
+    match cached::look_again(engine, plan, context) {
+        None if stored::is_on(engine, context) => {
+            Box::pin(stored::find(engine, call, plan, context)).await
         }
         kept => kept,
     }
@@ -126,7 +126,7 @@ fn tell(
     let head = (answer.result())
         .and_then(|result| last_block::told(call, asking.treatment, asking.block, result, false));
     if let Some(head) = head {
-        engine.pool.tell(client, head);
+        engine.fleet.tell(client, head);
     }
 }
 
@@ -179,18 +179,19 @@ pub(crate) fn landed(served: &ServedAnswer, client: Client) -> FlightOutcome {
 
 /// Tells its client of what an identical call brought.
 fn follow(
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
     joined_at: Option<Instant>,
     (node, outcome): (&Arc<str>, CallOutcome),
 ) {
-    if let Some((following, joined_at)) = terms.origin.follow(AttemptKind::Shared).zip(joined_at) {
+    if let Some((following, joined_at)) = context.origin.follow(AttemptKind::Shared).zip(joined_at)
+    {
         let took = clock::now().saturating_duration_since(joined_at);
         following.note(node, outcome.as_str(), took);
     }
 }
 
-fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> ServedAnswer {
-    if brought.answer.bytes() as u64 > terms.bytes_max {
+fn taken_over(brought: SharedAnswer, context: CallContext<'_>) -> ServedAnswer {
+    if brought.answer.bytes() as u64 > context.bytes_max {
         return failed(Refusal::AnswerTooLarge);
     }
     ServedAnswer::whole(brought.node, brought.answer).after(brought.attempts)

@@ -33,7 +33,7 @@ use forebay_core::vocabulary::client::Client;
 
 /// What all calls of a chain share.
 pub struct CallState {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     /// For the calls that begin now; each keeps the one it began with.
     pub policy: ArcSwap<Policy>,
     pub budget: RetryBudget,
@@ -100,11 +100,11 @@ impl CallContext<'_> {
 
 impl CallState {
     /// The context of calls that are planned as of `view`.
-    pub fn as_of<'a>(&self, view: &FleetView, terms: CallContext<'a>) -> CallContext<'a> {
+    pub fn as_of<'a>(&self, view: &FleetView, context: CallContext<'a>) -> CallContext<'a> {
         CallContext {
-            pins: Some(self.pins(terms, view)),
+            pins: Some(self.pins(context, view)),
             kept_before: self.answers_kept(),
-            ..terms
+            ..context
         }
     }
 
@@ -116,11 +116,11 @@ impl CallState {
     }
 
     /// What tags stand for, for this client.
-    pub fn pins(&self, terms: CallContext<'_>, view: &FleetView) -> TagPins {
+    pub fn pins(&self, context: CallContext<'_>, view: &FleetView) -> TagPins {
         // What a subscriber may have been told, its calls find.
-        let told = terms.subscriber.and_then(|_| view.told.last());
-        let floor = self.pool.floor(terms.client, view).max(told);
-        terms.policy.pins(view, floor)
+        let told = context.subscriber.and_then(|_| view.told.last());
+        let floor = self.fleet.floor(context.client, view).max(told);
+        context.policy.pins(view, floor)
     }
 
     pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {

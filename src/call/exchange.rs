@@ -64,7 +64,7 @@ impl AttemptContent<'_> {
 /// Asks `upstream` and learns from what it says. `place`: where it was given one; else the call is never
 /// turned away.
 pub async fn attempt<'a>(
-    pool: &Arc<FleetState>,
+    fleet: &Arc<FleetState>,
     (upstream, node): (&Arc<Upstream>, &NodeView),
     body: &[u8],
     wanted: &AttemptSpec<'a>,
@@ -75,7 +75,7 @@ pub async fn attempt<'a>(
     let trace = attempt.told(wanted.trace.as_ref());
     let exchanged = pin!(exchange(upstream, body, wanted, trace));
     let began_at = attempt.began_at();
-    let exchanged = in_time(pool, (upstream, node), wanted, began_at, exchanged).await;
+    let exchanged = in_time(fleet, (upstream, node), wanted, began_at, exchanged).await;
     let exchanged = exchanged.unwrap_or(Err(Unread::Failed(AttemptClass::Timeout.into())));
     let (mut verdict, content) = match exchanged {
         Ok(ExchangeContent::Large(begun)) => {
@@ -85,7 +85,7 @@ pub async fn attempt<'a>(
                 begun,
                 start: Some(start),
                 bytes_max: wanted.bytes_max,
-                pool: pool.clone(),
+                fleet: fleet.clone(),
                 attempt,
                 entry: None,
                 copy: None,
@@ -100,15 +100,15 @@ pub async fn attempt<'a>(
         Err(Unread::TooLarge) => (AttemptClass::RpcError.into(), AttemptContent::TooLarge),
     };
     if let Some(sentence) = attempt.settle(&mut verdict) {
-        pool.sentence(upstream.id, sentence, "").await;
+        fleet.sentence(upstream.id, sentence, "").await;
     }
-    rest(pool, upstream, node, verdict).await;
+    rest(fleet, upstream, node, verdict).await;
     (verdict, content)
 }
 
 /// Leaves a node alone that asked for it.
 pub(crate) async fn rest(
-    pool: &FleetState,
+    fleet: &FleetState,
     upstream: &Upstream,
     node: &NodeView,
     verdict: Verdict,
@@ -117,7 +117,7 @@ pub(crate) async fn rest(
         alarm(upstream, node, shut);
     }
     if let Blame::Rest(rest) = verdict.blame() {
-        pool.throttle(upstream.id, rest, verdict.shut()).await;
+        fleet.throttle(upstream.id, rest, verdict.shut()).await;
     }
 }
 

@@ -62,33 +62,33 @@ pub type Fanout = FuturesUnordered<BoxFuture<'static, NodeAnswer>>;
 
 /// Asks `nodes`; whoever lets go of the result stops asking.
 pub fn ask_all(
-    pool: &Arc<FleetState>,
+    fleet: &Arc<FleetState>,
     admission: &Arc<Admission>,
     nodes: &[NodeId],
     question: &FanoutCall,
 ) -> Fanout {
-    let ask = |id: &NodeId| ask(pool, admission, (*id, None), question.clone());
+    let ask = |id: &NodeId| ask(fleet, admission, (*id, None), question.clone());
     nodes.iter().map(ask).collect()
 }
 
 /// Asks one node, in `place` where the question was given one there.
 pub fn ask(
-    pool: &Arc<FleetState>,
+    fleet: &Arc<FleetState>,
     admission: &Arc<Admission>,
     (node, place): (NodeId, Option<NodePlace>),
     question: FanoutCall,
 ) -> BoxFuture<'static, NodeAnswer> {
     let asker = FanoutTask {
-        pool: pool.clone(),
+        fleet: fleet.clone(),
         admission: admission.clone(),
-        snapshot: pool.snapshot(),
+        snapshot: fleet.snapshot(),
         question,
     };
     asker.ask(node, place).boxed()
 }
 
 struct FanoutTask {
-    pool: Arc<FleetState>,
+    fleet: Arc<FleetState>,
     admission: Arc<Admission>,
     snapshot: Arc<Snapshot>,
     question: FanoutCall,
@@ -106,7 +106,7 @@ impl FanoutTask {
         let method = &self.question.method;
         let settled = doubts.settle(method, &self.snapshot.view, clock::now());
         for (id, sentence) in settled.sentences {
-            self.pool.sentence(id, sentence, method).await;
+            self.fleet.sentence(id, sentence, method).await;
         }
     }
 
@@ -138,15 +138,15 @@ impl FanoutTask {
         let body = &self.question.body;
         let began = clock::now();
         let (verdict, content) =
-            exchange::attempt(&self.pool, (upstream, node), body, &wanted, place).await;
+            exchange::attempt(&self.fleet, (upstream, node), body, &wanted, place).await;
         let class = verdict.class;
         if verdict.overload.is_none() {
             self.doubt(node, class, began).await;
         }
         let method = &self.question.method;
         match verdict.meaning {
-            Some(Meaning::Unsupported) => self.pool.learn_lack(id, method),
-            Some(Meaning::MethodThrottled) => self.pool.rest_method(id, method, verdict.rest),
+            Some(Meaning::Unsupported) => self.fleet.learn_lack(id, method),
+            Some(Meaning::MethodThrottled) => self.fleet.rest_method(id, method, verdict.rest),
             None if class == AttemptClass::Ok => node.hear_well(method, clock::now()),
             Some(_) | None => {}
         }

@@ -78,11 +78,11 @@ pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         per_second: 0.0,
         burst: 0.0,
     };
-    let pool = Arc::new(FleetState::new(fleet).called(name));
+    let fleet = Arc::new(FleetState::new(fleet).called(name));
     let (admission, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
     Arc::new(CallState {
-        lookups: Arc::new(Lookups::new(&pool, &admission, &afterwork, &taken)),
-        pool,
+        lookups: Arc::new(Lookups::new(&fleet, &admission, &afterwork, &taken)),
+        fleet,
         policy: ArcSwap::from_pointee(policy),
         budget: RetryBudget::new(rates, clock::now()),
         metrics: ChainMetrics::alone(),

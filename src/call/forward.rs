@@ -61,7 +61,7 @@ pub struct ForwardedCall<'a> {
     insistence: Option<Box<TagFallback>>,
     /// As it was planned anew, when the chain had gone back while it waited.
     renewed: Option<Box<ForwardPlan>>,
-    pub(super) terms: CallContext<'a>,
+    pub(super) context: CallContext<'a>,
     /// The call as a node gets it: see [`ForwardPlan::body`].
     pub body: Bytes,
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
@@ -103,10 +103,10 @@ pub async fn ask(
     state: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
     let body = asking.body(call).into();
-    ForwardedCall::new(state, call, asking, terms, body)
+    ForwardedCall::new(state, call, asking, context, body)
         .run()
         .await
 }
@@ -116,10 +116,10 @@ pub async fn look_up(
     state: &CallState,
     call: &Call<'_>,
     (asking, hash): (&ForwardPlan, TxHash),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
     let body = asking.body(call).into();
-    let mut forwarded = ForwardedCall::new(state, call, asking, terms, body);
+    let mut forwarded = ForwardedCall::new(state, call, asking, context, body);
     forwarded.set_out();
     forwarded.look_up(hash, None).await
 }
@@ -129,16 +129,16 @@ impl<'a> ForwardedCall<'a> {
         engine: &'a CallState,
         call: &'a Call<'a>,
         asking: &'a ForwardPlan,
-        terms: CallContext<'a>,
+        context: CallContext<'a>,
         body: Bytes,
     ) -> ForwardedCall<'a> {
-        let limits = &terms.policy.limits;
-        let times = terms.policy.times(&call.method);
+        let limits = &context.policy.limits;
+        let times = context.policy.times(&call.method);
         let treatment = asking.treatment;
         let allowance = CallBudget {
             attempts_max: limits.attempts_max,
             attempt: times.attempt_of(treatment),
-            deadline: terms.arrived_at + times.deadline_of(treatment),
+            deadline: context.arrived_at + times.deadline_of(treatment),
             fails_open: limits.fails_open,
             block_wait: asking.wait,
         };
@@ -151,7 +151,7 @@ impl<'a> ForwardedCall<'a> {
         let mut retry = RetryPlanner::new(treatment, allowance, needs);
         let breadth = asking.is_range.then(|| {
             let breadth = QuerySize::read(call.params(), asking.block);
-            retry.avoid(engine.pool.limited_for(&call.method, &breadth));
+            retry.avoid(engine.fleet.limited_for(&call.method, &breadth));
             breadth
         });
         ForwardedCall {
@@ -161,9 +161,9 @@ impl<'a> ForwardedCall<'a> {
             came_to_nothing: false,
             insistence: None,
             renewed: None,
-            terms,
+            context,
             body,
-            hedge: (terms.policy.hedge(&call.method)).filter(|_| asking.may_be_hedged),
+            hedge: (context.policy.hedge(&call.method)).filter(|_| asking.may_be_hedged),
             retry,
             kept: None,
             news: None,
@@ -178,7 +178,7 @@ impl<'a> ForwardedCall<'a> {
             null_is_sure: false,
             hash: None,
             doubts: Doubts::default(),
-            began: (terms.arrived_at, true),
+            began: (context.arrived_at, true),
             flight: None,
         }
     }
@@ -244,7 +244,7 @@ impl<'a> ForwardedCall<'a> {
         let Some(news) = &mut self.news else {
             self.engine.metrics.block_wait();
             self.hurry();
-            self.news = Some(self.engine.pool.news());
+            self.news = Some(self.engine.fleet.news());
             return;
         };
         // Over in time or not, it is looked again.

@@ -42,7 +42,7 @@ type LookupReceiver = watch::Receiver<Option<NodeAnswer>>;
 
 /// The look-ups under way.
 pub struct Lookups {
-    pool: Arc<FleetState>,
+    fleet: Arc<FleetState>,
     admission: Arc<Admission>,
     afterwork: Arc<BackgroundSends>,
     taken: Arc<SharedWrites>,
@@ -72,13 +72,13 @@ pub struct LookupRequest<'a> {
 
 impl Lookups {
     pub fn new(
-        pool: &Arc<FleetState>,
+        fleet: &Arc<FleetState>,
         admission: &Arc<Admission>,
         afterwork: &Arc<BackgroundSends>,
         taken: &Arc<SharedWrites>,
     ) -> Lookups {
         Lookups {
-            pool: pool.clone(),
+            fleet: fleet.clone(),
             admission: admission.clone(),
             afterwork: afterwork.clone(),
             taken: taken.clone(),
@@ -131,7 +131,7 @@ impl Lookups {
     ) -> Option<NodeAnswer> {
         let mut seat = join()?;
         let footprint = wish.following.and_then(|following| {
-            let snapshot = self.pool.snapshot();
+            let snapshot = self.fleet.snapshot();
             let upstream = snapshot.upstream(node)?;
             Some(following.begin(&upstream.spec.name))
         });
@@ -147,7 +147,7 @@ impl Lookups {
         (node, place): (NodeId, &mut Option<NodePlace>),
         wish: LookupRequest<'_>,
     ) -> Option<LookupReceiver> {
-        let head = self.pool.snapshot().view.served_head;
+        let head = self.fleet.snapshot().view.served_head;
         let now = clock::now();
         let key = (node, wish.body.clone());
         let mut open = self.open();
@@ -180,7 +180,7 @@ impl Lookups {
             path: None,
         };
         let task = LookupTask {
-            asked: fanout::ask(&self.pool, &self.admission, (node, place.take()), question),
+            asked: fanout::ask(&self.fleet, &self.admission, (node, place.take()), question),
             hash: wish.hash,
             lookups: self.clone(),
             begun_at: now,
@@ -246,13 +246,13 @@ impl Drop for LookupGuard {
 impl LookupTask {
     async fn run(mut self) {
         let heard = (&mut self.asked).await;
-        if let Some(node) = self.lookups.pool.snapshot().view.node(self.node) {
+        if let Some(node) = self.lookups.fleet.snapshot().view.node(self.node) {
             self.lookups.hear_of(node, self.begun_at, clock::now());
         }
         let result = heard.answer.as_ref().and_then(|answer| answer.result());
         if let Some((block, number)) = result.and_then(told_blocks::block_named) {
-            self.lookups.pool.told.block(block, number);
-            self.lookups.pool.told.mined(self.hash, number);
+            self.lookups.fleet.told.block(block, number);
+            self.lookups.fleet.told.mined(self.hash, number);
             if let Some(mut pooled) = self.lookups.taken.pooled() {
                 pooled.forget(self.hash);
             }

@@ -20,7 +20,7 @@ const LEFT_AFTER: Duration = Duration::from_secs(5);
 /// Waits for `exchange` until its time is over or, if it may move, its node has fallen out while another
 /// is fit, or gives no sign of life.
 pub async fn in_time<T>(
-    pool: &FleetState,
+    fleet: &FleetState,
     (upstream, node): (&Upstream, &NodeView),
     wanted: &AttemptSpec<'_>,
     began_at: Instant,
@@ -39,7 +39,7 @@ pub async fn in_time<T>(
         if let Ok(done) = alarm.until(until, exchange.as_mut()).await {
             return Some(done);
         }
-        if until == wanted.until || !pool.snapshot().view.is_waited_for(upstream.id) {
+        if until == wanted.until || !fleet.snapshot().view.is_waited_for(upstream.id) {
             return None;
         }
         let now = clock::now();
@@ -52,7 +52,7 @@ pub async fn in_time<T>(
             return None;
         }
         if !std::mem::replace(&mut is_doubted, true) {
-            pool.hurry();
+            fleet.hurry();
         }
     }
 }

@@ -45,10 +45,10 @@ pub async fn count(
     engine: &CallState,
     call: &Call<'_>,
     sender: Option<Address>,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let body = call.for_node().into();
-    let counted = ask(engine, body, (sender, 2), terms).await?;
+    let counted = ask(engine, body, (sender, 2), context).await?;
     let next = sender.map_or(counted.highest, |sender| {
         next_of(engine, sender, counted.highest)
     });
@@ -62,10 +62,10 @@ pub async fn count(
 }
 
 /// The nonce that `sender`'s next transaction is to have; `None` where no node says.
-async fn next(engine: &CallState, sender: Address, terms: CallContext<'_>) -> Option<u64> {
+async fn next(engine: &CallState, sender: Address, context: CallContext<'_>) -> Option<u64> {
     let params = format!("[\"{sender}\",\"pending\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
-    let counted = ask(engine, body.into(), (Some(sender), 1), terms).await?;
+    let counted = ask(engine, body.into(), (Some(sender), 1), context).await?;
     Some(next_of(engine, sender, counted.highest))
 }
 
@@ -75,9 +75,9 @@ pub async fn fill(
     engine: &CallState,
     asking: &ForwardPlan,
     MissingNonce { sender, at }: MissingNonce,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<ForwardPlan> {
-    let next = next(engine, sender, terms).await?;
+    let next = next(engine, sender, context).await?;
     let nonce = format!("\"nonce\":{},", hex::quantity(next));
     Some(ForwardPlan {
         edits: ParamEdits::inserting(at, nonce),
@@ -99,16 +99,19 @@ async fn ask(
     engine: &CallState,
     body: Bytes,
     (sender, least): (Option<Address>, usize),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<NonceAnswer> {
-    engine.taken.hear_latest(&engine.pool.snapshot().view).await;
+    engine
+        .taken
+        .hear_latest(&engine.fleet.snapshot().view)
+        .await;
     if let Some(sender) = sender {
         engine.taken.name(sender);
     }
     let is_known = |sender: &Address| engine.taken.pooled().is_some_and(|it| it.knows(*sender));
     let known = sender.filter(is_known);
     let least = if known.is_some() { 1 } else { least };
-    let mut holders = engine.taken.holders_for(terms.client);
+    let mut holders = engine.taken.holders_for(context.client);
     let wish = FanoutScope {
         nodes_max: NODES_MAX,
         method: COUNT,
@@ -116,7 +119,7 @@ async fn ask(
         passed: &[],
     };
     let now = clock::now();
-    let view = &engine.pool.snapshot().view;
+    let view = &engine.fleet.snapshot().view;
     let mut nodes = spread(view, Tier::Own, wish, now, &mut clock::roll);
     if nodes.is_empty() && least == 1 {
         nodes = spread(view, Tier::Fallback, wish, now, &mut clock::roll);
@@ -126,16 +129,16 @@ async fn ask(
     }
     engine.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
-    let times = &terms.policy.limits.times;
+    let times = &context.policy.limits.times;
     let question = FanoutCall {
         method: COUNT.into(),
         body,
-        until: times.attempt_end(Treatment::Read, terms.arrived_at, now),
-        bytes_max: terms.bytes_max.min(fanout::SHORT_BYTES_MAX),
-        trace: terms.trace,
-        path: terms.origin.part(AttemptKind::Lookup),
+        until: times.attempt_end(Treatment::Read, context.arrived_at, now),
+        bytes_max: context.bytes_max.min(fanout::SHORT_BYTES_MAX),
+        trace: context.trace,
+        path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.pool, &engine.admission, &nodes, &question);
+    let mut fan = fanout::ask_all(&engine.fleet, &engine.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
     let mut best = None;
     loop {
@@ -152,7 +155,7 @@ async fn ask(
         if let Some(sender) = known
             && let Some(mut pooled) = engine.taken.pooled()
         {
-            let block_time = engine.pool.snapshot().view.pace;
+            let block_time = engine.fleet.snapshot().view.pace;
             pooled.counted_pending(sender, (heard.node, count), block_time, now);
         }
         if counts.hear(count, now) {
@@ -174,9 +177,9 @@ pub async fn latest(
     engine: &CallState,
     sender: Address,
     nodes: &[NodeId],
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Vec<(NodeId, u64)> {
-    let counts = counted(engine, (sender, "latest"), nodes, terms).await;
+    let counts = counted(engine, (sender, "latest"), nodes, context).await;
     let highest = counts.iter().map(|(_, count)| *count).max();
     if let (Some(highest), Some(mut pooled)) = (highest, engine.taken.pooled()) {
         pooled.counted(sender, highest);
@@ -190,10 +193,10 @@ pub async fn pending(
     engine: &CallState,
     sender: Address,
     nodes: &[NodeId],
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) {
-    let counts = counted(engine, (sender, "pending"), nodes, terms).await;
-    let block_time = engine.pool.snapshot().view.pace;
+    let counts = counted(engine, (sender, "pending"), nodes, context).await;
+    let block_time = engine.fleet.snapshot().view.pace;
     if let Some(mut pooled) = engine.taken.pooled() {
         for count in counts {
             pooled.counted_pending(sender, count, block_time, clock::now());
@@ -206,20 +209,20 @@ async fn counted(
     engine: &CallState,
     (sender, tag): (Address, &str),
     nodes: &[NodeId],
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Vec<(NodeId, u64)> {
     let params = format!("[\"{sender}\",\"{tag}\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
-    let times = &terms.policy.limits.times;
+    let times = &context.policy.limits.times;
     let question = FanoutCall {
         method: COUNT.into(),
         body: body.into(),
-        until: times.attempt_end(Treatment::Read, terms.arrived_at, clock::now()),
-        bytes_max: terms.bytes_max.min(fanout::SHORT_BYTES_MAX),
-        trace: terms.trace,
-        path: terms.origin.part(AttemptKind::Lookup),
+        until: times.attempt_end(Treatment::Read, context.arrived_at, clock::now()),
+        bytes_max: context.bytes_max.min(fanout::SHORT_BYTES_MAX),
+        trace: context.trace,
+        path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.pool, &engine.admission, nodes, &question);
+    let mut fan = fanout::ask_all(&engine.fleet, &engine.admission, nodes, &question);
     let mut counts = Vec::new();
     while let Some(heard) = fan.next().await {
         let result = heard.answer.as_ref().and_then(WholeAnswer::result);

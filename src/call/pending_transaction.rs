@@ -37,7 +37,7 @@ pub enum TransactionStatus {
 }
 
 /// Looks whether blocks have the nonce of the transaction `hash`.
-pub async fn look(engine: &CallState, hash: TxHash, terms: CallContext<'_>) -> TransactionStatus {
+pub async fn look(engine: &CallState, hash: TxHash, context: CallContext<'_>) -> TransactionStatus {
     let claim = |pooled: &PooledTransactions| pooled.claim(hash, clock::now());
     let pooled = || engine.taken.pooled();
     let Some((sender, nonce)) = pooled().and_then(|pooled| claim(&pooled)) else {
@@ -45,7 +45,7 @@ pub async fn look(engine: &CallState, hash: TxHash, terms: CallContext<'_>) -> T
     };
     let missed = pooled().map_or_else(Vec::new, |pooled| pooled.missed_by(hash));
     if !missed.is_empty() {
-        pending_nonce::pending(engine, sender, &missed, terms).await;
+        pending_nonce::pending(engine, sender, &missed, context).await;
     }
     let wish = FanoutScope {
         nodes_max: NODES_MAX,
@@ -53,9 +53,9 @@ pub async fn look(engine: &CallState, hash: TxHash, terms: CallContext<'_>) -> T
         first: &[],
         passed: &[],
     };
-    let view = &engine.pool.snapshot().view;
+    let view = &engine.fleet.snapshot().view;
     let nodes = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
-    let counts = pending_nonce::latest(engine, sender, &nodes, terms).await;
+    let counts = pending_nonce::latest(engine, sender, &nodes, context).await;
     let ahead = counts.iter().filter(|(_, count)| *count > nonce);
     let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
     if !ahead.is_empty() {
@@ -90,11 +90,11 @@ pub async fn show(
     engine: &CallState,
     call: &Call<'_>,
     hash: TxHash,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<CallReply> {
-    match look(engine, hash, terms).await {
+    match look(engine, hash, context).await {
         TransactionStatus::InNoBlock { shown, .. } => shown.map(|shown| reply(call, Some(&shown))),
-        TransactionStatus::Perhaps { ahead } => mined(engine, call, (hash, &ahead), terms).await,
+        TransactionStatus::Perhaps { ahead } => mined(engine, call, (hash, &ahead), context).await,
         TransactionStatus::Unknown => None,
     }
 }
@@ -105,18 +105,18 @@ async fn mined(
     engine: &CallState,
     call: &Call<'_>,
     (hash, ahead): (TxHash, &[NodeId]),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<CallReply> {
-    let times = &terms.policy.limits.times;
+    let times = &context.policy.limits.times;
     let question = FanoutCall {
         method: BY_HASH.into(),
         body: call.for_node().into(),
-        until: times.attempt_end(Treatment::Read, terms.arrived_at, clock::now()),
-        bytes_max: terms.bytes_max.min(fanout::LONG_BYTES_MAX),
-        trace: terms.trace,
-        path: terms.origin.part(AttemptKind::Lookup),
+        until: times.attempt_end(Treatment::Read, context.arrived_at, clock::now()),
+        bytes_max: context.bytes_max.min(fanout::LONG_BYTES_MAX),
+        trace: context.trace,
+        path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.pool, &engine.admission, ahead, &question);
+    let mut fan = fanout::ask_all(&engine.fleet, &engine.admission, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fan.next().await {
         let Some(answer) = heard
@@ -129,8 +129,8 @@ async fn mined(
             Some(b"null") => has_denied = true,
             Some(found) => {
                 if let Some((block, number)) = told_blocks::block_named(found) {
-                    engine.pool.told.block(block, number);
-                    engine.pool.told.mined(hash, number);
+                    engine.fleet.told.block(block, number);
+                    engine.fleet.told.mined(hash, number);
                 }
                 return Some(CallReply::Whole(answer));
             }

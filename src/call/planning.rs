@@ -15,18 +15,18 @@ pub fn plan(
     state: &CallState,
     call: &Call<'_>,
     view: &FleetView,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Planned {
     let by = PlanContext {
         view,
-        rules: &terms.policy.rules,
-        pins: &terms.pins.unwrap_or_default(),
-        fails_open: terms.policy.limits.fails_open,
-        client: terms.client,
-        has_socket: terms.subscriber.is_some(),
-        cache: terms.policy.cache.as_ref(),
-        wants_fresh: terms.wants_fresh,
-        memory: &EarlierCalls { state, terms },
+        rules: &context.policy.rules,
+        pins: &context.pins.unwrap_or_default(),
+        fails_open: context.policy.limits.fails_open,
+        client: context.client,
+        has_socket: context.subscriber.is_some(),
+        cache: context.policy.cache.as_ref(),
+        wants_fresh: context.wants_fresh,
+        memory: &EarlierCalls { state, context },
     };
     plan::plan(call, &by)
 }
@@ -34,7 +34,7 @@ pub fn plan(
 /// What earlier calls left behind for one like this.
 struct EarlierCalls<'a> {
     state: &'a CallState,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 }
 
 impl CallMemory for EarlierCalls<'_> {
@@ -50,15 +50,15 @@ impl CallMemory for EarlierCalls<'_> {
     }
 
     fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
-        cached::find(self.state, plan, view, self.terms)
+        cached::find(self.state, plan, view, self.context)
     }
 
     fn number_of(&self, block: BlockHash) -> Option<BlockNumber> {
-        self.state.pool.told.number_of(block)
+        self.state.fleet.told.number_of(block)
     }
 
     fn place_of(&self, transaction: TxHash) -> Option<BlockNumber> {
-        self.state.pool.told.place_of(transaction)
+        self.state.fleet.told.place_of(transaction)
     }
 
     fn holders(&self, of: SentTransactions) -> Vec<NodeId> {

@@ -35,20 +35,20 @@ impl<'a> CallRecord<'a> {
         state: &'a CallState,
         call: &Call<'_>,
         row: MethodIndex,
-        terms: CallContext<'c>,
+        context: CallContext<'c>,
     ) -> (CallRecord<'a>, CallContext<'c>) {
         let record = CallRecord {
             count: CallCount {
                 method: state.metrics.method(row),
-                failing: &state.pool.failing,
+                failing: &state.fleet.failing,
                 began_at: clock::now(),
                 outcome: CallOutcome::Cancelled,
             },
-            entry: terms.origin.entry(&call.method),
-            span: CallSpan::begin(terms.origin.trace.as_ref(), row, &state.pool.chain),
+            entry: context.origin.entry(&call.method),
+            span: CallSpan::begin(context.origin.trace.as_ref(), row, &state.fleet.chain),
         };
-        let terms = terms.traced(record.span.as_ref(), row);
-        (record, terms)
+        let context = context.traced(record.span.as_ref(), row);
+        (record, context)
     }
 
     /// Ends it by what came of the call. The line of an answer that is passed on as it comes goes with

@@ -20,11 +20,11 @@ use forebay_core::vocabulary::chain::BlockNumber;
 pub fn plan<'a>(
     state: &CallState,
     call: &Call<'_>,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 ) -> (Planned, CallContext<'a>) {
-    let view = &state.pool.snapshot().view;
-    let terms = state.as_of(view, terms);
-    (planning::plan(state, call, view, terms), terms)
+    let view = &state.fleet.snapshot().view;
+    let context = state.as_of(view, context);
+    (planning::plan(state, call, view, context), context)
 }
 
 /// Carries out what waits for nobody; `None`: the plan is none of that kind.
@@ -32,11 +32,11 @@ pub fn at_once(
     state: &CallState,
     call: &Call<'_>,
     planned: &Planned,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let mut served = match &planned.plan {
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
-        Plan::Give(kept) => cached::give(state, kept.clone(), terms),
+        Plan::Give(kept) => cached::give(state, kept.clone(), context),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
         Plan::Forward(_)
         | Plan::Share { .. }
@@ -49,7 +49,7 @@ pub fn at_once(
         | Plan::Subscribe
         | Plan::Unsubscribe => return None,
     };
-    let (record, _) = CallRecord::begin(state, call, planned.row, terms);
+    let (record, _) = CallRecord::begin(state, call, planned.row, context);
     record.end(&mut served, call);
     Some(served)
 }
@@ -60,11 +60,11 @@ pub async fn carry_out(
     state: &CallState,
     call: &Call<'_>,
     planned: &Planned,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
-    let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
-    let wants_fresh = terms.wants_fresh;
-    let mut served = answer(state, call, &planned.plan, terms).await;
+    let (record, context) = CallRecord::begin(state, call, planned.row, context);
+    let wants_fresh = context.wants_fresh;
+    let mut served = answer(state, call, &planned.plan, context).await;
     if let Some(asking) = planned.plan.forward() {
         cached::note(state, &asking.keep, &mut served, wants_fresh);
     }
@@ -78,40 +78,42 @@ async fn answer(
     state: &CallState,
     call: &Call<'_>,
     plan: &Plan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
     // A shared call looks there once, when it leads: see `coalesce`.
     let is_shared = matches!(plan, Plan::Share { .. });
     if let Some(kept) = plan.kept().filter(|_| !is_shared)
-        && stored::is_on(state, terms)
-        && let Some(found) = boxed(|| stored::find(state, call, kept, terms)).await
+        && stored::is_on(state, context)
+        && let Some(found) = boxed(|| stored::find(state, call, kept, context)).await
     {
         return found;
     }
     match plan {
-        Plan::Give(kept) => cached::give(state, kept.clone(), terms),
+        Plan::Give(kept) => cached::give(state, kept.clone(), context),
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
-        Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, terms)).await,
+        Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, context)).await,
         Plan::Share { forward, head } => {
-            boxed(|| coalesce::ask(state, call, forward, terms, *head)).await
+            boxed(|| coalesce::ask(state, call, forward, context, *head)).await
         }
-        Plan::LookUp(asking, hash) => boxed(|| look_up(state, call, (asking, *hash), terms)).await,
+        Plan::LookUp(asking, hash) => {
+            boxed(|| look_up(state, call, (asking, *hash), context)).await
+        }
         Plan::CountNonces(asking, sender) => {
-            boxed(|| count_nonces(state, call, (asking, *sender), terms)).await
+            boxed(|| count_nonces(state, call, (asking, *sender), context)).await
         }
         Plan::FillNonce(asking, missing) => {
-            boxed(|| fill_nonce(state, call, (asking, *missing), terms)).await
+            boxed(|| fill_nonce(state, call, (asking, *missing), context)).await
         }
         Plan::Sticky(node, filter) => {
-            boxed(|| sticky::follow(state, call, (*node, filter), terms)).await
+            boxed(|| sticky::follow(state, call, (*node, filter), context)).await
         }
-        Plan::Broadcast => boxed(|| broadcast::send(state, call, terms)).await,
+        Plan::Broadcast => boxed(|| broadcast::send(state, call, context)).await,
         Plan::AwaitBlock(number, absence) => {
-            boxed(|| await_block(state, call, (*number, *absence), terms)).await
+            boxed(|| await_block(state, call, (*number, *absence), context)).await
         }
-        Plan::Subscribe => boxed(|| subscription::begin(call, terms)).await,
-        Plan::Unsubscribe => subscription::end(call, terms),
+        Plan::Subscribe => boxed(|| subscription::begin(call, context)).await,
+        Plan::Unsubscribe => subscription::end(call, context),
     }
 }
 
@@ -119,15 +121,16 @@ async fn look_up(
     state: &CallState,
     call: &Call<'_>,
     (asking, hash): (&ForwardPlan, TxHash),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
-    let served = forward::look_up(state, call, (asking, hash), terms).await;
+    let served = forward::look_up(state, call, (asking, hash), context).await;
     let is_missing = pending_transaction::is_missing(call, &served);
     if is_missing {
-        let view = &state.pool.snapshot().view;
+        let view = &state.fleet.snapshot().view;
         state.taken.hear_latest(view).await;
     }
-    if is_missing && let Some(answer) = pending_transaction::show(state, call, hash, terms).await {
+    if is_missing && let Some(answer) = pending_transaction::show(state, call, hash, context).await
+    {
         return ServedAnswer { answer, ..served };
     }
     served
@@ -137,11 +140,11 @@ async fn count_nonces(
     state: &CallState,
     call: &Call<'_>,
     (asking, sender): (&ForwardPlan, Option<Address>),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
-    match pending_nonce::count(state, call, sender, terms).await {
+    match pending_nonce::count(state, call, sender, context).await {
         Some(counted) => counted,
-        None => forward::ask(state, call, asking, terms).await,
+        None => forward::ask(state, call, asking, context).await,
     }
 }
 
@@ -149,21 +152,21 @@ async fn fill_nonce(
     state: &CallState,
     call: &Call<'_>,
     (asking, missing): (&ForwardPlan, MissingNonce),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
-    let filled = pending_nonce::fill(state, asking, missing, terms).await;
-    forward::ask(state, call, filled.as_ref().unwrap_or(asking), terms).await
+    let filled = pending_nonce::fill(state, asking, missing, context).await;
+    forward::ask(state, call, filled.as_ref().unwrap_or(asking), context).await
 }
 
 async fn await_block(
     state: &CallState,
     call: &Call<'_>,
     (number, absence): (BlockNumber, AbsenceAnswer),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
-    let anew = boxed(|| awaited_block::plan_anew(state, call, number, terms)).await;
+    let anew = boxed(|| awaited_block::plan_anew(state, call, number, context)).await;
     let plan = anew.unwrap_or_else(|| absence.settled());
-    Box::pin(answer(state, call, &plan, terms)).await
+    Box::pin(answer(state, call, &plan, context)).await
 }
 
 /// As a rule the future is made on the heap, while `Box::pin` moves it there.

@@ -15,12 +15,12 @@ pub async fn follow(
     state: &CallState,
     call: &Call<'_>,
     (node, filter): (NodeId, &FilterReference),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
     let call = Call::new(call.id, call.method.clone(), Some(&filter.params));
-    let ended = ask(state, &call, (node, Treatment::Once), terms).await;
+    let ended = ask(state, &call, (node, Treatment::Once), context).await;
     if filter.is_of_blocks {
-        meet(state, &ended, node, terms).await;
+        meet(state, &ended, node, context).await;
     }
     ended
 }
@@ -29,29 +29,29 @@ async fn ask(
     state: &CallState,
     call: &Call<'_>,
     (node, treatment): (NodeId, Treatment),
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> ServedAnswer {
     let asking = ForwardPlan {
         affinity: Affinity::Only(node),
         ..treatment.into()
     };
-    forward::ask(state, call, &asking, terms).await
+    forward::ask(state, call, &asking, context).await
 }
 
 /// The client of a block filter is about to learn of a block by its hash alone: its number is
 /// asked of the node that told it, unless it is known.
-async fn meet(state: &CallState, served: &ServedAnswer, node: NodeId, terms: CallContext<'_>) {
+async fn meet(state: &CallState, served: &ServedAnswer, node: NodeId, context: CallContext<'_>) {
     let CallReply::Whole(answer) = &served.answer else {
         return;
     };
     let Some(hash) = answer.result().and_then(last_block::newest_hash) else {
         return;
     };
-    if let Some(number) = state.pool.told.number_of(hash) {
-        return state.pool.tell(terms.client, number);
+    if let Some(number) = state.fleet.told.number_of(hash) {
+        return state.fleet.tell(context.client, number);
     }
     let params = format!("[\"{hash}\",false]");
     let call = Call::new(None, "eth_getBlockByHash", Some(&params));
     // It learns the number; the block itself is nobody's.
-    drop(ask(state, &call, (node, Treatment::Read), terms).await);
+    drop(ask(state, &call, (node, Treatment::Read), context).await);
 }

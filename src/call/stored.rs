@@ -20,16 +20,16 @@ const BATCH_MAX: usize = 64;
 /// What is shared, where calls like this can have anything of it now.
 fn sources<'a>(
     state: &'a CallState,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<(&'a AnswerCache, &'a StoredAnswers)> {
-    let cache = state.cache.as_deref().filter(|_| !terms.wants_fresh)?;
+    let cache = state.cache.as_deref().filter(|_| !context.wants_fresh)?;
     let stored = cache.stored.as_deref()?;
     stored.is_on().then_some((cache, stored))
 }
 
 /// Whether [`find`] would look.
-pub fn is_on(state: &CallState, terms: CallContext<'_>) -> bool {
-    sources(state, terms).is_some()
+pub fn is_on(state: &CallState, context: CallContext<'_>) -> bool {
+    sources(state, context).is_some()
 }
 
 /// The answer to `call`, planned so, that another balancer has kept, if it is found in time and may be given.
@@ -37,22 +37,22 @@ pub async fn find(
     state: &CallState,
     call: &Call<'_>,
     plan: &CachePlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
-    let found = find_one(state, call, plan, terms).await?;
-    Some(cached::give(state, found, terms))
+    let found = find_one(state, call, plan, context).await?;
+    Some(cached::give(state, found, context))
 }
 
 async fn find_one(
     state: &CallState,
     call: &Call<'_>,
     plan: &CachePlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Option<KeptAnswer> {
-    if !adopt(state, call, plan, terms).await {
+    if !adopt(state, call, plan, context).await {
         return None;
     }
-    let found = cached::find(state, plan, &state.pool.snapshot().view, terms)?;
+    let found = cached::find(state, plan, &state.fleet.snapshot().view, context)?;
     state.metrics.method(Some(plan.row)).cache_shared_hit();
     Some(found)
 }
@@ -61,13 +61,13 @@ async fn find_one(
 pub async fn find_all<'a>(
     state: &CallState,
     calls: impl Iterator<Item = (&'a Call<'a>, &'a mut Plan)>,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) {
     let mut looks: FuturesUnordered<_> = calls
         .take(BATCH_MAX)
         .map(async |(call, plan)| {
             let found = match plan.kept() {
-                Some(kept) => find_one(state, call, kept, terms).await,
+                Some(kept) => find_one(state, call, kept, context).await,
                 None => None,
             };
             if let Some(found) = found {
@@ -83,17 +83,17 @@ async fn adopt(
     state: &CallState,
     call: &Call<'_>,
     plan: &CachePlan,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> bool {
-    let Some((cache, stored)) = sources(state, terms) else {
+    let Some((cache, stored)) = sources(state, context) else {
         return false;
     };
     let params = call.params();
-    let asked = &state.pool.snapshot().view;
+    let asked = &state.fleet.snapshot().view;
     let Some(found) = stored.find(plan, params, asked).await else {
         return false;
     };
-    let snapshot = state.pool.snapshot();
+    let snapshot = state.fleet.snapshot();
     let view = &snapshot.view;
     let Some(node) = view.nodes.iter().find(|node| node.name == found.node) else {
         return false;

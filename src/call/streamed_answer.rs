@@ -21,7 +21,7 @@ pub struct StreamedAnswer {
     /// As it came, until it goes out.
     pub(super) start: Option<Bytes>,
     pub(super) bytes_max: u64,
-    pub(super) pool: Arc<FleetState>,
+    pub(super) fleet: Arc<FleetState>,
     pub(super) attempt: Attempt,
     /// The call's line in the log, where it gets one.
     pub entry: Option<Box<AccessLogEntry>>,
@@ -85,7 +85,7 @@ impl StreamedAnswer {
         if doubts::is_doubtful(class)
             && let Some(sentence) = self.attempt.broke_off()
         {
-            self.pool
+            self.fleet
                 .sentence(self.attempt.upstream().id, sentence, "")
                 .await;
         }

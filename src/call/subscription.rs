@@ -8,8 +8,8 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 
 /// Begins one.
-pub async fn begin(call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
-    let Some(subscriber) = terms.subscriber else {
+pub async fn begin(call: &Call<'_>, context: CallContext<'_>) -> ServedAnswer {
+    let Some(subscriber) = context.subscriber else {
         return ServedAnswer::refused(Refusal::NeedsSocket);
     };
     match subscriber.subscribe(call).await {
@@ -27,8 +27,8 @@ pub async fn begin(call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
 }
 
 /// Ends one.
-pub fn end(call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
-    let Some(subscriber) = terms.subscriber else {
+pub fn end(call: &Call<'_>, context: CallContext<'_>) -> ServedAnswer {
+    let Some(subscriber) = context.subscriber else {
         return ServedAnswer::refused(Refusal::NeedsSocket);
     };
     match subscriber.listener.unsubscribe(call) {

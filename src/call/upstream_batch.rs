@@ -52,7 +52,7 @@ pub fn split<'a>(
     groups_max: usize,
     attempt: Duration,
 ) -> Vec<Group<BoxedMember<'a>>> {
-    let snapshot = engine.pool.snapshot();
+    let snapshot = engine.fleet.snapshot();
     let now = clock::now();
     let takes_batches = |node| {
         let upstream = snapshot.upstream(node);
@@ -101,11 +101,11 @@ fn draw<'a>(
 pub async fn ask<'a>(
     engine: &CallState,
     group: Group<BoxedMember<'a>>,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 ) -> Vec<BoxedMember<'a>> {
     let mut members = group.members;
     if let Some(node) = group.node.filter(|_| members.len() > 1) {
-        ask_together(engine, &mut members, node, terms).await;
+        ask_together(engine, &mut members, node, context).await;
     } else {
         for member in &mut members {
             member.go_alone().await;
@@ -118,16 +118,16 @@ async fn ask_together<'a>(
     engine: &CallState,
     members: &mut [BoxedMember<'a>],
     id: NodeId,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 ) {
     for_each(members, |member| member.next = None);
-    let pool = &engine.pool;
-    let snapshot = pool.snapshot();
+    let fleet = &engine.fleet;
+    let snapshot = fleet.snapshot();
     let Some(asked) = snapshot.upstream(id).zip(snapshot.view.node(id)) else {
         return for_each(members, |member| member.forwarded.stranded());
     };
-    match place(pool, members, asked, terms.client).await {
-        Ok(place) => attempt(engine, members, (asked, place), terms).await,
+    match place(fleet, members, asked, context.client).await {
+        Ok(place) => attempt(engine, members, (asked, place), context).await,
         Err(missed) => for_each(members, |member| member.miss(missed)),
     }
 }
@@ -138,7 +138,7 @@ fn for_each<'a>(members: &mut [BoxedMember<'a>], mut each: impl FnMut(&mut Batch
 
 /// A place for all of them, as they are one request.
 async fn place(
-    pool: &FleetState,
+    fleet: &FleetState,
     members: &[BoxedMember<'_>],
     (upstream, node): (&Arc<Upstream>, &NodeView),
     client: Client,
@@ -153,7 +153,7 @@ async fn place(
         upstream: upstream.clone(),
         load: node.load.clone(),
     }];
-    Box::pin(pool.wait(client, &seats, deadline)).await
+    Box::pin(fleet.wait(client, &seats, deadline)).await
 }
 
 /// One attempt for all of them.
@@ -161,9 +161,9 @@ async fn attempt<'a>(
     engine: &CallState,
     members: &mut [BoxedMember<'a>],
     ((upstream, node), place): ((&Arc<Upstream>, &NodeView), NodePlace),
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 ) {
-    let (pool, now) = (&engine.pool, clock::now());
+    let (fleet, now) = (&engine.fleet, clock::now());
     let mut until = now;
     for_each(members, |member| {
         member.forwarded.depart(node);
@@ -171,14 +171,14 @@ async fn attempt<'a>(
     });
     let lookups = members.iter().filter(|member| member.is_lookup());
     let held_back_at = held_lookups::gives_up_at(lookups.count(), now).filter(|at| *at < until);
-    let wanted = wanted(terms, held_back_at.unwrap_or(until));
+    let wanted = wanted(context, held_back_at.unwrap_or(until));
     let first = upstream.link.number(members.len());
     let calls = members.iter().map(|member| &member.forwarded.body[..]);
     let body = batch::written(calls, first);
     engine.metrics.upstream_batch(members.len());
     let mut attempt = Attempt::begin(place, members.len(), &wanted);
     let exchanged = pin!(exchange(upstream, &body, &wanted));
-    let came = patience::in_time(pool, (upstream, node), &wanted, now, exchanged).await;
+    let came = patience::in_time(fleet, (upstream, node), &wanted, now, exchanged).await;
     if came.is_none() && held_back_at.is_some_and(|at| clock::now() >= at) {
         // It says nothing of the node: as if its client had left.
         engine.lookups.hear_of(node, now, clock::now());
@@ -189,7 +189,7 @@ async fn attempt<'a>(
     // As of a single call whose answer is too long.
     let alone = matches!(came, Err(Unread::TooLarge)).then_some(AttemptClass::RpcError);
     if let Some(penalty) = attempt.settle_all(&mut judged.outcomes, alone) {
-        pool.sentence(upstream.id, penalty, "").await;
+        fleet.sentence(upstream.id, penalty, "").await;
     }
     // What is asked from here on has places of its own.
     drop(attempt);
@@ -197,14 +197,14 @@ async fn attempt<'a>(
         upstream.refuse_batches(lasts);
     }
     if let Some(verdict) = judged.turned_away() {
-        exchange::rest(pool, upstream, node, verdict).await;
+        exchange::rest(fleet, upstream, node, verdict).await;
     }
     if judged.outcomes.iter().any(trial::is_error) {
         let asked = (&*members, judged.outcomes.as_slice());
         Box::pin(trial::run(asked, (upstream, node), until)).await;
     }
     let is_mixed_up = judged.is_mixed_up;
-    BatchReply::of(&came, &judged, (upstream, node), terms)
+    BatchReply::of(&came, &judged, (upstream, node), context)
         .hand_out(members, judged, now)
         .await;
     if let (false, Ok((reply, _))) = (is_mixed_up, &mut came) {
@@ -230,15 +230,18 @@ async fn exchange(upstream: &Upstream, body: &[u8], wanted: &AttemptSpec<'_>) ->
     Ok((reply, whole))
 }
 
-fn wanted<'a>(terms: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
+fn wanted<'a>(context: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
     AttemptSpec {
         id: "",
         bytes_max: ANSWER_BYTES_MAX as u64,
         may_stream: false,
-        room: terms.room,
+        room: context.room,
         // Of several calls: what they are all a part of.
-        trace: terms.origin.trace.map(|parent| Trace { parent, row: None }),
-        following: terms.origin.follow(AttemptKind::Batch),
+        trace: context
+            .origin
+            .trace
+            .map(|parent| Trace { parent, row: None }),
+        following: context.origin.follow(AttemptKind::Batch),
         reuse: ReuseRule::Any,
         until,
         may_move: true,

@@ -297,7 +297,7 @@ impl DemoRunner {
             new.push(event(EventOrigin::Story, cue.sentence()));
         }
         self.stage.step();
-        let noticed = self.watch.notice(&self.engine.pool.snapshot().view);
+        let noticed = self.watch.notice(&self.engine.fleet.snapshot().view);
         new.extend(
             noticed
                 .into_iter()
@@ -307,10 +307,10 @@ impl DemoRunner {
     }
 
     fn picture(&self, elapsed: Duration) -> Screen {
-        let snapshot = self.engine.pool.snapshot();
+        let snapshot = self.engine.fleet.snapshot();
         let now = clock::now();
         let [tally, beside] = [&self.callers[0], &self.callers[1]].map(|caller| caller.tally());
-        let second = self.second.pool.snapshot();
+        let second = self.second.fleet.snapshot();
         Screen {
             elapsed,
             length: self.story.length(),

@@ -152,7 +152,7 @@ impl Endpoint {
         let admission = &engine.admission;
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
-        let chain = &engine.pool.chain;
+        let chain = &engine.fleet.chain;
         let origin = request_origin::of_request(caller, policy, address, arrived_at, chain);
         let of_chain = (&**engine, policy, &origin);
         if !caller.settle(admission) {
@@ -179,11 +179,11 @@ impl Endpoint {
             Err(MissingBody::Refused(why)) => return self.refuse_call(caller, of_chain, why).await,
             Err(MissingBody::Gone) => return Err(ClientGone),
         };
-        engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
+        engine.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
         let bytes_max = policy.limits.answer_bytes_max;
         let room = admission.room(bytes_max);
-        let terms = CallContext {
+        let context = CallContext {
             policy,
             arrived_at,
             bytes_max,
@@ -200,7 +200,7 @@ impl Endpoint {
             wants_fresh: asked.wants_fresh && policy.heeds_no_cache,
             kept_before: 0,
         };
-        let done = work(engine, caller, &body, terms).await?;
+        let done = work(engine, caller, &body, context).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
         drop((pass, room));
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
@@ -233,19 +233,21 @@ async fn work<'b>(
     engine: &CallState,
     caller: &mut impl Downstream,
     body: &'b Bytes,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
     // Not moved from here on: each copy is room that idle connections keep.
-    let request = RpcRequest::read(body, terms.policy.limits.batch_calls_max);
+    let request = RpcRequest::read(body, context.policy.limits.batch_calls_max);
     match &request {
-        Err(why) => Ok(RequestOutcome::refused(why, None, terms.origin)),
+        Err(why) => Ok(RequestOutcome::refused(why, None, context.origin)),
         Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {
-            Ok(RequestOutcome::refused(why, *id, terms.origin))
+            Ok(RequestOutcome::refused(why, *id, context.origin))
         }
         Ok(RpcRequest::Single(RequestItem::Call(call))) => {
-            work_on_call(engine, caller, call, terms).await
+            work_on_call(engine, caller, call, context).await
         }
-        Ok(RpcRequest::Batch(items)) => Box::pin(work_on_batch(engine, caller, items, terms)).await,
+        Ok(RpcRequest::Batch(items)) => {
+            Box::pin(work_on_batch(engine, caller, items, context)).await
+        }
     }
 }
 
@@ -253,10 +255,10 @@ async fn work_on_batch<'b>(
     engine: &CallState,
     caller: &mut impl Downstream,
     items: &[RequestItem<'b>],
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
     engine.metrics.batch(items.len());
-    let work = pin!(batch::serve(engine, items, terms));
+    let work = pin!(batch::serve(engine, items, context));
     let served = while_client_stays(caller, work).await?;
     Ok(RequestOutcome::of(engine, None, served))
 }
@@ -265,13 +267,13 @@ async fn work_on_call<'b>(
     engine: &CallState,
     caller: &mut impl Downstream,
     call: &Call<'b>,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
-    let (planned, terms) = router::plan(engine, call, terms);
-    let served = match router::at_once(engine, call, &planned, terms) {
+    let (planned, context) = router::plan(engine, call, context);
+    let served = match router::at_once(engine, call, &planned, context) {
         Some(served) => served,
         None => {
-            let work = pin!(router::carry_out(engine, call, &planned, terms));
+            let work = pin!(router::carry_out(engine, call, &planned, context));
             while_client_stays(caller, work).await?
         }
     };

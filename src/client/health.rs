@@ -35,7 +35,7 @@ pub fn report_all(chains: &Chains, is_leaving: bool) -> (u16, String) {
     }
     let all: Vec<_> = present
         .all()
-        .map(|engine| (&engine.pool.chain, answer_of(engine, is_leaving)))
+        .map(|engine| (&engine.fleet.chain, answer_of(engine, is_leaving)))
         .collect();
     let whole = summary(&all, &present.required, chains.are_ready());
     let each = all.iter().map(|(name, answer)| {
@@ -106,9 +106,9 @@ pub fn report_of(engine: &CallState, is_leaving: bool) -> (u16, String) {
 
 fn answer_of(engine: &CallState, is_leaving: bool) -> HealthAnswer {
     say(
-        &engine.pool.snapshot().view,
-        engine.pool.list_from.is(),
-        engine.pool.failing.too_many(clock::now()),
+        &engine.fleet.snapshot().view,
+        engine.fleet.list_from.is(),
+        engine.fleet.failing.too_many(clock::now()),
         is_leaving,
     )
 }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_fails_is_degraded_and_says_how_much_but_is_not_replaced() {
+    fn a_fleet_that_fails_is_degraded_and_says_how_much_but_is_not_replaced() {
         let view = FleetView {
             rounds: 1,
             ..FleetView::default()

@@ -53,15 +53,15 @@ fn cache_fill(engine: &Arc<CallState>) -> Option<CacheFill> {
 
 /// Sets what a chain's metrics say of this moment.
 fn refresh(state: &CallState) {
-    let view = &state.pool.snapshot().view;
+    let view = &state.fleet.snapshot().view;
     let (now, unix_seconds) = (clock::now(), clock::unix_millis() / 1000);
     // A bench shows at once, not with the next round.
     state.metrics.show_fleet(view, now, unix_seconds);
     state.metrics.show_used(&ChainUse {
         retry_budget: state.budget.tokens(now),
-        queued: state.pool.places.waiting(),
-        shed: state.pool.places.shed(),
-        is_degraded: health::is_degraded(view, state.pool.failing.too_many(now)),
+        queued: state.fleet.places.waiting(),
+        shed: state.fleet.places.shed(),
+        is_degraded: health::is_degraded(view, state.fleet.failing.too_many(now)),
     });
     state.metrics.refresh(view, unix_seconds);
 }

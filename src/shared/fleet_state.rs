@@ -1,4 +1,4 @@
-//! The pool: Pingora's load balancer around the fleet.
+//! A fleet in use: Pingora's load balancer around the fleet.
 //!
 //! Membership goes in by its `ServiceDiscovery`, the block-lag verdict by its `HealthCheck`, and
 //! its `BackendSelection` draws. Each of the three only asks the core: the fleet has one writer
@@ -382,27 +382,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {
-        let pool = FleetState::new(Fleet::new(HealthCriteria {
+        let fleet = FleetState::new(Fleet::new(HealthCriteria {
             hysteresis: Hysteresis { rise: 1, fall: 1 },
             ..testing::criteria()
         }));
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
-        let mut roll = ClientFactory::new(connector, ChainMetrics::alone(), pool.places.clone(), 1);
+        let mut roll =
+            ClientFactory::new(connector, ChainMetrics::alone(), fleet.places.clone(), 1);
         let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = roll.call(vec![spec.unwrap()], &[]);
         let id = upstreams[0].id;
-        pool.replace(upstreams).await;
+        fleet.replace(upstreams).await;
         let query = NodeQuery::new(&[Tier::Own], &[], NodeRequirements::default());
-        let draw = || pool.draw(&query).map(|(node, _)| node);
+        let draw = || fleet.draw(&query).map(|(node, _)| node);
         assert_eq!(draw(), None);
         let probe = testing::at(7);
         // Pingora is told when this is done.
-        pool.alter(|fleet| fleet.hear_round(&[(id, probe)], clock::now()));
+        fleet.alter(|fleet| fleet.hear_round(&[(id, probe)], clock::now()));
         assert_eq!(draw(), Some(id));
-        let of_pingora = || pool.balancer.select(b"", 1).and_then(|node| id_of(&node));
-        pool.tell_pingora().await;
+        let of_pingora = || fleet.balancer.select(b"", 1).and_then(|node| id_of(&node));
+        fleet.tell_pingora().await;
         assert_eq!(of_pingora(), Some(id));
-        pool.alter(|fleet| fleet.hear_round(&[(id, ProbeOutcome::Failed)], clock::now()));
+        fleet.alter(|fleet| fleet.hear_round(&[(id, ProbeOutcome::Failed)], clock::now()));
         assert_eq!(draw(), None);
         assert_eq!(of_pingora(), None);
     }

@@ -25,7 +25,7 @@ const TICK_MAX: Duration = Duration::from_millis(64);
 /// How soon a call that waits looks again whether that makes sense.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The line of all who wait for a node of this pool.
+/// The line of all who wait for a node of this fleet.
 pub struct PlaceQueue {
     waiting: AtomicUsize,
     line: Mutex<WaitQueue<PlaceRequest>>,

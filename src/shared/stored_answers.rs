@@ -168,14 +168,14 @@ impl StoredAnswers {
         &self,
         (plan, params): (&CachePlan, &str),
         (terms, answer): (&KeptTerms, &WholeAnswer),
-        (node, pool): (&Arc<str>, &FleetState),
+        (node, fleet): (&Arc<str>, &FleetState),
     ) {
         let is_steady = matches!(terms.condition, KeptCondition::WhileSteady { .. });
         let Some(stamp) = self.stamp(plan, node, is_steady) else {
             return;
         };
         // As it is after the stamp was taken: what is let go from here on leaves this entry behind.
-        let view = &pool.snapshot().view;
+        let view = &fleet.snapshot().view;
         if terms.giver(view).is_none() {
             return;
         }

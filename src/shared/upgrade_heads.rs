@@ -73,15 +73,15 @@ pub async fn exchange(stream: UnixStream, fleets: &ChainFleets) {
     }
 }
 
-async fn tell(pool: Arc<FleetState>, say: mpsc::Sender<Vec<u8>>) {
-    let mut news = pool.news();
+async fn tell(fleet: Arc<FleetState>, say: mpsc::Sender<Vec<u8>>) {
+    let mut news = fleet.news();
     let mut told = None;
     loop {
-        let shown = pool.snapshot().view.handed_on;
+        let shown = fleet.snapshot().view.handed_on;
         if let Some(shown) = shown.filter(|shown| told.replace(shown.number) != Some(shown.number))
         {
             let head = SharedNews::Head(shown.at(clock::unix_millis())).write();
-            if say.send(frame(pool.chain.as_str(), &head)).await.is_err() {
+            if say.send(frame(fleet.chain.as_str(), &head)).await.is_err() {
                 return;
             }
         }

@@ -40,7 +40,7 @@ pub enum BlockEvent {
 
 /// Tells the heads.
 pub struct HeadFeed {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
@@ -78,7 +78,7 @@ impl HeadFeed {
     pub async fn run(&mut self) {
         let mut headline = HeadTracker::new(self.intervals.say(|intervals| intervals.block_time));
         let mut notes = HeadFeedState::default();
-        let mut fleet = self.pool.news();
+        let mut fleet = self.fleet.news();
         let mut fetch: Option<HeaderFetch> = None;
         loop {
             // All that was said before calls were served a head: else it would be one node's alone.
@@ -122,7 +122,7 @@ impl HeadFeed {
         fetch: &mut Option<HeaderFetch>,
     ) -> Option<Instant> {
         self.release(notes);
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
         headline.set_block_time(snapshot.view.pace);
         headline.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
@@ -164,7 +164,7 @@ impl HeadFeed {
             // Who comes again from here on has missed nothing.
             notes.held.iter_mut().for_each(|held| held.until = now);
         } else {
-            until += held_from_subscribers(&self.pool.snapshot().view, self.others, now);
+            until += held_from_subscribers(&self.fleet.snapshot().view, self.others, now);
         }
         notes.held.push_back(HeldUpdate { until, update });
     }
@@ -193,19 +193,19 @@ impl HeadFeed {
             headline.head().map(|head| head.hash),
         );
         let head = headline.head().map(|head| head.number);
-        let is_cut = || head.is_some_and(|head| self.pool.snapshot().view.has_cut(head));
+        let is_cut = || head.is_some_and(|head| self.fleet.snapshot().view.has_cut(head));
         if notes.published != ends || is_cut() {
             notes.published = ends;
-            self.pool.hear_told(PublishedChain::of(headline.told()));
+            self.fleet.hear_told(PublishedChain::of(headline.told()));
         }
     }
 
     /// What subscribers are told before all calls find it their own calls find, wherever they come.
     fn foretell(&self, turn: &ChainUpdate) {
         let head = turn.headers.last().map(|head| head.number);
-        if let Some(head) = head.filter(|head| Some(*head) > self.pool.snapshot().view.served_head)
+        if let Some(head) = head.filter(|head| Some(*head) > self.fleet.snapshot().view.served_head)
         {
-            self.pool.foretell(self.hub.followers(), head);
+            self.fleet.foretell(self.hub.followers(), head);
         }
     }
 
@@ -247,7 +247,7 @@ impl HeadFeed {
 
     /// Asks one node after another.
     fn fetch(&self, hash: BlockHash, child: BlockNumber, from: &[NodeId]) -> HeaderFetch {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
         let timeout = self.intervals.say(|intervals| intervals.timeout);

@@ -34,7 +34,7 @@ const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscri
 
 /// Tells the logs.
 pub struct LogFeed {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
@@ -46,14 +46,14 @@ pub struct LogFeed {
 
 impl LogFeed {
     pub fn new(
-        pool: Arc<FleetState>,
+        fleet: Arc<FleetState>,
         hub: Arc<Hub>,
         metrics: Arc<ChainMetrics>,
         prober: Prober,
         pages: mpsc::Receiver<BlockEvent>,
     ) -> LogFeed {
         LogFeed {
-            pool,
+            fleet,
             hub,
             metrics,
             prober,
@@ -110,7 +110,7 @@ impl LogFeed {
         if filters.is_empty() {
             return;
         }
-        let view = &self.pool.snapshot().view;
+        let view = &self.fleet.snapshot().view;
         self.trust.mind(view.chain_id.or(view.nodes_chain));
         let Some(logs) = self.bring(header, turn).await else {
             return;
@@ -138,7 +138,7 @@ impl LogFeed {
         let mut testimony = LogEvidence::default();
         let mut failed: Option<NodeId> = None;
         loop {
-            let view = &self.pool.snapshot().view;
+            let view = &self.fleet.snapshot().view;
             let since = clock::now().saturating_duration_since(began_at);
             testimony.awaits_others = are_others_awaited(view, header.number, since);
             for id in holders(view, header.number) {
@@ -179,7 +179,7 @@ impl LogFeed {
     }
 
     async fn ask(&self, id: NodeId, header: &Header) -> Option<BlockLogs> {
-        let snapshot = self.pool.snapshot();
+        let snapshot = self.fleet.snapshot();
         let upstream = snapshot.upstream(id)?;
         match self.prober.logs(&upstream.spec, header.hash, ATTEMPT).await {
             Ok(logs) => Some(logs),
@@ -208,7 +208,7 @@ mod tests {
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
-        let pool = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
+        let fleet = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
         let hub = Arc::new(Hub::default());
         let (pages, written) = mpsc::channel(8);
         let outbox = Arc::<Outbox>::default();
@@ -219,7 +219,7 @@ mod tests {
         let metrics = ChainMetrics::alone();
         let prober = Prober::new(NodeAccess::plain()).unwrap();
         (
-            LogFeed::new(pool, hub, metrics, prober, written),
+            LogFeed::new(fleet, hub, metrics, prober, written),
             pages,
             outbox,
         )

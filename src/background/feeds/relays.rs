@@ -23,7 +23,7 @@ const NOBODY: &str = "no node tells this subscription any more: subscribe again"
 
 /// Passes topics on.
 pub struct RelayFeed {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub said: mpsc::Receiver<TopicReport>,
@@ -37,7 +37,7 @@ impl RelayFeed {
     /// Passes on, for ever.
     pub async fn run(&mut self) {
         let mut wanted = self.hub.news();
-        let mut fleet = self.pool.news();
+        let mut fleet = self.fleet.news();
         let (mut is_due, mut is_seeking) = (true, false);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,7 +72,7 @@ impl RelayFeed {
             }
         }
         let wanted = self.hub.passed().into_iter().collect();
-        let view = &self.pool.snapshot().view;
+        let view = &self.fleet.snapshot().view;
         self.relays.follow(wanted, view, &open, clock::now());
         for (source, request) in std::mem::take(&mut self.not_ended) {
             self.end(source, request);
@@ -165,22 +165,22 @@ mod tests {
 
     /// One node, that takes orders.
     async fn scene() -> Scene {
-        let pool = FleetState::new(Fleet::new(testing::criteria()));
+        let fleet = FleetState::new(Fleet::new(testing::criteria()));
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let metrics = ChainMetrics::alone();
-        let mut clients = ClientFactory::new(connector, metrics.clone(), pool.places.clone(), 1);
+        let mut clients = ClientFactory::new(connector, metrics.clone(), fleet.places.clone(), 1);
         let node = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = clients.call(vec![node.unwrap()], &[]);
         let (node, epoch) = (upstreams[0].id, 7);
-        pool.replace(upstreams).await;
+        fleet.replace(upstreams).await;
         let good = testing::at(9);
-        pool.hear_round(&[(node, good)], &[]).await;
+        fleet.hear_round(&[(node, good)], &[]).await;
         let (said, saying) = mpsc::channel(8);
         let (orders, taken) = mpsc::channel(8);
         let line = OpenSocket { epoch, orders };
         let (open, opened) = watch::channel(HashMap::from([(node, line)]));
         let feed = RelayFeed {
-            pool: Arc::new(pool),
+            fleet: Arc::new(fleet),
             hub: Arc::new(Hub::default()),
             metrics,
             said: saying,

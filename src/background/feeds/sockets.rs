@@ -40,7 +40,7 @@ pub type NodeHead = (NodeId, Arc<Header>);
 
 /// What all lines share.
 pub struct SocketContext {
-    pub pool: Arc<FleetState>,
+    pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
@@ -141,7 +141,7 @@ impl Drop for SocketTask {
 impl NodeSockets {
     /// Follows the list, for ever.
     pub async fn run(&self) {
-        let mut fleet = self.exchange.pool.news();
+        let mut fleet = self.exchange.fleet.news();
         let mut topics = self.exchange.hub.news();
         let mut kept: HashMap<NodeId, SocketTask> = HashMap::new();
         loop {
@@ -154,7 +154,7 @@ impl NodeSockets {
     }
 
     fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
-        let snapshot = self.exchange.pool.snapshot();
+        let snapshot = self.exchange.fleet.snapshot();
         let is_wanted = self.exchange.intervals.say(|intervals| intervals.sockets)
             || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);

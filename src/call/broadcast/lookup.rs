@@ -72,7 +72,7 @@ impl BroadcastCall<'_> {
             first: &[],
             passed: &self.asked,
         };
-        let view = &self.engine.pool.snapshot().view;
+        let view = &self.engine.fleet.snapshot().view;
         let others = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
         let mut nodes = self.asked.clone();
         nodes.extend(others);
@@ -107,9 +107,9 @@ impl BroadcastCall<'_> {
         let found = found?;
         let sent = self.tx.as_ref().map(|tx| tx.sent());
         let taken = &self.engine.taken;
-        taken.remember(sent.as_ref(), self.terms.client, found.node);
+        taken.remember(sent.as_ref(), self.context.client, found.node);
         let name = &found.name;
-        taken.tell(sent.as_ref(), self.terms.client, name).await;
+        taken.tell(sent.as_ref(), self.context.client, name).await;
         Some((self.reply(found)?, TransactionOutcome::Known))
     }
 
@@ -120,7 +120,7 @@ impl BroadcastCall<'_> {
             BroadcastForm::Receipt => {
                 let answer = found.answer?;
                 self.see(found.node, &answer);
-                held(answer, self.terms.room)
+                held(answer, self.context.room)
             }
         };
         Some(self.served(reply, &found.name, CallOutcome::Ok))
@@ -158,7 +158,7 @@ impl BroadcastCall<'_> {
         let Some((sender, nonce)) = claim else {
             return NonceUse::ByAnother;
         };
-        let counts = pending_nonce::latest(self.engine, sender, nodes, self.terms).await;
+        let counts = pending_nonce::latest(self.engine, sender, nodes, self.context).await;
         let Some(highest) = counts.iter().map(|(_, count)| *count).max() else {
             return NonceUse::ByAnother;
         };
@@ -181,15 +181,15 @@ impl BroadcastCall<'_> {
             body: Bytes::from(body),
             until: self.lookup_end(),
             // A transaction alone may be longer than `SHORT_BYTES_MAX`.
-            bytes_max: self.terms.bytes_max.min(fanout::LONG_BYTES_MAX),
-            trace: self.terms.trace,
-            path: self.terms.origin.part(AttemptKind::Lookup),
+            bytes_max: self.context.bytes_max.min(fanout::LONG_BYTES_MAX),
+            trace: self.context.trace,
+            path: self.context.origin.part(AttemptKind::Lookup),
         };
-        fanout::ask_all(&self.engine.pool, &self.engine.admission, nodes, &question)
+        fanout::ask_all(&self.engine.fleet, &self.engine.admission, nodes, &question)
     }
 
     fn lookup_end(&self) -> Instant {
-        let attempt = self.terms.policy.limits.times.attempt;
+        let attempt = self.context.policy.limits.times.attempt;
         self.deadline.min(clock::now() + attempt)
     }
 }

@@ -21,7 +21,7 @@ use forebay_core::vocabulary::tier::Tier;
 impl BroadcastCall<'_> {
     /// Waits as long as the call says.
     pub(super) async fn wait(&self, hash: TxHash) -> ServedAnswer {
-        let arrived_at = self.terms.arrived_at;
+        let arrived_at = self.context.arrived_at;
         let whole = self.deadline.saturating_duration_since(arrived_at);
         let asked = sync_time(self.call.params.unwrap_or_default());
         let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
@@ -37,7 +37,7 @@ impl BroadcastCall<'_> {
                 Join::Follower(follower) => match timeout_at(until.into(), follower.landed()).await
                 {
                     Ok(Some(FlightOutcome::Brought(brought))) => {
-                        let reply = super::held(brought.answer, self.terms.room);
+                        let reply = super::held(brought.answer, self.context.room);
                         return self.served(reply, &brought.node, CallOutcome::Ok);
                     }
                     // Its time was shorter.
@@ -49,17 +49,20 @@ impl BroadcastCall<'_> {
                 return ended;
             }
         }
-        self.unmined(hash, until.saturating_duration_since(self.terms.arrived_at))
+        self.unmined(
+            hash,
+            until.saturating_duration_since(self.context.arrived_at),
+        )
     }
 
     /// Asks for the receipt whenever there is a new head.
     async fn watch(&self, hash: TxHash, until: Instant) -> Option<NodeAnswer> {
-        let pool = &self.engine.pool;
-        let mut news = pool.news();
-        let mut seen = pool.snapshot().view.highest_head;
+        let fleet = &self.engine.fleet;
+        let mut news = fleet.news();
+        let mut seen = fleet.snapshot().view.highest_head;
         loop {
             timeout_at(until.into(), news.changed()).await.ok()?.ok()?;
-            let head = pool.snapshot().view.highest_head;
+            let head = fleet.snapshot().view.highest_head;
             if head == seen {
                 continue;
             }
@@ -70,7 +73,7 @@ impl BroadcastCall<'_> {
                 ..NodeRequirements::default()
             };
             let query = NodeQuery::new(&[Tier::Own, Tier::Fallback], &[], freshest);
-            let asked = pool.draw(&query).map(|(node, _)| [node]);
+            let asked = fleet.draw(&query).map(|(node, _)| [node]);
             let found = self
                 .find(RECEIPT, hash, asked.as_ref().map_or(&[], |it| it))
                 .await;

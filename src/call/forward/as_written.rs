@@ -23,7 +23,7 @@ impl<'a> ForwardedCall<'a> {
         &self,
         kind: impl FnOnce(Option<AttemptClass>) -> AttemptKind,
     ) -> Option<TrailContext<'a>> {
-        let path = self.terms.origin.path.as_ref()?;
+        let path = self.context.origin.path.as_ref()?;
         let kind = kind(self.last);
         Some(TrailContext { path, kind })
     }
@@ -36,10 +36,10 @@ impl<'a> ForwardedCall<'a> {
         let repeats_freely = self.retry.repeat() == RepeatRule::Freely;
         AttemptSpec {
             id: self.call.id.unwrap_or("null"),
-            bytes_max: self.terms.bytes_max,
-            may_stream: self.terms.may_stream,
-            room: self.terms.room,
-            trace: self.terms.trace,
+            bytes_max: self.context.bytes_max,
+            may_stream: self.context.may_stream,
+            room: self.context.room,
+            trace: self.context.trace,
             following,
             reuse: if repeats_freely {
                 ReuseRule::Any
@@ -60,7 +60,7 @@ impl<'a> ForwardedCall<'a> {
             method: &self.call.method,
             hash,
             attempt: self
-                .terms
+                .context
                 .policy
                 .times(&self.call.method)
                 .attempt_of(self.asking.treatment),
@@ -73,7 +73,7 @@ impl<'a> ForwardedCall<'a> {
             call: self.call,
             asking: self.asking,
             engine: self.engine,
-            client: self.terms.client,
+            client: self.context.client,
         })
     }
 
@@ -101,7 +101,7 @@ impl<'a> ForwardedCall<'a> {
         if engine.budget.withdraw(clock::now()) {
             let following = self.following(|_| AttemptKind::Repeat);
             let (body, wanted) = (self.call.for_node(), self.wanted(until, following));
-            let asked = exchange::attempt(&engine.pool, (upstream, node), &body, &wanted, None);
+            let asked = exchange::attempt(&engine.fleet, (upstream, node), &body, &wanted, None);
             edited.hear_as_written(error, node, &asked.await);
         }
     }

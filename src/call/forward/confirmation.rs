@@ -46,8 +46,8 @@ impl<'a> ForwardedCall<'a> {
             if !is_for_anyone {
                 return Confirmers::default();
             }
-            let view = &engine.pool.snapshot().view;
-            let mut found = engine.pool.confirmers(said, sought);
+            let view = &engine.fleet.snapshot().view;
+            let mut found = engine.fleet.confirmers(said, sought);
             if found.digger.is_some() && searched(engine).knows(name, view.pace, clock::now()) {
                 found = Confirmers::default();
             }

@@ -19,7 +19,7 @@ impl ForwardedCall<'_> {
             node.hear_broad(method, breadth);
         }
         for (id, _) in self.doubted.drain(..) {
-            self.engine.pool.learn_lack(id, method);
+            self.engine.fleet.learn_lack(id, method);
         }
     }
 
@@ -53,7 +53,7 @@ impl ForwardedCall<'_> {
         let now = clock::now();
         let mut disputes = self.engine.disputes();
         let dispute = disputes.name(
-            (self.terms.client, DisputeSubject::Node),
+            (self.context.client, DisputeSubject::Node),
             &self.call.method,
             error,
         );

@@ -19,7 +19,7 @@ impl ForwardedCall<'_> {
             (CallEnding::Kept, None) => self.end_unserved(Refusal::BadAnswer),
             (CallEnding::Unserved, _) => self.end_unserved(Refusal::Unserved),
             (CallEnding::Refused(why), _) => {
-                let view = &self.engine.pool.snapshot().view;
+                let view = &self.engine.fleet.snapshot().view;
                 self.end_unserved(select::refusal(why, view, clock::now()))
             }
         }

@@ -28,13 +28,13 @@ impl ForwardedCall<'_> {
             ended = Box::pin(self.doubt_null(ended)).await;
         }
         let has_failed = ended.outcome == CallOutcome::Failed;
-        let pool = &self.engine.pool;
+        let fleet = &self.engine.fleet;
         let settled = {
-            let view = &pool.snapshot().view;
+            let view = &fleet.snapshot().view;
             self.doubts.settle(&self.call.method, view, clock::now())
         };
         for (id, sentence) in settled.sentences {
-            Box::pin(pool.sentence(id, sentence, &self.call.method)).await;
+            Box::pin(fleet.sentence(id, sentence, &self.call.method)).await;
         }
         if has_failed {
             self.failed(ended, settled.is_own)
@@ -45,7 +45,7 @@ impl ForwardedCall<'_> {
 
     /// Whether an attempt that brought nothing was made at a node that is silent.
     pub(super) fn was_silent(&self, class: AttemptClass, node: &NodeView) -> bool {
-        let snapshot = self.engine.pool.snapshot();
+        let snapshot = self.engine.fleet.snapshot();
         let (began, _) = self.began;
         let met = |node: &NodeView| node.is_silence(class, began, clock::now());
         snapshot.view.node(node.id).is_some_and(met)
@@ -89,7 +89,7 @@ impl ForwardedCall<'_> {
         node: &NodeView,
         content: &AttemptContent<'_>,
     ) -> bool {
-        let pool = &self.engine.pool;
+        let fleet = &self.engine.fleet;
         match verdict.class {
             AttemptClass::Ok => {
                 self.hear_well(node);
@@ -99,29 +99,29 @@ impl ForwardedCall<'_> {
                 }
                 let told = self.told(node, content);
                 if let Some(head) = told {
-                    pool.see(self.terms.client, node.id, head);
+                    fleet.see(self.context.client, node.id, head);
                 }
                 self.hear_of_waiting(node.id, told, content);
                 self.remember(content);
                 let is_stray = self.strays(content);
                 if is_stray {
-                    pool.see_astray(node.id);
+                    fleet.see_astray(node.id);
                 }
                 return is_stray;
             }
             AttemptClass::Unsupported if verdict.meaning == Some(Meaning::UnsupportedForm) => {}
-            AttemptClass::Unsupported => pool.learn_lack(node.id, &self.call.method),
+            AttemptClass::Unsupported => fleet.learn_lack(node.id, &self.call.method),
             AttemptClass::MissingData => {
                 let missing = verdict.missing().unwrap_or(MissingKind::Unsaid);
                 let error = content.whole().and_then(WholeAnswer::error);
                 let words = error.map(|error| error.message);
                 if let Some(gap) = self.retry.miss(node, missing, &words.unwrap_or_default()) {
-                    pool.learn_depth(node.id, gap);
+                    fleet.learn_depth(node.id, gap);
                 }
             }
             AttemptClass::NoConnection => {
                 if !node.is_doubted {
-                    pool.doubt_depth(node.id);
+                    fleet.doubt_depth(node.id);
                 }
             }
             AttemptClass::Limit => {
@@ -131,7 +131,7 @@ impl ForwardedCall<'_> {
                 }
             }
             AttemptClass::Throttled if verdict.meaning == Some(Meaning::MethodThrottled) => {
-                pool.rest_method(node.id, &self.call.method, verdict.rest);
+                fleet.rest_method(node.id, &self.call.method, verdict.rest);
             }
             AttemptClass::RpcError
             | AttemptClass::RequestSize
@@ -152,7 +152,7 @@ impl ForwardedCall<'_> {
         let result = content.whole().and_then(WholeAnswer::result);
         let of = result.and_then(|result| last_block::branch_told(self.call, result));
         of.is_some_and(|(number, hash)| {
-            let told = self.engine.pool.told_chain().hash_at(number);
+            let told = self.engine.fleet.told_chain().hash_at(number);
             told.is_some_and(|told| told != hash)
         })
     }
@@ -180,7 +180,7 @@ impl ForwardedCall<'_> {
                     pooled.forget(hash);
                 } else if self.call.method == BY_HASH {
                     let look = (node, PoolEvidence::ByHash, result != b"null");
-                    let block_time = self.engine.pool.snapshot().view.pace;
+                    let block_time = self.engine.fleet.snapshot().view.pace;
                     pooled.looked(hash, look, block_time, clock::now());
                 }
             }
@@ -205,13 +205,13 @@ impl ForwardedCall<'_> {
         let Some((hash, number)) = told else {
             return;
         };
-        let memory = &self.engine.pool.told;
+        let memory = &self.engine.fleet.told;
         memory.block(hash, number);
         if matches!(&*self.call.method, BY_HASH | RECEIPT)
             && let Some(hash) = self.call.params.and_then(transaction::hash_asked)
         {
             memory.mined(hash, number);
-            self.engine.pool.tell_mined(hash, number);
+            self.engine.fleet.tell_mined(hash, number);
         }
     }
 

@@ -111,7 +111,7 @@ impl<'a> ForwardedCall<'a> {
             snapshot.upstream(*id).is_some()
                 && view.is_some_and(|node| node.load.limiter.has_room())
         };
-        let draw = |query: &NodeQuery<'_>| engine.pool.draw(query).filter(is_there);
+        let draw = |query: &NodeQuery<'_>| engine.fleet.draw(query).filter(is_there);
         let now = clock::now();
         let pay = || engine.budget.withdraw(now);
         self.retry.beside(now, draw, pay)

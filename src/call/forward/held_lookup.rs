@@ -44,7 +44,7 @@ impl<'a> ForwardedCall<'a> {
             self.body = body;
             return self.go_on(None).await;
         }
-        let waiting = pending_transaction::look(self.engine, hash, self.terms).await;
+        let waiting = pending_transaction::look(self.engine, hash, self.context).await;
         if let pending_transaction::TransactionStatus::InNoBlock {
             shown,
             counted: true,
@@ -62,8 +62,8 @@ impl<'a> ForwardedCall<'a> {
             return self.deliver(kept);
         }
         let (times, arrived_at) = (
-            self.terms.policy.times(&self.call.method),
-            self.terms.arrived_at,
+            self.context.policy.times(&self.call.method),
+            self.context.arrived_at,
         );
         let wish = lookups::LookupRequest {
             method: &self.call.method,
@@ -80,7 +80,7 @@ impl<'a> ForwardedCall<'a> {
                 ..NodeRequirements::default()
             };
             let another = NodeQuery::new(&[Tier::Own], &nodes, needs);
-            let another = self.engine.pool.draw(&another);
+            let another = self.engine.fleet.draw(&another);
             nodes.extend(another.map(|(node, _)| node));
         }
         let engine = self.engine;
@@ -97,7 +97,7 @@ impl<'a> ForwardedCall<'a> {
             };
             if answer.result() != Some(b"null") || believes_null {
                 return self.deliver(BestAnswer {
-                    held: self.terms.room.attempt(),
+                    held: self.context.room.attempt(),
                     answer,
                     node: heard.name,
                 });

@@ -27,7 +27,7 @@ impl ForwardedCall<'_> {
     pub(super) fn copied(&self, said: &NodeView) -> Option<Box<AnswerCopy>> {
         let (plan, cache) = self.keeps(said)?;
         Some(Box::new(AnswerCopy {
-            pool: self.engine.pool.clone(),
+            fleet: self.engine.fleet.clone(),
             cache: cache.clone(),
             plan: *plan,
             params: self.call.params().into(),
@@ -41,7 +41,7 @@ impl ForwardedCall<'_> {
     pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView) {
         if let Some((plan, cache)) = self.keeps(said) {
             let call = (plan, self.call.params());
-            answer_copy::keep(&self.engine.pool, cache, call, (answer, said));
+            answer_copy::keep(&self.engine.fleet, cache, call, (answer, said));
         }
     }
 }

@@ -51,7 +51,7 @@ impl LeaderAccess<'_> {
                 passed: &passed,
                 ..query
             };
-            let (node, tier) = self.engine.pool.draw(&query)?;
+            let (node, tier) = self.engine.fleet.draw(&query)?;
             if self.lets(node) {
                 return Some((node, tier));
             }
@@ -61,7 +61,7 @@ impl LeaderAccess<'_> {
 
     fn lets(&self, id: NodeId) -> bool {
         let now = clock::now();
-        let view = &self.engine.pool.snapshot().view;
+        let view = &self.engine.fleet.snapshot().view;
         let Some(node) = view.node(id) else {
             return false;
         };
@@ -80,11 +80,11 @@ impl LeaderAccess<'_> {
             LeaderGrant::NotAsked => {}
         }
         let now = clock::now();
-        let pool = &self.engine.pool;
-        let per_second = pool.failing.calls_per_second(now) * self.share;
+        let fleet = &self.engine.fleet;
+        let per_second = fleet.failing.calls_per_second(now) * self.share;
         let rates = (
             per_second.max(leader_share::PER_SECOND_MIN),
-            pool.snapshot().view.pace,
+            fleet.snapshot().view.pace,
         );
         let is_granted = self.share > 0.0 && {
             let left = self.engine.leader_share.lock();

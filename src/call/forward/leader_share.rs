@@ -27,8 +27,8 @@ impl<'a> ForwardedCall<'a> {
         };
         Some(LeaderAccess {
             engine: self.engine,
-            client: self.terms.client,
-            share: self.terms.policy.limits.leader_share,
+            client: self.context.client,
+            share: self.context.policy.limits.leader_share,
             question,
             word,
             tried: self.retry.tried().to_vec(),
@@ -40,7 +40,7 @@ impl<'a> ForwardedCall<'a> {
     fn told_of_transaction(&self, place: BlockParam) -> Option<BlockRange> {
         let params = self.call.params.filter(|_| place == BlockParam::Nowhere)?;
         let hash = transaction::hash_asked(params)?;
-        let number = self.engine.pool.told.place_of(hash)?;
+        let number = self.engine.fleet.told.place_of(hash)?;
         Some(BlockRange {
             from: number,
             to: number,

@@ -23,9 +23,9 @@ impl<'a> ForwardedCall<'a> {
         tier: Tier,
         body: &[u8],
     ) -> Option<ServedAnswer> {
-        let pool = &self.engine.pool;
+        let fleet = &self.engine.fleet;
         let later;
-        let mut snapshot = &*pool.snapshot();
+        let mut snapshot = &*fleet.snapshot();
         let (Some(mut upstream), Some(mut node)) = (snapshot.upstream(id), snapshot.view.node(id))
         else {
             // It was removed this very moment.
@@ -38,11 +38,12 @@ impl<'a> ForwardedCall<'a> {
                 let place = Box::pin(self.find_place(snapshot, id)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
                 let plan = self.asking.keep.plan();
-                let kept = plan.and_then(|kept| cached::look_again(self.engine, kept, self.terms));
+                let kept =
+                    plan.and_then(|kept| cached::look_again(self.engine, kept, self.context));
                 if kept.is_some() {
                     return kept;
                 }
-                later = pool.snapshot();
+                later = fleet.snapshot();
                 snapshot = &later;
                 let id = place.upstream.id;
                 let found = snapshot.upstream(id).zip(snapshot.view.node(id));
@@ -59,7 +60,7 @@ impl<'a> ForwardedCall<'a> {
         let following = self.following(|last| AttemptKind::after(last, tier));
         let wanted = self.wanted(until, following);
         let first = PreparedAttempt {
-            pool,
+            fleet,
             upstream,
             node,
             body,
@@ -92,10 +93,10 @@ impl<'a> ForwardedCall<'a> {
             })
         };
         let seats: Vec<_> = nodes.into_iter().filter_map(seat).collect();
-        let (pool, deadline) = (&self.engine.pool, self.deadline());
-        let client = self.terms.client;
+        let (fleet, deadline) = (&self.engine.fleet, self.deadline());
+        let client = self.context.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
-        let found = pool.wait(client, &seats, deadline).await;
+        let found = fleet.wait(client, &seats, deadline).await;
         drop(in_line);
         match found {
             Ok(place) => {

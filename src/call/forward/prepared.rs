@@ -27,7 +27,7 @@ use forebay_core::vocabulary::client::Client;
 /// One attempt, ready to be made.
 #[derive(Clone, Copy)]
 pub(super) struct PreparedAttempt<'t, 'a> {
-    pub pool: &'t Arc<FleetState>,
+    pub fleet: &'t Arc<FleetState>,
     pub upstream: &'t Arc<Upstream>,
     pub node: &'t NodeView,
     pub body: &'t [u8],
@@ -105,7 +105,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
 
     async fn send(&self, body: &[u8], place: Option<NodePlace>) -> (Verdict, AttemptContent<'a>) {
         let asked = (self.upstream, self.node);
-        exchange::attempt(self.pool, asked, body, self.wanted, place).await
+        exchange::attempt(self.fleet, asked, body, self.wanted, place).await
     }
 
     async fn send_as_written(

@@ -25,22 +25,22 @@ impl ForwardedCall<'_> {
     /// The call with what its tags stand for now, where that has gone back since it was planned.
     pub(super) fn renew(&mut self) -> Option<Bytes> {
         let pins = self
-            .terms
+            .context
             .pins
             .filter(|_| !self.asking().edits.is_empty())?;
-        let snapshot = self.engine.pool.snapshot();
+        let snapshot = self.engine.fleet.snapshot();
         let view = &snapshot.view;
         if view.falls == pins.falls {
             return None;
         }
-        let pins = self.engine.pins(self.terms, view);
-        self.terms.pins = Some(pins);
+        let pins = self.engine.pins(self.context, view);
+        self.context.pins = Some(pins);
         // It is under way: what is kept doesn't end it.
-        let terms = CallContext {
+        let context = CallContext {
             wants_fresh: true,
-            ..self.terms
+            ..self.context
         };
-        let planned = planning::plan(self.engine, self.call, view, terms);
+        let planned = planning::plan(self.engine, self.call, view, context);
         let asking = planned.plan.forward()?.clone();
         self.retry.speak_of(asking.block, asking.wait);
         let body = asking.body(self.call).into();
@@ -50,14 +50,14 @@ impl ForwardedCall<'_> {
 
     /// Has nodes looked at for the blocks it waits for.
     pub(super) fn hurry(&self) {
-        let pool = &self.engine.pool;
-        let highest = pool.snapshot().view.highest_head;
+        let fleet = &self.engine.fleet;
+        let highest = fleet.snapshot().view.highest_head;
         let need = self.asking().block;
         match need.filter(|need| Some(need.to) > highest) {
             Some(need) => {
-                pool.looks.look_for(need.to, highest);
+                fleet.looks.look_for(need.to, highest);
             }
-            None => pool.hurry(),
+            None => fleet.hurry(),
         }
     }
 
@@ -99,7 +99,7 @@ impl ForwardedCall<'_> {
 
     /// What to ask once more, instead of ending with nothing: `Some(None)` the same again.
     pub(super) async fn insist(&mut self, now: Instant) -> Option<Option<Bytes>> {
-        let patience = self.engine.pool.snapshot().view.block_wait;
+        let patience = self.engine.fleet.snapshot().view.block_wait;
         let (need, is_alone) = (self.asking().block, self.retry.is_alone());
         let mut insistence = self.insistence.take().unwrap_or_default();
         let next = insistence.next(patience, need, is_alone, now);

@@ -27,7 +27,7 @@ impl<'a> ForwardedCall<'a> {
                 query.needs.shortlist = Shortlist::Join(joins);
             }
             match &leave {
-                None => engine.pool.draw(&query),
+                None => engine.fleet.draw(&query),
                 Some(leave) => leave.draw(query),
             }
         };

@@ -35,7 +35,7 @@ impl<'a> ForwardedCall<'a> {
         if verdict.missing() == Some(MissingKind::Unindexed) && self.transaction().is_some() {
             self.unindexed = Some(Box::new(BestAnswer {
                 answer: answer.clone(),
-                held: self.terms.room.attempt(),
+                held: self.context.room.attempt(),
                 node: said.name.clone(),
             }));
         }
@@ -82,7 +82,7 @@ impl<'a> ForwardedCall<'a> {
             passed: &[],
         };
         let nodes = {
-            let view = &engine.pool.snapshot().view;
+            let view = &engine.fleet.snapshot().view;
             spread(view, Tier::Own, wish, now, &mut clock::roll)
         };
         let params = format!("[\"{hash}\"]");
@@ -92,10 +92,10 @@ impl<'a> ForwardedCall<'a> {
             body: Bytes::from(call.for_node()),
             until: self.retry.deadline().min(now + PATIENCE),
             bytes_max: LONG_BYTES_MAX,
-            trace: self.terms.trace,
-            path: self.terms.origin.part(AttemptKind::Lookup),
+            trace: self.context.trace,
+            path: self.context.origin.part(AttemptKind::Lookup),
         };
-        let mut heard = fanout::ask_all(&engine.pool, &engine.admission, &nodes, &question);
+        let mut heard = fanout::ask_all(&engine.fleet, &engine.admission, &nodes, &question);
         while let Some(heard) = heard.next().await {
             let result = heard.answer.as_ref().and_then(|answer| answer.result());
             if let Some(result) = result.filter(|result| *result != b"null") {

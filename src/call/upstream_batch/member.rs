@@ -52,7 +52,7 @@ pub enum PlannedItem<'a> {
 pub fn members<'a>(
     engine: &'a CallState,
     items: &'a [PlannedItem<'a>],
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 ) -> (Vec<BoxedMember<'a>>, Vec<usize>) {
     let calls = || {
         items
@@ -67,12 +67,12 @@ pub fn members<'a>(
     let polls = engine.lookups.go_alone(lookups.count(), clock::now());
     let mut followers = Vec::new();
     let members = calls().filter_map(|(place, call, planned)| {
-        let has_own_limits = terms.policy.by_method.of(&call.method).is_some();
+        let has_own_limits = context.policy.by_method.of(&call.method).is_some();
         let asking = planned.plan.together(polls, has_own_limits)?;
         let body = Bytes::from(asking.body(call));
         let mut flight = None;
-        if let (Plan::Share { head, .. }, false) = (&planned.plan, terms.wants_fresh) {
-            match engine.flights.join(&body, *head, terms.client.network()) {
+        if let (Plan::Share { head, .. }, false) = (&planned.plan, context.wants_fresh) {
+            match engine.flights.join(&body, *head, context.client.network()) {
                 Join::Leader(leads) => flight = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {
@@ -81,8 +81,8 @@ pub fn members<'a>(
                 }
             }
         }
-        let (record, terms) = CallRecord::begin(engine, call, planned.row, terms);
-        let forwarded = ForwardedCall::new(engine, call, asking, terms, body);
+        let (record, context) = CallRecord::begin(engine, call, planned.row, context);
+        let forwarded = ForwardedCall::new(engine, call, asking, context, body);
         forwarded.set_out();
         Some(Box::new(BatchMember {
             place,
@@ -109,7 +109,7 @@ impl<'a> BatchMember<'a> {
     /// It waits for a place, until what is returned is dropped.
     pub fn wait(&self) -> Option<FlightInLine<'_>> {
         let flight = self.flight.as_ref()?;
-        Some(flight.wait(self.forwarded.terms.client.network()))
+        Some(flight.wait(self.forwarded.context.client.network()))
     }
 
     /// Goes on alone to the end.
@@ -151,13 +151,13 @@ impl<'a> BatchMember<'a> {
             engine,
             call,
             asking,
-            terms,
+            context,
             ..
         } = self.forwarded;
         if let Some(flight) = self.flight {
-            flight.land(|| apart(coalesce::landed(&served, terms.client)));
+            flight.land(|| apart(coalesce::landed(&served, context.client)));
         }
-        cached::note(engine, &asking.keep, &mut served, terms.wants_fresh);
+        cached::note(engine, &asking.keep, &mut served, context.wants_fresh);
         self.record.end(&mut served, call);
         Ok((self.place, served))
     }

@@ -22,7 +22,7 @@ pub(super) struct BatchReply<'t, 'a> {
     is_sparse: bool,
     upstream: &'t Upstream,
     node: &'t NodeView,
-    terms: CallContext<'a>,
+    context: CallContext<'a>,
 }
 
 impl<'t, 'a> BatchReply<'t, 'a> {
@@ -30,7 +30,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         came: &'t BatchAnswer,
         judged: &BatchVerdict<'_>,
         (upstream, node): (&'t Upstream, &'t NodeView),
-        terms: CallContext<'a>,
+        context: CallContext<'a>,
     ) -> BatchReply<'t, 'a> {
         let body = came.as_ref().ok().map(|(_, body)| body);
         let used = judged.outcomes.iter().map(|outcome| match outcome {
@@ -44,7 +44,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
             is_sparse,
             upstream,
             node,
-            terms,
+            context,
         }
     }
 
@@ -85,8 +85,8 @@ impl<'t, 'a> BatchReply<'t, 'a> {
 
     /// As if it had come alone: what is longer than most is held, and refused where it is too long.
     fn content(&self, verdict: Verdict, whole: WholeAnswer) -> (Verdict, AttemptContent<'a>) {
-        let mut held = self.terms.room.attempt();
-        let is_too_long = whole.bytes() as u64 > self.terms.bytes_max;
+        let mut held = self.context.room.attempt();
+        let is_too_long = whole.bytes() as u64 > self.context.bytes_max;
         if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
             return (AttemptClass::RpcError.into(), AttemptContent::TooLarge);
         }

@@ -90,7 +90,7 @@ fn judge(
             policy.log_calls,
             address,
             clock::now(),
-            &engine.pool.chain,
+            &engine.fleet.chain,
         ),
     };
     drop(policy);

@@ -40,7 +40,7 @@ impl ReceivedMessage<'_> {
         let bytes_max = policy.limits.answer_bytes_max;
         let room = engine.admission.room(bytes_max);
         let subscriber = listener.subscriber();
-        let terms = CallContext {
+        let context = CallContext {
             policy: &policy,
             arrived_at: self.at,
             bytes_max,
@@ -58,7 +58,7 @@ impl ReceivedMessage<'_> {
         };
         let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),
-            Ok(request) => carry_out(engine, request, terms).await,
+            Ok(request) => carry_out(engine, request, context).await,
         };
         drop((self.pass, room));
         if pieces.is_empty() {
@@ -88,19 +88,19 @@ pub fn refuse(
 async fn carry_out(
     engine: &CallState,
     request: RpcRequest<'_>,
-    terms: CallContext<'_>,
+    context: CallContext<'_>,
 ) -> Vec<Bytes> {
     match request {
-        RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, terms.origin),
+        RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, context.origin),
         RpcRequest::Single(RequestItem::Call(call)) => {
-            let (planned, terms) = router::plan(engine, &call, terms);
-            let served = router::carry_out(engine, &call, &planned, terms).await;
+            let (planned, context) = router::plan(engine, &call, context);
+            let served = router::carry_out(engine, &call, &planned, context).await;
             call.id
                 .map_or_else(Vec::new, |id| pieces(id, served.answer))
         }
         RpcRequest::Batch(items) => {
             engine.metrics.batch(items.len());
-            pieces("", batch::serve(engine, &items, terms).await.answer)
+            pieces("", batch::serve(engine, &items, context).await.answer)
         }
     }
 }

@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     }
 
     async fn answer(&self, arrived: ReceivedMessage<'_>) -> Result<MessageOutcome, CloseReason> {
-        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
+        self.engine.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let say = async |pieces: Vec<Bytes>| {
             let bytes = pieces.iter().map(Bytes::len).sum();
             let unsent = self.engine.admission.unsent(self.guest.caller, bytes);

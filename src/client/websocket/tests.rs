@@ -45,7 +45,7 @@ fn engine(limits: sockets::SocketLimits) -> Arc<CallState> {
 
 /// A socket, and its client's side of the stream.
 async fn open(engine: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallState>>) {
-    engine.pool.hear_round(&[], &[]).await;
+    engine.fleet.hear_round(&[], &[]).await;
     let (client, server) = duplex(PIPE_BYTES);
     let guest = Peer {
         place: engine.sockets.admit(None).unwrap(),

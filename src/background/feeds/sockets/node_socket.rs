@@ -130,7 +130,7 @@ impl NodeSocket {
         let end = self.listen(&mut live).await;
         // What its node held in memory may have gone with it.
         if matches!(end, SocketFailure::Fault(_)) {
-            self.exchange.pool.doubt_depth(self.upstream.id);
+            self.exchange.fleet.doubt_depth(self.upstream.id);
         }
         self.close(live, &end).await;
         end
@@ -351,7 +351,7 @@ impl NodeSocket {
         // Not before all is said: who finds the line gone asks for no reason.
         drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
-        self.exchange.pool.hurry();
+        self.exchange.fleet.hurry();
     }
 }
 

@@ -29,17 +29,17 @@ impl NodeSocket {
         let id = self.upstream.id;
         // An error says that nobody follows heads any more: the process ends.
         drop(self.exchange.heads.send((id, header.clone())).await);
-        self.exchange.pool.hear_head(id, &header).await;
+        self.exchange.fleet.hear_head(id, &header).await;
         self.hurry(&header);
     }
 
     /// Calls aren't served the block yet: nodes without a line are asked soon whether they have it, too.
     fn hurry(&self, header: &Header) {
-        let view = &self.exchange.pool.snapshot().view;
+        let view = &self.exchange.fleet.snapshot().view;
         let open = self.exchange.open.borrow();
         let is_silent = |id: &NodeId| !open.contains_key(id);
         if Some(header.number) > view.served_head && witnesses(view).iter().any(is_silent) {
-            self.exchange.pool.hurry();
+            self.exchange.fleet.hurry();
         }
     }
 
