@@ -214,7 +214,7 @@ fn chains_caps(caps: &Caps, is_alone: bool) -> Caps {
 fn entry(live: &RuntimeConfig, caps: &Caps, is_alone: bool) -> Arc<Admission> {
     let present = live.chains.now();
     match present.first().filter(|_| is_alone) {
-        Some(engine) => engine.admission.clone(),
+        Some(state) => state.admission.clone(),
         None => {
             let part = Caps {
                 bodies: caps.bodies / ENTRY_PART,

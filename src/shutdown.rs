@@ -101,9 +101,9 @@ impl ShutdownSignalWatch for GracefulShutdown {
             }
             Err(_) => log::warn!(
                 "{} calls, {} transactions on their way and {} sockets are cut off",
-                self.sum(|engine| engine.admission.requests() as u64),
-                self.sum(|engine| engine.afterwork.pieces()),
-                self.sum(|engine| engine.sockets.open() as u64)
+                self.sum(|state| state.admission.requests() as u64),
+                self.sum(|state| state.afterwork.pieces()),
+                self.sum(|state| state.sockets.open() as u64)
             ),
         }
         // Whether in time or not: they are no calls.
@@ -125,8 +125,8 @@ async fn announce(chains: Arc<Chains>) {
 
 /// Sockets are told to go.
 fn leave(chains: &Chains) {
-    for engine in chains.now().all() {
-        engine.sockets.leave();
+    for state in chains.now().all() {
+        state.sockets.leave();
     }
 }
 
@@ -140,18 +140,18 @@ async fn until_spans_are_out() {
 impl GracefulShutdown {
     /// Whether there is anything that would be cut off.
     fn has_work(&self) -> bool {
-        let has_work = |engine: &Arc<CallState>| {
-            engine.admission.requests() > 0
-                || engine.admission.unsent_bytes() > 0
-                || engine.afterwork.pieces() > 0
-                || engine.sockets.open() > 0
+        let has_work = |state: &Arc<CallState>| {
+            state.admission.requests() > 0
+                || state.admission.unsent_bytes() > 0
+                || state.afterwork.pieces() > 0
+                || state.sockets.open() > 0
         };
         self.entry.unsent_bytes() > 0 || self.chains.now().all().any(has_work)
     }
 
     fn sum(&self, of: impl Fn(&CallState) -> u64) -> u64 {
         let present = self.chains.now();
-        present.all().map(|engine| of(engine)).sum()
+        present.all().map(|state| of(state)).sum()
     }
 
     async fn until_all_are_done(&self, waits_for_idle: bool) {
@@ -168,7 +168,7 @@ impl GracefulShutdown {
 /// leaves them time to end.
 async fn end_sockets(chains: Arc<Chains>, grace: Duration) {
     sleep(HAND_OVER + grace.saturating_sub(SOCKETS_END)).await;
-    let open: usize = chains.now().all().map(|engine| engine.sockets.open()).sum();
+    let open: usize = chains.now().all().map(|state| state.sockets.open()).sum();
     log::info!("{open} sockets are told to go");
     leave(&chains);
 }

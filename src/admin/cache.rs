@@ -26,9 +26,9 @@ pub(super) struct CacheStatus {
 
 impl CacheStatus {
     /// Of one chain; what is kept is of all.
-    pub(super) fn of(engine: &CallState) -> Option<CacheStatus> {
-        let cache = engine.cache.as_ref()?;
-        let (hits, misses) = engine.metrics.cache_counts();
+    pub(super) fn of(state: &CallState) -> Option<CacheStatus> {
+        let cache = state.cache.as_ref()?;
+        let (hits, misses) = state.metrics.cache_counts();
         Some(CacheStatus {
             entries: cache.store.entries(),
             bytes: cache.store.bytes(),
@@ -44,11 +44,11 @@ impl CacheStatus {
 /// # Errors
 /// There is no cache, no such node or no such method.
 pub(super) fn purge(
-    engine: &CallState,
+    state: &CallState,
     target: &PurgeTarget,
     who: AdminCaller,
 ) -> Result<usize, AdminError> {
-    let Some(cache) = &engine.cache else {
+    let Some(cache) = &state.cache else {
         return Err(AdminError::Conflict(
             "no answers are kept: forebay.cache.memory is 0".into(),
         ));
@@ -56,7 +56,7 @@ pub(super) fn purge(
     let (purge, what) = match target {
         PurgeTarget::All => (Purge::All, "all".to_string()),
         PurgeTarget::Node(name) => {
-            let snapshot = engine.fleet.snapshot();
+            let snapshot = state.fleet.snapshot();
             let node = snapshot.view.nodes.iter().find(|node| *node.name == **name);
             let node = node.ok_or(AdminError::NoSuchNode)?;
             (Purge::Node(node.id), format!("those of node {name}"))
@@ -74,7 +74,7 @@ pub(super) fn purge(
     let gone = cache.purge(purge);
     let text = format!("{gone} kept answers were let go, {what}; by {who}");
     log::info!("admin: {text}");
-    engine.fleet.journal.note(Event {
+    state.fleet.journal.note(Event {
         at: clock::unix_millis(),
         kind: CHANGED,
         level: log::Level::Info,

@@ -24,13 +24,13 @@ pub struct AdminChain {
     /// Meant where none is named.
     pub is_default: bool,
     pub desk: Arc<AdminHandlers>,
-    pub engine: Arc<CallState>,
+    pub state: Arc<CallState>,
     pub measures: StatusCriteria,
 }
 
 impl AdminChain {
     pub fn name(&self) -> &str {
-        self.engine.fleet.chain.as_str()
+        self.state.fleet.chain.as_str()
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) struct ChainGlance {
 
 /// A chain as of `moment`, in few words.
 pub(super) fn glance(chain: &AdminChain, is_closing: bool, moment: StatusTime) -> ChainGlance {
-    let fleet = &chain.engine.fleet;
+    let fleet = &chain.state.fleet;
     let view = &fleet.snapshot().view;
     let verdict = verdict(fleet, view, is_closing, moment.now);
     let own = || view.nodes.iter().filter(|node| node.role == Role::Own);

@@ -214,8 +214,8 @@ impl AdminApp {
     fn address(&self, session: &ServerSession) -> Option<IpAddr> {
         let peer = session.client_addr()?.as_inet()?.ip();
         let forwarded = session.req_header().headers.get_all(FORWARDED_FOR).iter();
-        let engine = self.chains.now().first().cloned()?;
-        let proxies = &engine.policy.load().proxies;
+        let state = self.chains.now().first().cloned()?;
+        let proxies = &state.policy.load().proxies;
         Some(proxies.client(peer, forwarded.map(HeaderValue::as_bytes)))
     }
 
@@ -241,7 +241,7 @@ impl AdminApp {
             }
             AdminRoute::Purge => {
                 let chain = chosen()?;
-                let purged = cache::purge(&chain.engine, &requests::purge(body)?, request.who)?;
+                let purged = cache::purge(&chain.state, &requests::purge(body)?, request.who)?;
                 Ok(AdminResponse::json(
                     200,
                     &serde_json::json!({ "purged": purged }),
@@ -284,7 +284,7 @@ impl AdminApp {
     fn ready(&self) -> AdminResponse {
         let present = self.chains.now();
         // As on clients' listener: a process that hands over is asked for nothing new, and answers well.
-        let is_leaving = present.all().any(|engine| engine.admission.is_leaving());
+        let is_leaving = present.all().any(|state| state.admission.is_leaving());
         let (status, body) = health::report_all(&self.chains, is_leaving);
         AdminResponse::new(status, "application/json", body)
     }
@@ -296,7 +296,7 @@ fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
         now: clock::now(),
         at: clock::unix_millis(),
     };
-    let admission = &chain.engine.admission;
+    let admission = &chain.state.admission;
     let inside = (admission.requests(), admission.ends_connections());
     let glances = chains.all().iter();
     let glances = glances.map(|chain| glance(chain, inside.1, moment));

@@ -136,8 +136,8 @@ pub(super) fn status(
     inside: (usize, bool),
     moment: StatusTime,
 ) -> Status {
-    let (fleet, measures) = (&chain.engine.fleet, chain.measures);
-    let traffic = &chain.engine.metrics.traffic();
+    let (fleet, measures) = (&chain.state.fleet, chain.measures);
+    let traffic = &chain.state.metrics.traffic();
     let snapshot = fleet.snapshot();
     let view = &snapshot.view;
     let (requests_in_flight, is_closing) = inside;
@@ -173,7 +173,7 @@ pub(super) fn status(
             interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
         },
         requests_in_flight,
-        cache: CacheStatus::of(&chain.engine),
+        cache: CacheStatus::of(&chain.state),
         nodes: nodes(&snapshot, &fleet.journal, measures, moment.now),
         configuration: configuration(fleet.journal.configuration()),
         events: fleet.journal.events().into_iter().map(event).collect(),

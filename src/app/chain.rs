@@ -92,7 +92,7 @@ pub(super) struct ChainFactory {
 /// A chain that is served.
 pub(super) struct RunningChain {
     pub name: ChainName,
-    pub engine: Arc<CallState>,
+    pub state: Arc<CallState>,
     pub desk: Arc<AdminHandlers>,
     intervals: CurrentIntervals,
     change_intervals: watch::Sender<Intervals>,
@@ -140,19 +140,19 @@ impl ChainFactory {
         let registry = self.registries.of_chain(stored_as, &settings.registry);
         let last_list = LastListFile::new(&settings.registry.last_list, stored_as);
         let (stored, writes) = self.stored(name, settings).unzip();
-        let engine = Arc::new(self.engine(name, settings, stored));
+        let state = Arc::new(self.state(name, settings, stored));
         let (change_intervals, intervals) =
             CurrentIntervals::new(from_settings::intervals(settings));
         let desk = AdminHandlers {
             registry: registry.clone(),
             environment: nodes_environment(),
-            fleet: engine.fleet.clone(),
+            fleet: state.fleet.clone(),
             listeners: self.listeners.clone(),
             is_local: config::is_local,
         };
         let chain = RunningChain {
             name: name.clone(),
-            engine,
+            state,
             desk: Arc::new(desk),
             intervals,
             change_intervals,
@@ -180,7 +180,7 @@ impl ChainFactory {
         Some((Arc::new(stored), writes))
     }
 
-    fn engine(
+    fn state(
         &self,
         name: &ChainName,
         settings: &Settings,
@@ -223,8 +223,8 @@ impl ChainFactory {
         (registry, last_list): (Arc<dyn Registry>, LastListFile),
         writes: Option<mpsc::Receiver<StoredWrite>>,
     ) -> ChainTasks {
-        let (engine, intervals) = (&chain.engine, &chain.intervals);
-        let (fleet, metrics) = (&engine.fleet, &engine.metrics);
+        let (state, intervals) = (&chain.state, &chain.intervals);
+        let (fleet, metrics) = (&state.fleet, &state.metrics);
         let last_list_at = last_list.path().to_path_buf();
         let newsroom = self.feeds(chain, settings);
         let roll = ClientFactory::new(
@@ -280,7 +280,7 @@ impl ChainFactory {
         };
         let exchange = self.shared.clone().map(|shared| {
             let names = StoreNames::of(fleet.chain.as_str());
-            let (fleet, taken) = (fleet.clone(), engine.taken.clone());
+            let (fleet, taken) = (fleet.clone(), state.taken.clone());
             SharedExchange::new(
                 shared.store,
                 fleet,
@@ -288,17 +288,17 @@ impl ChainFactory {
                 (names, &shared.secret),
             )
         });
-        let answers = self.answers(engine, writes);
+        let answers = self.answers(state, writes);
         let exchanges = (exchange, answers);
         ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchanges), herald)
     }
 
     fn feeds(&self, chain: &RunningChain, settings: &Settings) -> Feeds {
-        let engine = &chain.engine;
+        let state = &chain.state;
         Feeds::new(FeedResources {
-            fleet: engine.fleet.clone(),
-            hub: engine.hub.clone(),
-            metrics: engine.metrics.clone(),
+            fleet: state.fleet.clone(),
+            hub: state.hub.clone(),
+            metrics: state.metrics.clone(),
             connector: self.connector.clone(),
             prober: self.prober.clone(),
             intervals: chain.intervals.clone(),
@@ -335,25 +335,25 @@ impl ChainFactory {
 
     fn answers(
         &self,
-        engine: &CallState,
+        state: &CallState,
         writes: Option<mpsc::Receiver<StoredWrite>>,
     ) -> Option<AnswerExchange> {
-        let (shared, cache) = (self.shared.as_ref()?, engine.cache.clone()?);
+        let (shared, cache) = (self.shared.as_ref()?, state.cache.clone()?);
         let stored = cache.stored.clone()?;
-        let (store, fleet) = (&shared.store, engine.fleet.clone());
+        let (store, fleet) = (&shared.store, state.fleet.clone());
         Some(AnswerExchange::new(store, (stored, writes?), cache, fleet))
     }
 
     /// A chain is to go: those who have it see that through.
     pub(super) fn end(&self, chain: &RunningChain) {
-        let engine = chain.engine.clone();
-        engine.sockets.leave();
+        let state = chain.state.clone();
+        state.sockets.leave();
         self.metrics.forget_chain(&chain.name);
         let is_idle = move || {
-            engine.admission.requests() == 0
-                && engine.admission.unsent_bytes() == 0
-                && engine.afterwork.pieces() == 0
-                && engine.sockets.open() == 0
+            state.admission.requests() == 0
+                && state.admission.unsent_bytes() == 0
+                && state.afterwork.pieces() == 0
+                && state.sockets.open() == 0
         };
         let order = ChainOrder::End(chain.name.clone(), Box::new(is_idle));
         drop(self.orders.send(order));
@@ -363,28 +363,28 @@ impl ChainFactory {
 impl RunningChain {
     /// Puts `settings` in force, for whatever begins from now on.
     pub(super) fn apply(&self, settings: &Settings) {
-        let engine = &self.engine;
+        let state = &self.state;
         let policy =
-            from_settings::policy(settings, engine.admission.caps(), engine.cache.as_deref());
-        engine.policy.store(Arc::new(policy));
-        engine
+            from_settings::policy(settings, state.admission.caps(), state.cache.as_deref());
+        state.policy.store(Arc::new(policy));
+        state
             .budget
             .change(from_settings::rates(settings), clock::now());
-        engine.fleet.places.change(settings.calls.queue);
+        state.fleet.places.change(settings.calls.queue);
         self.show_bounds(settings);
         let intervals = from_settings::intervals(settings);
         let has_seeds = self.intervals.say(|before| before.seeds != intervals.seeds);
         self.change_intervals.send_replace(intervals);
-        engine
+        state
             .fleet
             .change_criteria(from_settings::criteria(settings));
         if has_seeds {
-            engine.fleet.list_is_due.notify_one();
+            state.fleet.list_is_due.notify_one();
         }
     }
 
     fn show_bounds(&self, settings: &Settings) {
         let bounds = from_settings::chain_bounds(settings);
-        self.engine.metrics.show_bounds(&bounds);
+        self.state.metrics.show_bounds(&bounds);
     }
 }

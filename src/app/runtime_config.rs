@@ -55,7 +55,7 @@ impl ConfigFile {
 
 fn fleets(chains: &Chains) -> Vec<Arc<FleetState>> {
     let present = chains.now();
-    present.all().map(|engine| engine.fleet.clone()).collect()
+    present.all().map(|state| state.fleet.clone()).collect()
 }
 
 /// All that may change.
@@ -139,7 +139,7 @@ fn desks(settings: &Settings, running: &[RunningChain]) -> AdminChains {
         Some(AdminChain {
             is_default: settings.stored_as(&name).is_none(),
             desk: chain.desk.clone(),
-            engine: chain.engine.clone(),
+            state: chain.state.clone(),
             measures: from_settings::measures(of_chain),
         })
     });
@@ -148,15 +148,15 @@ fn desks(settings: &Settings, running: &[RunningChain]) -> AdminChains {
 
 /// How the chains that run are found, in the order of the file.
 fn directory(settings: &Settings, running: &[RunningChain]) -> ChainDirectory {
-    let engine_of = |name: &ChainName| {
+    let state_of = |name: &ChainName| {
         let chain = running.iter().find(|chain| chain.name == *name)?;
-        Some(chain.engine.clone())
+        Some(chain.state.clone())
     };
     if settings.chains.is_empty()
-        && let Some(engine) = engine_of(&ChainName::main())
+        && let Some(state) = state_of(&ChainName::main())
     {
         return ChainDirectory::alone(ServedChain {
-            engine,
+            state,
             id: settings.chain.id,
             is_default: true,
             hosts: Vec::new(),
@@ -164,7 +164,7 @@ fn directory(settings: &Settings, running: &[RunningChain]) -> ChainDirectory {
     }
     let served = settings.chains.iter().filter_map(|chain| {
         Some(ServedChain {
-            engine: engine_of(&chain.name)?,
+            state: state_of(&chain.name)?,
             id: chain.settings.chain.id,
             is_default: chain.is_default,
             hosts: chain.hosts.clone(),

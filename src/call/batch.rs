@@ -55,31 +55,31 @@ struct FinishedMembers<'a> {
 
 /// Answers `items` (at least one).
 pub async fn serve(
-    engine: &CallState,
+    state: &CallState,
     items: &[RequestItem<'_>],
     context: CallContext<'_>,
 ) -> ServedAnswer {
     let turns = Semaphore::new(FAN_OUT);
-    let snapshot = engine.fleet.snapshot();
+    let snapshot = state.fleet.snapshot();
     // One head for all of them, however long the last one waits for its turn.
     let context = CallContext {
         may_stream: false,
-        ..engine.as_of(&snapshot.view, context)
+        ..state.as_of(&snapshot.view, context)
     };
     let mut planned: Vec<PlannedItem<'_>> = items
         .iter()
         .map(|item| match item {
             RequestItem::Call(call) => {
-                PlannedItem::Call(call, planning::plan(engine, call, &snapshot.view, context))
+                PlannedItem::Call(call, planning::plan(state, call, &snapshot.view, context))
             }
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
-    if stored::is_on(engine, context) {
+    if stored::is_on(state, context) {
         let missing = planned.iter_mut().filter_map(missing);
-        Box::pin(stored::find_all(engine, missing, context)).await;
+        Box::pin(stored::find_all(state, missing, context)).await;
     }
-    let (members, given) = upstream_batch::members(engine, &planned, context);
+    let (members, given) = upstream_batch::members(state, &planned, context);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
     members
@@ -97,16 +97,16 @@ pub async fn serve(
         ..context
     };
     let one =
-        |place: usize, way, context| one(engine, &planned[place], (place, way), context).boxed();
+        |place: usize, way, context| one(state, &planned[place], (place, way), context).boxed();
     for place in given {
         under_way.push(one(place, MemberRoute::Given, in_turns));
     }
     // Each kind has its own turns: who waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
     loop {
-        for group in upstream_batch::split(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
+        for group in upstream_batch::split(state, &mut waiting, FAN_OUT - of_shared, attempt) {
             of_shared += 1;
-            under_way.push(together(engine, items, group, context).boxed());
+            under_way.push(together(state, items, group, context).boxed());
         }
         while of_own < FAN_OUT
             && let Some(place) = own.next()
@@ -205,7 +205,7 @@ fn refused_alike(planned: &[PlannedItem<'_>], answers: &[Option<ServedAnswer>]) 
 
 /// What a group of calls came to.
 async fn together<'a>(
-    engine: &'a CallState,
+    state: &'a CallState,
     items: &[RequestItem<'_>],
     group: Group<BoxedMember<'a>>,
     context: CallContext<'a>,
@@ -215,7 +215,7 @@ async fn together<'a>(
         answers: Vec::with_capacity(group.members.len()),
         left: Vec::new(),
     };
-    for member in upstream_batch::ask(engine, group, context).await {
+    for member in upstream_batch::ask(state, group, context).await {
         match member.leave() {
             Ok((place, served)) => {
                 let kept = keep(served, &items[place], context.room);
@@ -229,14 +229,14 @@ async fn together<'a>(
 
 /// One answer to a call that goes its own way.
 async fn one<'a>(
-    engine: &CallState,
+    state: &CallState,
     item: &PlannedItem<'_>,
     (place, way): (usize, MemberRoute),
     context: CallContext<'_>,
 ) -> FinishedMembers<'a> {
     let served = match item {
         PlannedItem::Call(call, planned) => {
-            let serve = router::carry_out(engine, call, planned, context);
+            let serve = router::carry_out(state, call, planned, context);
             match call.id {
                 None => unheard(serve.await),
                 Some(_) => answer(serve, planned.treatment, context.room).await,

@@ -42,9 +42,9 @@ const LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
 /// sent.
-pub async fn send(engine: &CallState, call: &Call<'_>, context: CallContext<'_>) -> ServedAnswer {
-    let (ended, sending) = BroadcastCall::new(engine, call, context).run().await;
-    engine.metrics.broadcast(sending);
+pub async fn send(state: &CallState, call: &Call<'_>, context: CallContext<'_>) -> ServedAnswer {
+    let (ended, sending) = BroadcastCall::new(state, call, context).run().await;
+    state.metrics.broadcast(sending);
     ended
 }
 
@@ -91,7 +91,7 @@ impl RawTransaction {
 
 /// A transaction on its way.
 struct BroadcastCall<'a> {
-    engine: &'a CallState,
+    state: &'a CallState,
     call: &'a Call<'a>,
     context: CallContext<'a>,
     form: BroadcastForm,
@@ -110,17 +110,17 @@ struct BroadcastCall<'a> {
 
 impl<'a> BroadcastCall<'a> {
     fn new(
-        engine: &'a CallState,
+        state: &'a CallState,
         call: &'a Call<'a>,
         context: CallContext<'a>,
     ) -> BroadcastCall<'a> {
         let form = BroadcastForm::of(&call.method);
-        let chain = engine.fleet.snapshot().view.chain_id;
-        let network = engine.taken.network_of(context.client);
+        let chain = state.fleet.snapshot().view.chain_id;
+        let network = state.taken.network_of(context.client);
         let read = |params: &str| RawTransaction::read(params, chain, network);
         let tx = call.params.and_then(read).map(Arc::new);
         BroadcastCall {
-            engine,
+            state,
             call,
             context,
             form,
@@ -141,10 +141,10 @@ impl<'a> BroadcastCall<'a> {
     }
 
     async fn run(mut self) -> (ServedAnswer, TransactionOutcome) {
-        self.engine.budget.deposit();
+        self.state.budget.deposit();
         let body = Bytes::from(self.call.for_node());
         while let Some(nodes) = self.next_nodes() {
-            let Some(piece) = self.engine.afterwork.begin(body.len()) else {
+            let Some(piece) = self.state.afterwork.begin(body.len()) else {
                 return (
                     self.refused(Refusal::OverCapacity),
                     TransactionOutcome::Refused,
@@ -172,14 +172,14 @@ impl<'a> BroadcastCall<'a> {
             return None;
         }
         // Where not all are asked: those who have this client's earlier ones, or it can't follow.
-        let holders = self.engine.taken.holders_for(self.context.client);
+        let holders = self.state.taken.holders_for(self.context.client);
         let wish = FanoutScope {
             nodes_max: limits.broadcast,
             method: &self.call.method,
             first: &holders,
             passed: &self.asked,
         };
-        let view = &self.engine.fleet.snapshot().view;
+        let view = &self.state.fleet.snapshot().view;
         let mut next = Some(Tier::Own);
         while let Some(tier) = next {
             if tier == Tier::LastResort && !limits.fails_open {
@@ -188,11 +188,11 @@ impl<'a> BroadcastCall<'a> {
             let nodes = spread(view, tier, wish, now, &mut clock::roll);
             if nodes.is_empty() {
                 next = tier.below();
-            } else if !is_free && !self.engine.budget.withdraw(now) {
+            } else if !is_free && !self.state.budget.withdraw(now) {
                 return None;
             } else {
                 if tier == Tier::Fallback {
-                    self.engine.metrics.fallback_call();
+                    self.state.metrics.fallback_call();
                 }
                 return Some(nodes);
             }
@@ -216,7 +216,7 @@ impl<'a> BroadcastCall<'a> {
         body: &Bytes,
         piece: BackgroundSend,
     ) -> Option<(ServedAnswer, TransactionOutcome)> {
-        let engine = self.engine;
+        let state = self.state;
         self.volleys += 1;
         self.asked.extend_from_slice(nodes);
         let until = match self.form {
@@ -236,8 +236,8 @@ impl<'a> BroadcastCall<'a> {
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = BroadcastRound {
-            fan: fanout::ask_all(&engine.fleet, &engine.admission, nodes, &question),
-            taken: engine.taken.clone(),
+            fan: fanout::ask_all(&state.fleet, &state.admission, nodes, &question),
+            taken: state.taken.clone(),
             tx: self.tx.clone(),
             client: self.context.client,
             say,
@@ -292,7 +292,7 @@ impl<'a> BroadcastCall<'a> {
             BroadcastForm::Receipt => answer.result().and_then(last_block::block_told),
         };
         if let Some(head) = told {
-            self.engine.fleet.see(self.context.client, node, head);
+            self.state.fleet.see(self.context.client, node, head);
         }
     }
 

@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// One chain, and how it is asked for.
 #[derive(Clone)]
 pub struct ServedChain {
-    pub engine: Arc<CallState>,
+    pub state: Arc<CallState>,
     /// The id of the configuration.
     pub id: Option<u64>,
     /// It answers at `/`.
@@ -56,8 +56,8 @@ impl ChainDirectory {
         let id = chain.id.map(|id| id.to_string());
         ChainDirectory {
             is_alone: true,
-            root: Some(chain.engine.clone()),
-            by_word: words(&chain.engine, id),
+            root: Some(chain.state.clone()),
+            by_word: words(&chain.state, id),
             by_host: HashMap::new(),
             paths: "/".into(),
             required: Vec::new(),
@@ -78,16 +78,16 @@ impl ChainDirectory {
         };
         let mut paths = Vec::new();
         for chain in &directory.chains {
-            let name = chain.engine.fleet.chain.as_str();
+            let name = chain.state.fleet.chain.as_str();
             let id = chain.id.map(|id| id.to_string());
             paths.push(format!("/{name}"));
             let keys = id.into_iter().chain([name.to_string()]);
-            directory.by_word.extend(words(&chain.engine, keys));
+            directory.by_word.extend(words(&chain.state, keys));
             let hosts = chain.hosts.iter().cloned();
-            directory.by_host.extend(words(&chain.engine, hosts));
+            directory.by_host.extend(words(&chain.state, hosts));
         }
         let say_so = directory.chains.iter().map(|chain| chain.is_default);
-        let root = default_place(say_so).map(|at| directory.chains[at].engine.clone());
+        let root = default_place(say_so).map(|at| directory.chains[at].state.clone());
         directory.root = root;
         paths.sort_unstable();
         directory.paths = paths.join(", ").into();
@@ -95,7 +95,7 @@ impl ChainDirectory {
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<CallState>> {
-        self.chains.iter().map(|chain| &chain.engine)
+        self.chains.iter().map(|chain| &chain.state)
     }
 
     /// Who answers at `/`, else the first.
@@ -108,8 +108,7 @@ impl ChainDirectory {
     }
 
     pub fn named(&self, name: &str) -> Option<&Arc<CallState>> {
-        self.all()
-            .find(|engine| engine.fleet.chain.as_str() == name)
+        self.all().find(|state| state.fleet.chain.as_str() == name)
     }
 
     /// How each is asked.
@@ -147,11 +146,11 @@ impl ChainDirectory {
 }
 
 fn words(
-    engine: &Arc<CallState>,
+    state: &Arc<CallState>,
     keys: impl IntoIterator<Item = String>,
 ) -> HashMap<Box<str>, Arc<CallState>> {
     let keys = keys.into_iter();
-    keys.map(|key| (key.into_boxed_str(), engine.clone()))
+    keys.map(|key| (key.into_boxed_str(), state.clone()))
         .collect()
 }
 
@@ -173,12 +172,7 @@ impl Chains {
 
     /// What is known of the nodes of each, of those that there are by then.
     pub fn fleets(self: Arc<Self>) -> ChainFleets {
-        Box::new(move || {
-            self.now()
-                .all()
-                .map(|engine| engine.fleet.clone())
-                .collect()
-        })
+        Box::new(move || self.now().all().map(|state| state.fleet.clone()).collect())
     }
 
     /// From now on there are these.
@@ -212,7 +206,7 @@ impl Chains {
         let present = self.present.load();
         let mut begun = present
             .all()
-            .map(|engine| engine.fleet.snapshot().view.rounds > 0);
+            .map(|state| state.fleet.snapshot().view.rounds > 0);
         let is_late = clock::now().saturating_duration_since(self.began_at) >= READY_TIME_MAX;
         // Nobody is served by a process that knows no node at all.
         let are_ready = match is_late {
@@ -226,7 +220,7 @@ impl Chains {
     /// Returns when they are.
     pub async fn until_ready(&self) {
         let all: Vec<_> = self.present.load().all().cloned().collect();
-        let begun = all.iter().map(|engine| engine.fleet.begin(READY_TIME_MAX));
+        let begun = all.iter().map(|state| state.fleet.begin(READY_TIME_MAX));
         join_all(begun).await;
         while !self.are_ready() {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -237,12 +231,12 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::fixtures::engine_of;
+    use crate::call::fixtures::state_of;
     use forebay_core::wire::chain_path::{self, EndpointPath};
 
     fn served(name: &str, id: Option<u64>, is_default: bool, hosts: &[&str]) -> ServedChain {
         ServedChain {
-            engine: engine_of(&name.parse().unwrap()),
+            state: state_of(&name.parse().unwrap()),
             id,
             is_default,
             hosts: hosts.iter().map(ToString::to_string).collect(),
@@ -254,7 +248,7 @@ mod tests {
             panic!("{path}");
         };
         let found = directory.find(&key, Some(host.as_bytes()));
-        found.map(|engine| engine.fleet.chain.to_string())
+        found.map(|state| state.fleet.chain.to_string())
     }
 
     #[test]

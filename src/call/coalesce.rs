@@ -28,7 +28,7 @@ use forebay_core::vocabulary::client::Client;
 /// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own
 /// deadline and its own id; when the one who asks leaves, another of them asks.
 pub async fn ask(
-    engine: &CallState,
+    state: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
     context: CallContext<'_>,
@@ -46,7 +46,7 @@ pub async fn ask(
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let mut forwarded = ForwardedCall::new(engine, call, asking, context, body.clone());
+        let mut forwarded = ForwardedCall::new(state, call, asking, context, body.clone());
         forwarded.leads(flight);
         forwarded.run().await
     };
@@ -64,10 +64,10 @@ pub async fn ask(
     }
     let mut sheds = 0;
     loop {
-        let follower = match engine.flights.join(&body, head, network) {
+        let follower = match state.flights.join(&body, head, network) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
-                let served = match kept(engine, call, asking, context).await {
+                let served = match kept(state, call, asking, context).await {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,
                 };
@@ -88,8 +88,8 @@ pub async fn ask(
                 ShedRecovery::Alone => return run(None).await,
             },
             Ok(Some(FlightOutcome::Brought(brought))) => {
-                engine.metrics.coalesced();
-                tell(engine, call, asking, &brought.answer, context.client);
+                state.metrics.coalesced();
+                tell(state, call, asking, &brought.answer, context.client);
                 let node = brought.node.clone();
                 let served = taken_over(brought, context);
                 follow(&node, served.outcome);
@@ -101,15 +101,15 @@ pub async fn ask(
 
 /// What landed a moment ago may be kept by now, or another balancer keeps it.
 async fn kept(
-    engine: &CallState,
+    state: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
     context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let plan = asking.keep.plan()?;
-    match cached::look_again(engine, plan, context) {
-        None if stored::is_on(engine, context) => {
-            Box::pin(stored::find(engine, call, plan, context)).await
+    match cached::look_again(state, plan, context) {
+        None if stored::is_on(state, context) => {
+            Box::pin(stored::find(state, call, plan, context)).await
         }
         kept => kept,
     }
@@ -117,7 +117,7 @@ async fn kept(
 
 /// The client is told of the head that `answer` says.
 fn tell(
-    engine: &CallState,
+    state: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
     answer: &WholeAnswer,
@@ -126,7 +126,7 @@ fn tell(
     let head = (answer.result())
         .and_then(|result| last_block::told(call, asking.treatment, asking.block, result, false));
     if let Some(head) = head {
-        engine.fleet.tell(client, head);
+        state.fleet.tell(client, head);
     }
 }
 

@@ -26,8 +26,8 @@ use forebay_core::wire::forwarded::TrustedProxies;
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// A chain of this name, with little time and no node.
-pub fn engine_of(name: &ChainName) -> Arc<CallState> {
-    engine_with(
+pub fn state_of(name: &ChainName) -> Arc<CallState> {
+    state_with(
         name,
         SocketLimits {
             sockets_max: 1,
@@ -40,7 +40,7 @@ pub fn engine_of(name: &ChainName) -> Arc<CallState> {
 }
 
 /// The same, whose sockets are held to these limits.
-pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
+pub fn state_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
     let second = Duration::from_secs(1);
     let fleet = Fleet::new(HealthCriteria {
         block_time: second,

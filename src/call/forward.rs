@@ -53,7 +53,7 @@ use forebay_core::vocabulary::node::NodeId;
 
 /// A call on its way.
 pub struct ForwardedCall<'a> {
-    pub(super) engine: &'a CallState,
+    pub(super) state: &'a CallState,
     pub(super) call: &'a Call<'a>,
     pub(super) asking: &'a ForwardPlan,
     /// Its tag came to nothing in the last answer.
@@ -126,7 +126,7 @@ pub async fn look_up(
 
 impl<'a> ForwardedCall<'a> {
     pub fn new(
-        engine: &'a CallState,
+        state: &'a CallState,
         call: &'a Call<'a>,
         asking: &'a ForwardPlan,
         context: CallContext<'a>,
@@ -151,11 +151,11 @@ impl<'a> ForwardedCall<'a> {
         let mut retry = RetryPlanner::new(treatment, allowance, needs);
         let breadth = asking.is_range.then(|| {
             let breadth = QuerySize::read(call.params(), asking.block);
-            retry.avoid(engine.fleet.limited_for(&call.method, &breadth));
+            retry.avoid(state.fleet.limited_for(&call.method, &breadth));
             breadth
         });
         ForwardedCall {
-            engine,
+            state,
             call,
             asking,
             came_to_nothing: false,
@@ -242,9 +242,9 @@ impl<'a> ForwardedCall<'a> {
     /// before is seen by looking once more.
     async fn wait(&mut self, until: Instant) {
         let Some(news) = &mut self.news else {
-            self.engine.metrics.block_wait();
+            self.state.metrics.block_wait();
             self.hurry();
-            self.news = Some(self.engine.fleet.news());
+            self.news = Some(self.state.fleet.news());
             return;
         };
         // Over in time or not, it is looked again.

@@ -42,15 +42,15 @@ struct NonceAnswer {
 /// ask and nothing of the account's was taken here, or no node said a number: the call then goes the
 /// usual way.
 pub async fn count(
-    engine: &CallState,
+    state: &CallState,
     call: &Call<'_>,
     sender: Option<Address>,
     context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let body = call.for_node().into();
-    let counted = ask(engine, body, (sender, 2), context).await?;
+    let counted = ask(state, body, (sender, 2), context).await?;
     let next = sender.map_or(counted.highest, |sender| {
-        next_of(engine, sender, counted.highest)
+        next_of(state, sender, counted.highest)
     });
     let answer = if next == counted.highest {
         CallReply::Whole(counted.answer)
@@ -62,22 +62,22 @@ pub async fn count(
 }
 
 /// The nonce that `sender`'s next transaction is to have; `None` where no node says.
-async fn next(engine: &CallState, sender: Address, context: CallContext<'_>) -> Option<u64> {
+async fn next(state: &CallState, sender: Address, context: CallContext<'_>) -> Option<u64> {
     let params = format!("[\"{sender}\",\"pending\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
-    let counted = ask(engine, body.into(), (Some(sender), 1), context).await?;
-    Some(next_of(engine, sender, counted.highest))
+    let counted = ask(state, body.into(), (Some(sender), 1), context).await?;
+    Some(next_of(state, sender, counted.highest))
 }
 
 /// Writes the nonce that we know into a transaction that lacks it: the node that fills in the rest may
 /// not know yet what its sender sent last.
 pub async fn fill(
-    engine: &CallState,
+    state: &CallState,
     asking: &ForwardPlan,
     MissingNonce { sender, at }: MissingNonce,
     context: CallContext<'_>,
 ) -> Option<ForwardPlan> {
-    let next = next(engine, sender, context).await?;
+    let next = next(state, sender, context).await?;
     let nonce = format!("\"nonce\":{},", hex::quantity(next));
     Some(ForwardPlan {
         edits: ParamEdits::inserting(at, nonce),
@@ -85,33 +85,27 @@ pub async fn fill(
     })
 }
 
-fn next_of(engine: &CallState, sender: Address, counted: u64) -> u64 {
+fn next_of(state: &CallState, sender: Address, counted: u64) -> u64 {
     let next = |pooled: &PooledTransactions| pooled.next_nonce(sender, counted, clock::now());
-    engine
-        .taken
-        .pooled()
-        .map_or(counted, |pooled| next(&pooled))
+    state.taken.pooled().map_or(counted, |pooled| next(&pooled))
 }
 
 /// Asks own nodes at once, above all those that took this client's transactions; where there is none,
 /// others. `least`: so many must be there, where nothing of `sender`'s is known here.
 async fn ask(
-    engine: &CallState,
+    state: &CallState,
     body: Bytes,
     (sender, least): (Option<Address>, usize),
     context: CallContext<'_>,
 ) -> Option<NonceAnswer> {
-    engine
-        .taken
-        .hear_latest(&engine.fleet.snapshot().view)
-        .await;
+    state.taken.hear_latest(&state.fleet.snapshot().view).await;
     if let Some(sender) = sender {
-        engine.taken.name(sender);
+        state.taken.name(sender);
     }
-    let is_known = |sender: &Address| engine.taken.pooled().is_some_and(|it| it.knows(*sender));
+    let is_known = |sender: &Address| state.taken.pooled().is_some_and(|it| it.knows(*sender));
     let known = sender.filter(is_known);
     let least = if known.is_some() { 1 } else { least };
-    let mut holders = engine.taken.holders_for(context.client);
+    let mut holders = state.taken.holders_for(context.client);
     let wish = FanoutScope {
         nodes_max: NODES_MAX,
         method: COUNT,
@@ -119,7 +113,7 @@ async fn ask(
         passed: &[],
     };
     let now = clock::now();
-    let view = &engine.fleet.snapshot().view;
+    let view = &state.fleet.snapshot().view;
     let mut nodes = spread(view, Tier::Own, wish, now, &mut clock::roll);
     if nodes.is_empty() && least == 1 {
         nodes = spread(view, Tier::Fallback, wish, now, &mut clock::roll);
@@ -127,7 +121,7 @@ async fn ask(
     if nodes.len() < least {
         return None;
     }
-    engine.budget.deposit();
+    state.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
     let times = &context.policy.limits.times;
     let question = FanoutCall {
@@ -138,7 +132,7 @@ async fn ask(
         trace: context.trace,
         path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.fleet, &engine.admission, &nodes, &question);
+    let mut fan = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
     let mut best = None;
     loop {
@@ -153,9 +147,9 @@ async fn ask(
         };
         let now = clock::now();
         if let Some(sender) = known
-            && let Some(mut pooled) = engine.taken.pooled()
+            && let Some(mut pooled) = state.taken.pooled()
         {
-            let block_time = engine.fleet.snapshot().view.pace;
+            let block_time = state.fleet.snapshot().view.pace;
             pooled.counted_pending(sender, (heard.node, count), block_time, now);
         }
         if counts.hear(count, now) {
@@ -174,14 +168,14 @@ async fn ask(
 /// How many transactions of `sender` blocks have, as `nodes` say; what that says of those that were
 /// taken here is kept.
 pub async fn latest(
-    engine: &CallState,
+    state: &CallState,
     sender: Address,
     nodes: &[NodeId],
     context: CallContext<'_>,
 ) -> Vec<(NodeId, u64)> {
-    let counts = counted(engine, (sender, "latest"), nodes, context).await;
+    let counts = counted(state, (sender, "latest"), nodes, context).await;
     let highest = counts.iter().map(|(_, count)| *count).max();
-    if let (Some(highest), Some(mut pooled)) = (highest, engine.taken.pooled()) {
+    if let (Some(highest), Some(mut pooled)) = (highest, state.taken.pooled()) {
         pooled.counted(sender, highest);
     }
     counts
@@ -190,14 +184,14 @@ pub async fn latest(
 /// Has `nodes` count `sender`'s transactions, those that wait included; what that says of those that
 /// were taken here is kept.
 pub async fn pending(
-    engine: &CallState,
+    state: &CallState,
     sender: Address,
     nodes: &[NodeId],
     context: CallContext<'_>,
 ) {
-    let counts = counted(engine, (sender, "pending"), nodes, context).await;
-    let block_time = engine.fleet.snapshot().view.pace;
-    if let Some(mut pooled) = engine.taken.pooled() {
+    let counts = counted(state, (sender, "pending"), nodes, context).await;
+    let block_time = state.fleet.snapshot().view.pace;
+    if let Some(mut pooled) = state.taken.pooled() {
         for count in counts {
             pooled.counted_pending(sender, count, block_time, clock::now());
         }
@@ -206,7 +200,7 @@ pub async fn pending(
 
 /// The counts that `nodes` say, by the block's tag.
 async fn counted(
-    engine: &CallState,
+    state: &CallState,
     (sender, tag): (Address, &str),
     nodes: &[NodeId],
     context: CallContext<'_>,
@@ -222,7 +216,7 @@ async fn counted(
         trace: context.trace,
         path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.fleet, &engine.admission, nodes, &question);
+    let mut fan = fanout::ask_all(&state.fleet, &state.admission, nodes, &question);
     let mut counts = Vec::new();
     while let Some(heard) = fan.next().await {
         let result = heard.answer.as_ref().and_then(WholeAnswer::result);

@@ -37,15 +37,15 @@ pub enum TransactionStatus {
 }
 
 /// Looks whether blocks have the nonce of the transaction `hash`.
-pub async fn look(engine: &CallState, hash: TxHash, context: CallContext<'_>) -> TransactionStatus {
+pub async fn look(state: &CallState, hash: TxHash, context: CallContext<'_>) -> TransactionStatus {
     let claim = |pooled: &PooledTransactions| pooled.claim(hash, clock::now());
-    let pooled = || engine.taken.pooled();
+    let pooled = || state.taken.pooled();
     let Some((sender, nonce)) = pooled().and_then(|pooled| claim(&pooled)) else {
         return TransactionStatus::Unknown;
     };
     let missed = pooled().map_or_else(Vec::new, |pooled| pooled.missed_by(hash));
     if !missed.is_empty() {
-        pending_nonce::pending(engine, sender, &missed, context).await;
+        pending_nonce::pending(state, sender, &missed, context).await;
     }
     let wish = FanoutScope {
         nodes_max: NODES_MAX,
@@ -53,9 +53,9 @@ pub async fn look(engine: &CallState, hash: TxHash, context: CallContext<'_>) ->
         first: &[],
         passed: &[],
     };
-    let view = &engine.fleet.snapshot().view;
+    let view = &state.fleet.snapshot().view;
     let nodes = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
-    let counts = pending_nonce::latest(engine, sender, &nodes, context).await;
+    let counts = pending_nonce::latest(state, sender, &nodes, context).await;
     let ahead = counts.iter().filter(|(_, count)| *count > nonce);
     let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
     if !ahead.is_empty() {
@@ -87,14 +87,14 @@ pub fn is_missing(call: &Call<'_>, served: &ServedAnswer) -> bool {
 
 /// What to say to `call`, a look-up of `hash`, instead.
 pub async fn show(
-    engine: &CallState,
+    state: &CallState,
     call: &Call<'_>,
     hash: TxHash,
     context: CallContext<'_>,
 ) -> Option<CallReply> {
-    match look(engine, hash, context).await {
+    match look(state, hash, context).await {
         TransactionStatus::InNoBlock { shown, .. } => shown.map(|shown| reply(call, Some(&shown))),
-        TransactionStatus::Perhaps { ahead } => mined(engine, call, (hash, &ahead), context).await,
+        TransactionStatus::Perhaps { ahead } => mined(state, call, (hash, &ahead), context).await,
         TransactionStatus::Unknown => None,
     }
 }
@@ -102,7 +102,7 @@ pub async fn show(
 /// It came into a block while it was looked for: what a node that is so far says of it. Where it knows
 /// of none, another transaction has the nonce.
 async fn mined(
-    engine: &CallState,
+    state: &CallState,
     call: &Call<'_>,
     (hash, ahead): (TxHash, &[NodeId]),
     context: CallContext<'_>,
@@ -116,7 +116,7 @@ async fn mined(
         trace: context.trace,
         path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.fleet, &engine.admission, ahead, &question);
+    let mut fan = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fan.next().await {
         let Some(answer) = heard
@@ -129,15 +129,15 @@ async fn mined(
             Some(b"null") => has_denied = true,
             Some(found) => {
                 if let Some((block, number)) = told_blocks::block_named(found) {
-                    engine.fleet.told.block(block, number);
-                    engine.fleet.told.mined(hash, number);
+                    state.fleet.told.block(block, number);
+                    state.fleet.told.mined(hash, number);
                 }
                 return Some(CallReply::Whole(answer));
             }
             None => {}
         }
     }
-    if has_denied && let Some(mut pooled) = engine.taken.pooled() {
+    if has_denied && let Some(mut pooled) = state.taken.pooled() {
         pooled.forget(hash);
     }
     None

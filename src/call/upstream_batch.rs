@@ -47,12 +47,12 @@ type BatchAnswer = Result<(NodeResponse, Bytes), Unread>;
 /// on without a node: until his turn comes it may have fallen out, or his time may be over. `attempt`: the
 /// time that a node has.
 pub fn split<'a>(
-    engine: &CallState,
+    state: &CallState,
     waiting: &mut VecDeque<BoxedMember<'a>>,
     groups_max: usize,
     attempt: Duration,
 ) -> Vec<Group<BoxedMember<'a>>> {
-    let snapshot = engine.fleet.snapshot();
+    let snapshot = state.fleet.snapshot();
     let now = clock::now();
     let takes_batches = |node| {
         let upstream = snapshot.upstream(node);
@@ -99,13 +99,13 @@ fn draw<'a>(
 /// Asks for all calls of a group. They come back, those among them that are done with their answers. A single
 /// one goes as a call of its own, to its end.
 pub async fn ask<'a>(
-    engine: &CallState,
+    state: &CallState,
     group: Group<BoxedMember<'a>>,
     context: CallContext<'a>,
 ) -> Vec<BoxedMember<'a>> {
     let mut members = group.members;
     if let Some(node) = group.node.filter(|_| members.len() > 1) {
-        ask_together(engine, &mut members, node, context).await;
+        ask_together(state, &mut members, node, context).await;
     } else {
         for member in &mut members {
             member.go_alone().await;
@@ -115,19 +115,19 @@ pub async fn ask<'a>(
 }
 
 async fn ask_together<'a>(
-    engine: &CallState,
+    state: &CallState,
     members: &mut [BoxedMember<'a>],
     id: NodeId,
     context: CallContext<'a>,
 ) {
     for_each(members, |member| member.next = None);
-    let fleet = &engine.fleet;
+    let fleet = &state.fleet;
     let snapshot = fleet.snapshot();
     let Some(asked) = snapshot.upstream(id).zip(snapshot.view.node(id)) else {
         return for_each(members, |member| member.forwarded.stranded());
     };
     match place(fleet, members, asked, context.client).await {
-        Ok(place) => attempt(engine, members, (asked, place), context).await,
+        Ok(place) => attempt(state, members, (asked, place), context).await,
         Err(missed) => for_each(members, |member| member.miss(missed)),
     }
 }
@@ -158,12 +158,12 @@ async fn place(
 
 /// One attempt for all of them.
 async fn attempt<'a>(
-    engine: &CallState,
+    state: &CallState,
     members: &mut [BoxedMember<'a>],
     ((upstream, node), place): ((&Arc<Upstream>, &NodeView), NodePlace),
     context: CallContext<'a>,
 ) {
-    let (fleet, now) = (&engine.fleet, clock::now());
+    let (fleet, now) = (&state.fleet, clock::now());
     let mut until = now;
     for_each(members, |member| {
         member.forwarded.depart(node);
@@ -175,13 +175,13 @@ async fn attempt<'a>(
     let first = upstream.link.number(members.len());
     let calls = members.iter().map(|member| &member.forwarded.body[..]);
     let body = batch::written(calls, first);
-    engine.metrics.upstream_batch(members.len());
+    state.metrics.upstream_batch(members.len());
     let mut attempt = Attempt::begin(place, members.len(), &wanted);
     let exchanged = pin!(exchange(upstream, &body, &wanted));
     let came = patience::in_time(fleet, (upstream, node), &wanted, now, exchanged).await;
     if came.is_none() && held_back_at.is_some_and(|at| clock::now() >= at) {
         // It says nothing of the node: as if its client had left.
-        engine.lookups.hear_of(node, now, clock::now());
+        state.lookups.hear_of(node, now, clock::now());
         return for_each(members, BatchMember::ask_alone);
     }
     let mut came = came.unwrap_or_else(|| Err(Verdict::from(AttemptClass::Timeout).into()));

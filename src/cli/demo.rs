@@ -109,11 +109,10 @@ pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
         CommandError::out_of_reach(format!("{why:#}; choose another address by --listen"))
     })?;
     let chains = app.chains.now();
-    let engines = chains.first().zip(chains.named(SECOND));
-    let engines = engines.map(|(engine, second)| (engine.clone(), second.clone()));
+    let states = chains.first().zip(chains.named(SECOND));
+    let states = states.map(|(state, second)| (state.clone(), second.clone()));
     drop(chains);
-    let (engine, second) =
-        engines.ok_or_else(|| CommandError::refused("there are no two chains"))?;
+    let (state, second) = states.ok_or_else(|| CommandError::refused("there are no two chains"))?;
     // It ends with the process, or by the same signals as the demo.
     thread::Builder::new()
         .name("balancer".to_string())
@@ -127,7 +126,7 @@ pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
     runtime.block_on(perform(DemoRunner {
         story,
         stage,
-        engine,
+        state,
         second,
         callers,
         address: reachable(address),
@@ -173,7 +172,7 @@ impl Drop for RegistryFolder {
 struct DemoRunner {
     story: Scenario,
     stage: DemoFleet,
-    engine: Arc<CallState>,
+    state: Arc<CallState>,
     /// Of the chain beside it.
     second: Arc<CallState>,
     /// Of the chain that the story is of, and of the second.
@@ -297,7 +296,7 @@ impl DemoRunner {
             new.push(event(EventOrigin::Story, cue.sentence()));
         }
         self.stage.step();
-        let noticed = self.watch.notice(&self.engine.fleet.snapshot().view);
+        let noticed = self.watch.notice(&self.state.fleet.snapshot().view);
         new.extend(
             noticed
                 .into_iter()
@@ -307,7 +306,7 @@ impl DemoRunner {
     }
 
     fn picture(&self, elapsed: Duration) -> Screen {
-        let snapshot = self.engine.fleet.snapshot();
+        let snapshot = self.state.fleet.snapshot();
         let now = clock::now();
         let [tally, beside] = [&self.callers[0], &self.callers[1]].map(|caller| caller.tally());
         let second = self.second.fleet.snapshot();

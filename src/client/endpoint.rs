@@ -56,14 +56,14 @@ impl Endpoint {
         let _counted = self.metrics.begin_request();
         let asked = caller.asked();
         let found = self.chains.find(asked.chain(), asked.host());
-        let engine = match (asked.wish, found) {
-            (RequestKind::Call, Ok(engine)) => engine,
+        let state = match (asked.wish, found) {
+            (RequestKind::Call, Ok(state)) => state,
             // On the heap, as all that is rare.
             (_, found) => return Box::pin(self.answer_other(caller, found)).await,
         };
         // A request keeps the policy that it began with.
-        let policy = engine.policy.load_full();
-        self.answer_call(caller, &engine, &policy).await
+        let policy = state.policy.load_full();
+        self.answer_call(caller, &state, &policy).await
     }
 
     pub fn head_options(&self) -> HeadOptions {
@@ -82,9 +82,9 @@ impl Endpoint {
         caller: &mut impl Downstream,
         why: Refusal,
     ) -> Result<(), ClientGone> {
-        let engine = self.chains.now().first().cloned().ok_or(ClientGone)?;
-        let policy = engine.policy.load_full();
-        self.refuse(caller, (&engine, &policy), why).await
+        let state = self.chains.now().first().cloned().ok_or(ClientGone)?;
+        let policy = state.policy.load_full();
+        self.refuse(caller, (&state, &policy), why).await
     }
 
     async fn refuse(
@@ -104,17 +104,17 @@ impl Endpoint {
         &self,
         caller: &mut impl Downstream,
         outgoing: ClientResponse<'_>,
-        (engine, policy): (&CallState, &Policy),
+        (state, policy): (&CallState, &Policy),
     ) -> Result<(), ClientGone> {
         let outgoing = match self.packs {
-            true => compression::pack(&engine.admission, caller.asked(), outgoing),
+            true => compression::pack(&state.admission, caller.asked(), outgoing),
             false => outgoing,
         };
         let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
         caller.send(outgoing, &policy.origins).await?;
         self.metrics.http_response(status);
         if may_be_tried_again {
-            engine.metrics.try_again_response();
+            state.metrics.try_again_response();
         }
         Ok(())
     }
@@ -137,24 +137,24 @@ impl Endpoint {
         }
         // Pages of any chain may hear that there is none.
         let first = || self.chains.now().first().cloned();
-        let engine = found.ok().or_else(first).ok_or(ClientGone)?;
-        let policy = engine.policy.load_full();
-        self.send(caller, outgoing, (&engine, &policy)).await
+        let state = found.ok().or_else(first).ok_or(ClientGone)?;
+        let policy = state.policy.load_full();
+        self.send(caller, outgoing, (&state, &policy)).await
     }
 
     async fn answer_call(
         &self,
         caller: &mut impl Downstream,
-        engine: &Arc<CallState>,
+        state: &Arc<CallState>,
         policy: &Policy,
     ) -> Result<(), ClientGone> {
         let arrived_at = clock::now();
-        let admission = &engine.admission;
+        let admission = &state.admission;
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
-        let chain = &engine.fleet.chain;
+        let chain = &state.fleet.chain;
         let origin = request_origin::of_request(caller, policy, address, arrived_at, chain);
-        let of_chain = (&**engine, policy, &origin);
+        let of_chain = (&**state, policy, &origin);
         if !caller.settle(admission) {
             return self
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
@@ -179,7 +179,7 @@ impl Endpoint {
             Err(MissingBody::Refused(why)) => return self.refuse_call(caller, of_chain, why).await,
             Err(MissingBody::Gone) => return Err(ClientGone),
         };
-        engine.fleet.begin(FIRST_ROUND_TIME_MAX).await;
+        state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
         let bytes_max = policy.limits.answer_bytes_max;
         let room = admission.room(bytes_max);
@@ -190,7 +190,7 @@ impl Endpoint {
             // An answer that broke off would look whole to HTTP/1.0.
             may_stream: !asked.is_http_1_0,
             // By the name that it gives itself, else by its address.
-            client: engine.taken.client(asked.client.as_deref(), address),
+            client: state.taken.client(asked.client.as_deref(), address),
             room: &room,
             origin: &origin,
             trace: None,
@@ -200,14 +200,14 @@ impl Endpoint {
             wants_fresh: asked.wants_fresh && policy.heeds_no_cache,
             kept_before: 0,
         };
-        let done = work(engine, caller, &body, context).await?;
+        let done = work(state, caller, &body, context).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
         drop((pass, room));
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.node.as_deref().unwrap_or("local");
         let outgoing = done.outgoing.served_by(node, done.attempts);
         let outgoing = outgoing.come_by(origin.path.as_deref());
-        let mut sending = pin!(self.send(caller, outgoing, (engine, policy)));
+        let mut sending = pin!(self.send(caller, outgoing, (state, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
             return sent;
@@ -219,18 +219,18 @@ impl Endpoint {
     async fn refuse_call(
         &self,
         caller: &mut impl Downstream,
-        (engine, policy, origin): (&CallState, &Policy, &RequestContext),
+        (state, policy, origin): (&CallState, &Policy, &RequestContext),
         why: Refusal,
     ) -> Result<(), ClientGone> {
         origin.refused(&why);
         // On the heap, as all that is rare: the future of the many plain calls stays small.
-        Box::pin(self.refuse(caller, (engine, policy), why)).await
+        Box::pin(self.refuse(caller, (state, policy), why)).await
     }
 }
 
 /// Carries a request out.
 async fn work<'b>(
-    engine: &CallState,
+    state: &CallState,
     caller: &mut impl Downstream,
     body: &'b Bytes,
     context: CallContext<'_>,
@@ -243,41 +243,41 @@ async fn work<'b>(
             Ok(RequestOutcome::refused(why, *id, context.origin))
         }
         Ok(RpcRequest::Single(RequestItem::Call(call))) => {
-            work_on_call(engine, caller, call, context).await
+            work_on_call(state, caller, call, context).await
         }
         Ok(RpcRequest::Batch(items)) => {
-            Box::pin(work_on_batch(engine, caller, items, context)).await
+            Box::pin(work_on_batch(state, caller, items, context)).await
         }
     }
 }
 
 async fn work_on_batch<'b>(
-    engine: &CallState,
+    state: &CallState,
     caller: &mut impl Downstream,
     items: &[RequestItem<'b>],
     context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
-    engine.metrics.batch(items.len());
-    let work = pin!(batch::serve(engine, items, context));
+    state.metrics.batch(items.len());
+    let work = pin!(batch::serve(state, items, context));
     let served = while_client_stays(caller, work).await?;
-    Ok(RequestOutcome::of(engine, None, served))
+    Ok(RequestOutcome::of(state, None, served))
 }
 
 async fn work_on_call<'b>(
-    engine: &CallState,
+    state: &CallState,
     caller: &mut impl Downstream,
     call: &Call<'b>,
     context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
-    let (planned, context) = router::plan(engine, call, context);
-    let served = match router::at_once(engine, call, &planned, context) {
+    let (planned, context) = router::plan(state, call, context);
+    let served = match router::at_once(state, call, &planned, context) {
         Some(served) => served,
         None => {
-            let work = pin!(router::carry_out(engine, call, &planned, context));
+            let work = pin!(router::carry_out(state, call, &planned, context));
             while_client_stays(caller, work).await?
         }
     };
-    Ok(RequestOutcome::of(engine, call.id, served))
+    Ok(RequestOutcome::of(state, call.id, served))
 }
 
 /// What came of a request.
@@ -290,7 +290,7 @@ struct RequestOutcome<'b> {
 
 impl<'b> RequestOutcome<'b> {
     /// `id`: the caller's; a batch has none of its own.
-    fn of(engine: &CallState, id: Option<&'b str>, served: ServedAnswer) -> RequestOutcome<'b> {
+    fn of(state: &CallState, id: Option<&'b str>, served: ServedAnswer) -> RequestOutcome<'b> {
         let outgoing = match (id, served.answer) {
             (_, CallReply::Several(pieces, _)) if pieces.is_empty() => ClientResponse::nothing(),
             (_, CallReply::Several(pieces, Some(why))) => {
@@ -310,7 +310,7 @@ impl<'b> RequestOutcome<'b> {
             }
         };
         RequestOutcome {
-            outgoing: outgoing.cached(engine.cache.is_some().then_some(served.cached)),
+            outgoing: outgoing.cached(state.cache.is_some().then_some(served.cached)),
             node: served.node,
             attempts: served.attempts,
         }

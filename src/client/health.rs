@@ -30,12 +30,12 @@ pub struct HealthAnswer {
 /// where that chain is required.
 pub fn report_all(chains: &Chains, is_leaving: bool) -> (u16, String) {
     let present = chains.now();
-    if let Some(engine) = present.first().filter(|_| present.is_alone()) {
-        return report_of(engine, is_leaving);
+    if let Some(state) = present.first().filter(|_| present.is_alone()) {
+        return report_of(state, is_leaving);
     }
     let all: Vec<_> = present
         .all()
-        .map(|engine| (&engine.fleet.chain, answer_of(engine, is_leaving)))
+        .map(|state| (&state.fleet.chain, answer_of(state, is_leaving)))
         .collect();
     let whole = summary(&all, &present.required, chains.are_ready());
     let each = all.iter().map(|(name, answer)| {
@@ -97,18 +97,18 @@ fn summary(
 }
 
 /// Status and body, of one chain.
-pub fn report_of(engine: &CallState, is_leaving: bool) -> (u16, String) {
+pub fn report_of(state: &CallState, is_leaving: bool) -> (u16, String) {
     let HealthAnswer {
         status, word, why, ..
-    } = answer_of(engine, is_leaving);
+    } = answer_of(state, is_leaving);
     (status, json!({ "status": word, "why": why }).to_string())
 }
 
-fn answer_of(engine: &CallState, is_leaving: bool) -> HealthAnswer {
+fn answer_of(state: &CallState, is_leaving: bool) -> HealthAnswer {
     say(
-        &engine.fleet.snapshot().view,
-        engine.fleet.list_from.is(),
-        engine.fleet.failing.too_many(clock::now()),
+        &state.fleet.snapshot().view,
+        state.fleet.list_from.is(),
+        state.fleet.failing.too_many(clock::now()),
         is_leaving,
     )
 }

@@ -25,7 +25,7 @@ pub struct MetricsApp {
 /// The metrics as of now, for Prometheus.
 pub fn scrape(metrics: &ProcessMetrics, chains: &Chains) -> String {
     let present = chains.now();
-    let admissions = || present.all().map(|engine| &engine.admission);
+    let admissions = || present.all().map(|state| &state.admission);
     metrics.show_used(&ProcessUse {
         requests: admissions().map(|admission| admission.requests()).sum(),
         request_bytes: admissions().map(|admission| admission.bytes()).sum(),
@@ -34,15 +34,15 @@ pub fn scrape(metrics: &ProcessMetrics, chains: &Chains) -> String {
             .sum(),
         cache: present.all().find_map(cache_fill).unwrap_or_default(),
     });
-    for engine in present.all() {
-        refresh(engine);
+    for state in present.all() {
+        refresh(state);
     }
     metrics.encode()
 }
 
 /// What is kept, of all chains together.
-fn cache_fill(engine: &Arc<CallState>) -> Option<CacheFill> {
-    let store = &engine.cache.as_ref()?.store;
+fn cache_fill(state: &Arc<CallState>) -> Option<CacheFill> {
+    let store = &state.cache.as_ref()?.store;
     Some(CacheFill {
         entries: store.entries(),
         bytes: store.bytes(),

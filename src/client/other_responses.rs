@@ -41,8 +41,8 @@ pub fn response<'a>(
             };
             ClientResponse::text(status, TEXT, format!("{}\n", why.sentence()))
         }
-        (RequestKind::Health, Ok(engine)) => {
-            let (status, body) = health::report_of(engine, is_leaving);
+        (RequestKind::Health, Ok(state)) => {
+            let (status, body) = health::report_of(state, is_leaving);
             ClientResponse::text(status, JSON, body)
         }
         (RequestKind::Call | RequestKind::Greeting, Ok(_)) => {

@@ -72,7 +72,7 @@ impl BroadcastCall<'_> {
             first: &[],
             passed: &self.asked,
         };
-        let view = &self.engine.fleet.snapshot().view;
+        let view = &self.state.fleet.snapshot().view;
         let others = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
         let mut nodes = self.asked.clone();
         nodes.extend(others);
@@ -98,7 +98,7 @@ impl BroadcastCall<'_> {
         nodes: &[NodeId],
     ) -> Option<(ServedAnswer, TransactionOutcome)> {
         let found = self.find(self.form.lookup(), hash, nodes).await;
-        let metrics = &self.engine.metrics;
+        let metrics = &self.state.metrics;
         metrics.looked_up(
             found
                 .as_ref()
@@ -106,7 +106,7 @@ impl BroadcastCall<'_> {
         );
         let found = found?;
         let sent = self.tx.as_ref().map(|tx| tx.sent());
-        let taken = &self.engine.taken;
+        let taken = &self.state.taken;
         taken.remember(sent.as_ref(), self.context.client, found.node);
         let name = &found.name;
         taken.tell(sent.as_ref(), self.context.client, name).await;
@@ -148,7 +148,7 @@ impl BroadcastCall<'_> {
     /// What used up the nonce of the transaction, as a node says. One that was taken through us is
     /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
     async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> NonceUse {
-        let taken = &self.engine.taken;
+        let taken = &self.state.taken;
         if let Some(signed) = self.tx.as_ref().and_then(|tx| tx.signed) {
             taken.name(signed.sender);
         }
@@ -158,7 +158,7 @@ impl BroadcastCall<'_> {
         let Some((sender, nonce)) = claim else {
             return NonceUse::ByAnother;
         };
-        let counts = pending_nonce::latest(self.engine, sender, nodes, self.context).await;
+        let counts = pending_nonce::latest(self.state, sender, nodes, self.context).await;
         let Some(highest) = counts.iter().map(|(_, count)| *count).max() else {
             return NonceUse::ByAnother;
         };
@@ -185,7 +185,7 @@ impl BroadcastCall<'_> {
             trace: self.context.trace,
             path: self.context.origin.part(AttemptKind::Lookup),
         };
-        fanout::ask_all(&self.engine.fleet, &self.engine.admission, nodes, &question)
+        fanout::ask_all(&self.state.fleet, &self.state.admission, nodes, &question)
     }
 
     fn lookup_end(&self) -> Instant {

@@ -27,7 +27,7 @@ impl BroadcastCall<'_> {
         let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
         let seat = format!("receipt {hash}").into();
         while clock::now() < until {
-            let found = match self.engine.flights.join(&seat, None, None) {
+            let found = match self.state.flights.join(&seat, None, None) {
                 Join::Alone => self.watch(hash, until).await,
                 Join::Leader(leader) => {
                     let found = self.watch(hash, until).await;
@@ -57,7 +57,7 @@ impl BroadcastCall<'_> {
 
     /// Asks for the receipt whenever there is a new head.
     async fn watch(&self, hash: TxHash, until: Instant) -> Option<NodeAnswer> {
-        let fleet = &self.engine.fleet;
+        let fleet = &self.state.fleet;
         let mut news = fleet.news();
         let mut seen = fleet.snapshot().view.highest_head;
         loop {

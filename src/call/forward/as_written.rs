@@ -56,7 +56,7 @@ impl<'a> ForwardedCall<'a> {
     pub(super) fn lookup(&self) -> Option<SharedLookup<'a>> {
         let hash = self.hash?;
         Some(SharedLookup {
-            lookups: &self.engine.lookups,
+            lookups: &self.state.lookups,
             method: &self.call.method,
             hash,
             attempt: self
@@ -72,7 +72,7 @@ impl<'a> ForwardedCall<'a> {
         is_edited.then_some(EditedCall {
             call: self.call,
             asking: self.asking,
-            engine: self.engine,
+            state: self.state,
             client: self.context.client,
         })
     }
@@ -97,11 +97,11 @@ impl<'a> ForwardedCall<'a> {
         let (Outcome::Error(error), Some(edited)) = (&answer.outcome, self.edited()) else {
             return;
         };
-        let engine = self.engine;
-        if engine.budget.withdraw(clock::now()) {
+        let state = self.state;
+        if state.budget.withdraw(clock::now()) {
             let following = self.following(|_| AttemptKind::Repeat);
             let (body, wanted) = (self.call.for_node(), self.wanted(until, following));
-            let asked = exchange::attempt(&engine.fleet, (upstream, node), &body, &wanted, None);
+            let asked = exchange::attempt(&state.fleet, (upstream, node), &body, &wanted, None);
             edited.hear_as_written(error, node, &asked.await);
         }
     }

@@ -26,9 +26,9 @@ impl<'a> ForwardedCall<'a> {
     /// Hears that `said` found nothing. Who goes back further is asked next, unless he was within a block
     /// time and found nothing, either.
     pub(super) fn hear_nothing(&mut self, said: &NodeView) -> ReplyAction {
-        let (engine, name, method) = (self.engine, self.name(), &*self.call.method);
+        let (state, name, method) = (self.state, self.name(), &*self.call.method);
         if self.retry.digs(said.id) {
-            searched(engine).note(name, clock::now());
+            searched(state).note(name, clock::now());
         }
         let (holding, is_for_anyone) = (
             self.asking().holding,
@@ -46,9 +46,9 @@ impl<'a> ForwardedCall<'a> {
             if !is_for_anyone {
                 return Confirmers::default();
             }
-            let view = &engine.fleet.snapshot().view;
-            let mut found = engine.fleet.confirmers(said, sought);
-            if found.digger.is_some() && searched(engine).knows(name, view.pace, clock::now()) {
+            let view = &state.fleet.snapshot().view;
+            let mut found = state.fleet.confirmers(said, sought);
+            if found.digger.is_some() && searched(state).knows(name, view.pace, clock::now()) {
                 found = Confirmers::default();
             }
             if holding == LookupTarget::Transactions
@@ -73,7 +73,7 @@ impl<'a> ForwardedCall<'a> {
     }
 }
 
-fn searched(engine: &CallState) -> MutexGuard<'_, SearchMemory> {
-    let searched = engine.searched.lock();
+fn searched(state: &CallState) -> MutexGuard<'_, SearchMemory> {
+    let searched = state.searched.lock();
     searched.unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,7 +19,7 @@ impl ForwardedCall<'_> {
             node.hear_broad(method, breadth);
         }
         for (id, _) in self.doubted.drain(..) {
-            self.engine.fleet.learn_lack(id, method);
+            self.state.fleet.learn_lack(id, method);
         }
     }
 
@@ -51,7 +51,7 @@ impl ForwardedCall<'_> {
     /// A refusal that two nodes gave this caller alike is the caller's own.
     fn doubt(&mut self, verdict: Verdict, node: &NodeView, error: &RpcError<'_>) -> Verdict {
         let now = clock::now();
-        let mut disputes = self.engine.disputes();
+        let mut disputes = self.state.disputes();
         let dispute = disputes.name(
             (self.context.client, DisputeSubject::Node),
             &self.call.method,

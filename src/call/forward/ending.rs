@@ -19,7 +19,7 @@ impl ForwardedCall<'_> {
             (CallEnding::Kept, None) => self.end_unserved(Refusal::BadAnswer),
             (CallEnding::Unserved, _) => self.end_unserved(Refusal::Unserved),
             (CallEnding::Refused(why), _) => {
-                let view = &self.engine.fleet.snapshot().view;
+                let view = &self.state.fleet.snapshot().view;
                 self.end_unserved(select::refusal(why, view, clock::now()))
             }
         }
@@ -28,7 +28,7 @@ impl ForwardedCall<'_> {
     /// Counts what a second node said of a `null`, if one was asked.
     pub(super) fn count_null_check(&self, is_null: bool) {
         if self.retry.confirms_null() && self.retry.attempts() > 1 {
-            self.engine.metrics.null_check(is_null);
+            self.state.metrics.null_check(is_null);
         }
     }
 

@@ -28,7 +28,7 @@ impl ForwardedCall<'_> {
             ended = Box::pin(self.doubt_null(ended)).await;
         }
         let has_failed = ended.outcome == CallOutcome::Failed;
-        let fleet = &self.engine.fleet;
+        let fleet = &self.state.fleet;
         let settled = {
             let view = &fleet.snapshot().view;
             self.doubts.settle(&self.call.method, view, clock::now())
@@ -45,7 +45,7 @@ impl ForwardedCall<'_> {
 
     /// Whether an attempt that brought nothing was made at a node that is silent.
     pub(super) fn was_silent(&self, class: AttemptClass, node: &NodeView) -> bool {
-        let snapshot = self.engine.fleet.snapshot();
+        let snapshot = self.state.fleet.snapshot();
         let (began, _) = self.began;
         let met = |node: &NodeView| node.is_silence(class, began, clock::now());
         snapshot.view.node(node.id).is_some_and(met)
@@ -89,7 +89,7 @@ impl ForwardedCall<'_> {
         node: &NodeView,
         content: &AttemptContent<'_>,
     ) -> bool {
-        let fleet = &self.engine.fleet;
+        let fleet = &self.state.fleet;
         match verdict.class {
             AttemptClass::Ok => {
                 self.hear_well(node);
@@ -152,7 +152,7 @@ impl ForwardedCall<'_> {
         let result = content.whole().and_then(WholeAnswer::result);
         let of = result.and_then(|result| last_block::branch_told(self.call, result));
         of.is_some_and(|(number, hash)| {
-            let told = self.engine.fleet.told_chain().hash_at(number);
+            let told = self.state.fleet.told_chain().hash_at(number);
             told.is_some_and(|told| told != hash)
         })
     }
@@ -172,7 +172,7 @@ impl ForwardedCall<'_> {
             BY_HASH | RECEIPT => {
                 let (Some(hash), Some(mut pooled)) = (
                     params.and_then(transaction::hash_asked),
-                    self.engine.taken.pooled(),
+                    self.state.taken.pooled(),
                 ) else {
                     return;
                 };
@@ -180,14 +180,14 @@ impl ForwardedCall<'_> {
                     pooled.forget(hash);
                 } else if self.call.method == BY_HASH {
                     let look = (node, PoolEvidence::ByHash, result != b"null");
-                    let block_time = self.engine.fleet.snapshot().view.pace;
+                    let block_time = self.state.fleet.snapshot().view.pace;
                     pooled.looked(hash, look, block_time, clock::now());
                 }
             }
             "eth_getTransactionCount" if !self.asking().is_pending => {
                 let sender = params.and_then(transaction::address_asked);
                 if let (Some(sender), Some(count)) = (sender, hex::read_quantity(result))
-                    && let Some(mut pooled) = self.engine.taken.pooled()
+                    && let Some(mut pooled) = self.state.taken.pooled()
                 {
                     pooled.counted(sender, count);
                 }
@@ -205,13 +205,13 @@ impl ForwardedCall<'_> {
         let Some((hash, number)) = told else {
             return;
         };
-        let memory = &self.engine.fleet.told;
+        let memory = &self.state.fleet.told;
         memory.block(hash, number);
         if matches!(&*self.call.method, BY_HASH | RECEIPT)
             && let Some(hash) = self.call.params.and_then(transaction::hash_asked)
         {
             memory.mined(hash, number);
-            self.engine.fleet.tell_mined(hash, number);
+            self.state.fleet.tell_mined(hash, number);
         }
     }
 

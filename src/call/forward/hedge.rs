@@ -98,22 +98,22 @@ impl<'a> ForwardedCall<'a> {
         } else if !is_first {
             first.given_up(clock::now().saturating_duration_since(began_at));
         }
-        let metrics = &self.engine.metrics;
+        let metrics = &self.state.metrics;
         metrics.hedged(ended.as_ref().map_or(HedgeWinner::Nobody, |_| winner));
         ended
     }
 
     /// Another own node to ask beside the first, within the budget.
     fn second(&mut self, snapshot: &Snapshot) -> Option<(NodeId, Instant)> {
-        let engine = self.engine;
+        let state = self.state;
         let is_there = |(id, _): &(NodeId, Tier)| {
             let view = snapshot.view.node(*id);
             snapshot.upstream(*id).is_some()
                 && view.is_some_and(|node| node.load.limiter.has_room())
         };
-        let draw = |query: &NodeQuery<'_>| engine.fleet.draw(query).filter(is_there);
+        let draw = |query: &NodeQuery<'_>| state.fleet.draw(query).filter(is_there);
         let now = clock::now();
-        let pay = || engine.budget.withdraw(now);
+        let pay = || state.budget.withdraw(now);
         self.retry.beside(now, draw, pay)
     }
 }

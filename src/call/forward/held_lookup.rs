@@ -44,7 +44,7 @@ impl<'a> ForwardedCall<'a> {
             self.body = body;
             return self.go_on(None).await;
         }
-        let waiting = pending_transaction::look(self.engine, hash, self.context).await;
+        let waiting = pending_transaction::look(self.state, hash, self.context).await;
         if let pending_transaction::TransactionStatus::InNoBlock {
             shown,
             counted: true,
@@ -80,11 +80,11 @@ impl<'a> ForwardedCall<'a> {
                 ..NodeRequirements::default()
             };
             let another = NodeQuery::new(&[Tier::Own], &nodes, needs);
-            let another = self.engine.fleet.draw(&another);
+            let another = self.state.fleet.draw(&another);
             nodes.extend(another.map(|(node, _)| node));
         }
-        let engine = self.engine;
-        let asked = nodes.iter().map(|node| engine.lookups.ask(*node, wish));
+        let state = self.state;
+        let asked = nodes.iter().map(|node| state.lookups.ask(*node, wish));
         let mut asked: FuturesUnordered<_> = asked.collect();
         let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {

@@ -14,7 +14,7 @@ impl ForwardedCall<'_> {
     /// How the answer of node `said` is kept: `None` where it isn't, as the call wasn't asked as it was
     /// planned.
     fn keeps(&self, said: &NodeView) -> Option<(&CachePlan, &Arc<AnswerCache>)> {
-        let kept = (self.asking.keep.plan()).zip(self.engine.cache.as_ref())?;
+        let kept = (self.asking.keep.plan()).zip(self.state.cache.as_ref())?;
         // What it was asked as its caller wrote it, it answers of whichever block it takes for the latest.
         let is_as_written = || {
             let method = &self.call.method;
@@ -27,7 +27,7 @@ impl ForwardedCall<'_> {
     pub(super) fn copied(&self, said: &NodeView) -> Option<Box<AnswerCopy>> {
         let (plan, cache) = self.keeps(said)?;
         Some(Box::new(AnswerCopy {
-            fleet: self.engine.fleet.clone(),
+            fleet: self.state.fleet.clone(),
             cache: cache.clone(),
             plan: *plan,
             params: self.call.params().into(),
@@ -41,7 +41,7 @@ impl ForwardedCall<'_> {
     pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView) {
         if let Some((plan, cache)) = self.keeps(said) {
             let call = (plan, self.call.params());
-            answer_copy::keep(&self.engine.fleet, cache, call, (answer, said));
+            answer_copy::keep(&self.state.fleet, cache, call, (answer, said));
         }
     }
 }

@@ -33,7 +33,7 @@ impl LeaderGrant {
 
 /// What becomes of draws once own nodes have said that they lack what is asked for.
 pub(super) struct LeaderAccess<'t> {
-    pub engine: &'t CallState,
+    pub state: &'t CallState,
     pub client: Client,
     pub share: f64,
     pub question: ShareQuery<'t>,
@@ -51,7 +51,7 @@ impl LeaderAccess<'_> {
                 passed: &passed,
                 ..query
             };
-            let (node, tier) = self.engine.fleet.draw(&query)?;
+            let (node, tier) = self.state.fleet.draw(&query)?;
             if self.lets(node) {
                 return Some((node, tier));
             }
@@ -61,7 +61,7 @@ impl LeaderAccess<'_> {
 
     fn lets(&self, id: NodeId) -> bool {
         let now = clock::now();
-        let view = &self.engine.fleet.snapshot().view;
+        let view = &self.state.fleet.snapshot().view;
         let Some(node) = view.node(id) else {
             return false;
         };
@@ -80,21 +80,21 @@ impl LeaderAccess<'_> {
             LeaderGrant::NotAsked => {}
         }
         let now = clock::now();
-        let fleet = &self.engine.fleet;
+        let fleet = &self.state.fleet;
         let per_second = fleet.failing.calls_per_second(now) * self.share;
         let rates = (
             per_second.max(leader_share::PER_SECOND_MIN),
             fleet.snapshot().view.pace,
         );
         let is_granted = self.share > 0.0 && {
-            let left = self.engine.leader_share.lock();
+            let left = self.state.leader_share.lock();
             let mut left = left.unwrap_or_else(PoisonError::into_inner);
             left.take(self.client, self.question, rates, now)
         };
         self.granted.set(if is_granted {
             LeaderGrant::Of(id)
         } else {
-            self.engine.metrics.leader_withheld();
+            self.state.metrics.leader_withheld();
             LeaderGrant::Withheld
         });
         is_granted

@@ -26,7 +26,7 @@ impl<'a> ForwardedCall<'a> {
             is_of_a_tag: leader_share::names_a_tag(place, params),
         };
         Some(LeaderAccess {
-            engine: self.engine,
+            state: self.state,
             client: self.context.client,
             share: self.context.policy.limits.leader_share,
             question,
@@ -40,7 +40,7 @@ impl<'a> ForwardedCall<'a> {
     fn told_of_transaction(&self, place: BlockParam) -> Option<BlockRange> {
         let params = self.call.params.filter(|_| place == BlockParam::Nowhere)?;
         let hash = transaction::hash_asked(params)?;
-        let number = self.engine.fleet.told.place_of(hash)?;
+        let number = self.state.fleet.told.place_of(hash)?;
         Some(BlockRange {
             from: number,
             to: number,

@@ -23,7 +23,7 @@ impl<'a> ForwardedCall<'a> {
         tier: Tier,
         body: &[u8],
     ) -> Option<ServedAnswer> {
-        let fleet = &self.engine.fleet;
+        let fleet = &self.state.fleet;
         let later;
         let mut snapshot = &*fleet.snapshot();
         let (Some(mut upstream), Some(mut node)) = (snapshot.upstream(id), snapshot.view.node(id))
@@ -38,8 +38,7 @@ impl<'a> ForwardedCall<'a> {
                 let place = Box::pin(self.find_place(snapshot, id)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
                 let plan = self.asking.keep.plan();
-                let kept =
-                    plan.and_then(|kept| cached::look_again(self.engine, kept, self.context));
+                let kept = plan.and_then(|kept| cached::look_again(self.state, kept, self.context));
                 if kept.is_some() {
                     return kept;
                 }
@@ -93,7 +92,7 @@ impl<'a> ForwardedCall<'a> {
             })
         };
         let seats: Vec<_> = nodes.into_iter().filter_map(seat).collect();
-        let (fleet, deadline) = (&self.engine.fleet, self.deadline());
+        let (fleet, deadline) = (&self.state.fleet, self.deadline());
         let client = self.context.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
         let found = fleet.wait(client, &seats, deadline).await;

@@ -52,7 +52,7 @@ pub(super) struct SharedLookup<'t> {
 pub(super) struct EditedCall<'t> {
     pub call: &'t Call<'t>,
     pub asking: &'t ForwardPlan,
-    pub engine: &'t CallState,
+    pub state: &'t CallState,
     pub client: Client,
 }
 
@@ -74,7 +74,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
         let Some(refusal) = edited.refusal(&came) else {
             return came;
         };
-        if edited.is_settled(&refusal) || !edited.engine.budget.withdraw(clock::now()) {
+        if edited.is_settled(&refusal) || !edited.state.budget.withdraw(clock::now()) {
             return came;
         }
         let again = self.send_as_written(edited, None).await;
@@ -137,7 +137,7 @@ impl EditedCall<'_> {
 
     /// Whether the caller was refused so of late as it wrote its call, too: it isn't what we wrote.
     pub(super) fn is_settled(&self, refusal: &RpcError<'_>) -> bool {
-        let disputes = self.engine.disputes();
+        let disputes = self.state.disputes();
         let matter = (self.client, DisputeSubject::Edits);
         let dispute = disputes.name(matter, &self.call.method, refusal);
         disputes.is_settled(dispute, clock::now())
@@ -152,7 +152,7 @@ impl EditedCall<'_> {
     ) {
         let (method, now) = (&*self.call.method, clock::now());
         if self.refusal(came).is_some() {
-            let mut disputes = self.engine.disputes();
+            let mut disputes = self.state.disputes();
             let matter = (self.client, DisputeSubject::Edits);
             let dispute = disputes.name(matter, method, refusal);
             disputes.settle(dispute, now);

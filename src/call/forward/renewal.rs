@@ -28,19 +28,19 @@ impl ForwardedCall<'_> {
             .context
             .pins
             .filter(|_| !self.asking().edits.is_empty())?;
-        let snapshot = self.engine.fleet.snapshot();
+        let snapshot = self.state.fleet.snapshot();
         let view = &snapshot.view;
         if view.falls == pins.falls {
             return None;
         }
-        let pins = self.engine.pins(self.context, view);
+        let pins = self.state.pins(self.context, view);
         self.context.pins = Some(pins);
         // It is under way: what is kept doesn't end it.
         let context = CallContext {
             wants_fresh: true,
             ..self.context
         };
-        let planned = planning::plan(self.engine, self.call, view, context);
+        let planned = planning::plan(self.state, self.call, view, context);
         let asking = planned.plan.forward()?.clone();
         self.retry.speak_of(asking.block, asking.wait);
         let body = asking.body(self.call).into();
@@ -50,7 +50,7 @@ impl ForwardedCall<'_> {
 
     /// Has nodes looked at for the blocks it waits for.
     pub(super) fn hurry(&self) {
-        let fleet = &self.engine.fleet;
+        let fleet = &self.state.fleet;
         let highest = fleet.snapshot().view.highest_head;
         let need = self.asking().block;
         match need.filter(|need| Some(need.to) > highest) {
@@ -99,18 +99,18 @@ impl ForwardedCall<'_> {
 
     /// What to ask once more, instead of ending with nothing: `Some(None)` the same again.
     pub(super) async fn insist(&mut self, now: Instant) -> Option<Option<Bytes>> {
-        let patience = self.engine.fleet.snapshot().view.block_wait;
+        let patience = self.state.fleet.snapshot().view.block_wait;
         let (need, is_alone) = (self.asking().block, self.retry.is_alone());
         let mut insistence = self.insistence.take().unwrap_or_default();
         let next = insistence.next(patience, need, is_alone, now);
         self.insistence = Some(insistence);
-        if next == TagFallbackStep::GiveUp || !self.engine.budget.withdraw(now) {
+        if next == TagFallbackStep::GiveUp || !self.state.budget.withdraw(now) {
             // The block is there: `null` would be wrong.
             let kept = self.kept.take();
             self.kept = kept.filter(|kept| kept.answer.result() != Some(b"null"));
             return None;
         }
-        self.engine.metrics.tag_repeat();
+        self.state.metrics.tag_repeat();
         self.retry.begin_anew();
         self.granted = self.granted.again();
         match next {

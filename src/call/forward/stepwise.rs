@@ -14,24 +14,24 @@ use forebay_core::vocabulary::tier::Tier;
 impl<'a> ForwardedCall<'a> {
     /// Sets out; [`ForwardedCall::run`] does so by itself.
     pub fn set_out(&self) {
-        self.engine.budget.deposit();
+        self.state.budget.deposit();
     }
 
     /// The next step; it goes to the first of `joins` that a draw might have come to as well, if there is
     /// one. Where there are any, no node is tied to the call.
     pub fn next(&mut self, now: Instant, joins: &[NodeId]) -> RetryStep {
-        let (engine, leave) = (self.engine, self.leave());
+        let (state, leave) = (self.state, self.leave());
         let draw = |query: &NodeQuery<'_>| {
             let mut query = *query;
             if !joins.is_empty() {
                 query.needs.shortlist = Shortlist::Join(joins);
             }
             match &leave {
-                None => engine.fleet.draw(&query),
+                None => state.fleet.draw(&query),
                 Some(leave) => leave.draw(query),
             }
         };
-        let step = self.retry.next(now, draw, || engine.budget.withdraw(now));
+        let step = self.retry.next(now, draw, || state.budget.withdraw(now));
         // What it was granted stands for the rest of the call.
         if let Some(leave) = leave {
             self.granted = leave.granted.get();
@@ -41,7 +41,7 @@ impl<'a> ForwardedCall<'a> {
 
     /// The node of the last step, `node`, is about to be asked.
     pub fn depart(&mut self, node: &NodeView) {
-        let metrics = &self.engine.metrics;
+        let metrics = &self.state.metrics;
         match self.last {
             // It is asked whether it knows more than `null`.
             Some(AttemptClass::Ok) | None => {}

@@ -50,7 +50,7 @@ impl<'a> ForwardedCall<'a> {
         let (Some(words), Some(hash)) = (words, self.transaction()) else {
             return ended;
         };
-        let was_taken = !self.engine.taken.holders(hash).is_empty();
+        let was_taken = !self.state.taken.holders(hash).is_empty();
         let is_receipt = self.call.method == RECEIPT;
         let believed = match unindexed::null(self.null_is_sure, was_taken, is_receipt) {
             NullTrust::Believed => true,
@@ -73,7 +73,7 @@ impl<'a> ForwardedCall<'a> {
 
     /// Whether an own node shows the transaction as pending.
     async fn is_pending(&self, hash: TxHash) -> bool {
-        let engine = self.engine;
+        let state = self.state;
         let now = clock::now();
         let wish = FanoutScope {
             nodes_max: NODES_MAX,
@@ -82,7 +82,7 @@ impl<'a> ForwardedCall<'a> {
             passed: &[],
         };
         let nodes = {
-            let view = &engine.fleet.snapshot().view;
+            let view = &state.fleet.snapshot().view;
             spread(view, Tier::Own, wish, now, &mut clock::roll)
         };
         let params = format!("[\"{hash}\"]");
@@ -95,7 +95,7 @@ impl<'a> ForwardedCall<'a> {
             trace: self.context.trace,
             path: self.context.origin.part(AttemptKind::Lookup),
         };
-        let mut heard = fanout::ask_all(&engine.fleet, &engine.admission, &nodes, &question);
+        let mut heard = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
         while let Some(heard) = heard.next().await {
             let result = heard.answer.as_ref().and_then(|answer| answer.result());
             if let Some(result) = result.filter(|result| *result != b"null") {

@@ -50,7 +50,7 @@ pub enum PlannedItem<'a> {
 /// The calls that may go with others, ready to go. A call that can have what an identical call in flight will
 /// bring stays behind: the places of those are the second of the two.
 pub fn members<'a>(
-    engine: &'a CallState,
+    state: &'a CallState,
     items: &'a [PlannedItem<'a>],
     context: CallContext<'a>,
 ) -> (Vec<BoxedMember<'a>>, Vec<usize>) {
@@ -64,7 +64,7 @@ pub fn members<'a>(
             })
     };
     let lookups = calls().filter(|(.., planned)| planned.plan.looks_up().is_some());
-    let polls = engine.lookups.go_alone(lookups.count(), clock::now());
+    let polls = state.lookups.go_alone(lookups.count(), clock::now());
     let mut followers = Vec::new();
     let members = calls().filter_map(|(place, call, planned)| {
         let has_own_limits = context.policy.by_method.of(&call.method).is_some();
@@ -72,7 +72,7 @@ pub fn members<'a>(
         let body = Bytes::from(asking.body(call));
         let mut flight = None;
         if let (Plan::Share { head, .. }, false) = (&planned.plan, context.wants_fresh) {
-            match engine.flights.join(&body, *head, context.client.network()) {
+            match state.flights.join(&body, *head, context.client.network()) {
                 Join::Leader(leads) => flight = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {
@@ -81,8 +81,8 @@ pub fn members<'a>(
                 }
             }
         }
-        let (record, context) = CallRecord::begin(engine, call, planned.row, context);
-        let forwarded = ForwardedCall::new(engine, call, asking, context, body);
+        let (record, context) = CallRecord::begin(state, call, planned.row, context);
+        let forwarded = ForwardedCall::new(state, call, asking, context, body);
         forwarded.set_out();
         Some(Box::new(BatchMember {
             place,
@@ -148,7 +148,7 @@ impl<'a> BatchMember<'a> {
             return Err(self);
         };
         let ForwardedCall {
-            engine,
+            state,
             call,
             asking,
             context,
@@ -157,7 +157,7 @@ impl<'a> BatchMember<'a> {
         if let Some(flight) = self.flight {
             flight.land(|| apart(coalesce::landed(&served, context.client)));
         }
-        cached::note(engine, &asking.keep, &mut served, context.wants_fresh);
+        cached::note(state, &asking.keep, &mut served, context.wants_fresh);
         self.record.end(&mut served, call);
         Ok((self.place, served))
     }

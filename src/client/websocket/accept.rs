@@ -33,13 +33,13 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     address: Option<IpAddr>,
     endpoint: &Endpoint,
 ) {
-    let (accept, engine, guest) = match judge(&head, address, endpoint) {
+    let (accept, state, guest) = match judge(&head, address, endpoint) {
         Ok(judged) => judged,
         Err(why) => return deny(&mut stream, why, endpoint).await,
     };
     drop(head);
     let mut place = None;
-    if !ChainConnection::settle(&mut place, &engine.admission) {
+    if !ChainConnection::settle(&mut place, &state.admission) {
         return deny(&mut stream, HandshakeRefusal::House, endpoint).await;
     }
     let answer = format!(
@@ -47,7 +47,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     if answered(&mut stream, SWITCHING, &answer, endpoint).await {
-        let session = Box::pin(WebsocketSession::new(engine, stream, guest)).await;
+        let session = Box::pin(WebsocketSession::new(state, stream, guest)).await;
         session.run().await;
     }
 }
@@ -73,8 +73,8 @@ fn judge(
     }
     let accept = handshake.accept()?;
     let found = endpoint.chains.find(asked.chain(), asked.host());
-    let engine = found.map_err(HandshakeRefusal::Chain)?;
-    let policy = engine.policy.load();
+    let state = found.map_err(HandshakeRefusal::Chain)?;
+    let policy = state.policy.load();
     // Whoever names no origin is no page.
     if asked.origin.is_some() && policy.origins.allowed(asked.origin.as_deref()).is_none() {
         return Err(HandshakeRefusal::Origin);
@@ -82,27 +82,27 @@ fn judge(
     // Behind a trusted proxy, the client's own.
     let address = asked.client_address(&policy.proxies);
     let guest = Peer {
-        place: place(&engine, address)?,
-        client: engine.taken.client(asked.client.as_deref(), address),
-        caller: engine.admission.caller(address),
+        place: place(&state, address)?,
+        client: state.taken.client(asked.client.as_deref(), address),
+        caller: state.admission.caller(address),
         origin: request_origin::of_socket(
             &asked,
             policy.log_calls,
             address,
             clock::now(),
-            &engine.fleet.chain,
+            &state.fleet.chain,
         ),
     };
     drop(policy);
-    Ok((accept, engine, guest))
+    Ok((accept, state, guest))
 }
 
-fn place(engine: &CallState, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {
+fn place(state: &CallState, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {
     // After a hand-over it lives here until the process ends, as those that were open before.
-    if engine.admission.is_leaving() {
+    if state.admission.is_leaving() {
         return Err(HandshakeRefusal::Closing);
     }
-    let place = engine.sockets.admit(address);
+    let place = state.sockets.admit(address);
     place.map_err(|full| match full {
         SocketShortage::House => HandshakeRefusal::House,
         SocketShortage::Address => HandshakeRefusal::Address,

@@ -30,15 +30,15 @@ impl ReceivedMessage<'_> {
     /// nothing to answer. The place is given back before: saying it is no work.
     pub async fn answer<T, F: Future<Output = T>>(
         self,
-        engine: &CallState,
+        state: &CallState,
         listener: &ClientSubscriptions,
         say: impl FnOnce(Vec<Bytes>) -> F,
     ) -> Option<T> {
         let origin = self.origin.next(self.at);
         // A socket may be there for weeks: each request goes by what holds when it comes.
-        let policy = engine.policy.load_full();
+        let policy = state.policy.load_full();
         let bytes_max = policy.limits.answer_bytes_max;
-        let room = engine.admission.room(bytes_max);
+        let room = state.admission.room(bytes_max);
         let subscriber = listener.subscriber();
         let context = CallContext {
             policy: &policy,
@@ -58,7 +58,7 @@ impl ReceivedMessage<'_> {
         };
         let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),
-            Ok(request) => carry_out(engine, request, context).await,
+            Ok(request) => carry_out(state, request, context).await,
         };
         drop((self.pass, room));
         if pieces.is_empty() {
@@ -75,10 +75,10 @@ impl ReceivedMessage<'_> {
 pub fn refuse(
     payload: &[u8],
     why: &Refusal,
-    engine: &CallState,
+    state: &CallState,
     origin: &RequestContext,
 ) -> Vec<Bytes> {
-    let calls_max = engine.policy.load().limits.batch_calls_max;
+    let calls_max = state.policy.load().limits.batch_calls_max;
     match RpcRequest::read(payload, calls_max) {
         Err(why) => refused(&why, None, origin),
         Ok(request) => refuse_all(why, &request, origin),
@@ -86,21 +86,21 @@ pub fn refuse(
 }
 
 async fn carry_out(
-    engine: &CallState,
+    state: &CallState,
     request: RpcRequest<'_>,
     context: CallContext<'_>,
 ) -> Vec<Bytes> {
     match request {
         RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, context.origin),
         RpcRequest::Single(RequestItem::Call(call)) => {
-            let (planned, context) = router::plan(engine, &call, context);
-            let served = router::carry_out(engine, &call, &planned, context).await;
+            let (planned, context) = router::plan(state, &call, context);
+            let served = router::carry_out(state, &call, &planned, context).await;
             call.id
                 .map_or_else(Vec::new, |id| pieces(id, served.answer))
         }
         RpcRequest::Batch(items) => {
-            engine.metrics.batch(items.len());
-            pieces("", batch::serve(engine, &items, context).await.answer)
+            state.metrics.batch(items.len());
+            pieces("", batch::serve(state, &items, context).await.answer)
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct Peer {
 /// One socket.
 pub struct WebsocketSession<S> {
     wire: WebsocketConnection<S>,
-    engine: Arc<CallState>,
+    state: Arc<CallState>,
     listener: ClientSubscriptions,
     guest: Peer,
     /// As of its opening.
@@ -71,20 +71,20 @@ pub struct WebsocketSession<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Over a stream whose opening handshake is done.
-    pub async fn new(engine: Arc<CallState>, stream: S, guest: Peer) -> WebsocketSession<S> {
-        let metered = MeteredStream::new(stream, engine.admission.clone());
-        let limits = engine.sockets.limits();
-        let message_bytes_max = engine.policy.load().limits.body_bytes_max;
+    pub async fn new(state: Arc<CallState>, stream: S, guest: Peer) -> WebsocketSession<S> {
+        let metered = MeteredStream::new(stream, state.admission.clone());
+        let limits = state.sockets.limits();
+        let message_bytes_max = state.policy.load().limits.body_bytes_max;
         WebsocketSession {
             wire: WebsocketConnection::new(metered, message_bytes_max).await,
             listener: ClientSubscriptions::new(
-                &engine.hub,
-                &engine.admission,
-                &engine.metrics,
+                &state.hub,
+                &state.admission,
+                &state.metrics,
                 (guest.client, limits.subscriptions_max),
             ),
             limits,
-            engine,
+            state,
             guest,
             is_held_back: AtomicBool::new(false),
             was_held_back: AtomicBool::new(false),
@@ -93,10 +93,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
 
     /// Serves the client until one of both goes.
     pub async fn run(self) {
-        let counted = self.engine.metrics.begin_socket();
+        let counted = self.state.metrics.begin_socket();
         let ending = self.go_on().await;
         log::debug!("a socket ends: {ending:?}");
-        self.engine.metrics.socket_ended(ending.metric());
+        self.state.metrics.socket_ended(ending.metric());
         // On the heap: what an end takes isn't held before.
         Box::pin(self.end(ending)).await;
         drop(counted);
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Reads messages and carries them out.
     async fn listen(&self) -> CloseReason {
         let mut pace = TokenBucket::new(self.limits.messages_per_second, clock::now());
-        let mut leaving = self.engine.sockets.leaving();
+        let mut leaving = self.state.sockets.leaving();
         let mut waiting = MessageQueue::default();
         let mut calls: FuturesUnordered<BoxFuture<'_, Result<MessageOutcome, CloseReason>>> =
             FuturesUnordered::new();
@@ -175,10 +175,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         pace: &mut TokenBucket,
     ) -> Result<ReceivedMessage<'_>, Vec<Bytes>> {
         let now = clock::now();
-        let engine = &self.engine;
-        engine.metrics.socket_message(MessageDirection::Received);
+        let state = &self.state;
+        state.metrics.socket_message(MessageDirection::Received);
         let pass = if pace.take(now) {
-            let pass = engine.admission.enter(self.guest.caller);
+            let pass = state.admission.enter(self.guest.caller);
             pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
                 .ok_or(Refusal::OverCapacity)
         } else {
@@ -194,20 +194,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
             }),
             Err(why) => {
                 let origin = self.guest.origin.next(now);
-                Err(refuse(&said.payload, &why, engine, &origin))
+                Err(refuse(&said.payload, &why, state, &origin))
             }
         }
     }
 
     async fn answer(&self, arrived: ReceivedMessage<'_>) -> Result<MessageOutcome, CloseReason> {
-        self.engine.fleet.begin(FIRST_ROUND_TIME_MAX).await;
+        self.state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let say = async |pieces: Vec<Bytes>| {
             let bytes = pieces.iter().map(Bytes::len).sum();
-            let unsent = self.engine.admission.unsent(self.guest.caller, bytes);
+            let unsent = self.state.admission.unsent(self.guest.caller, bytes);
             let _unsent = unsent.ok_or(CloseReason::OverCapacity)?;
             self.say(pieces).await
         };
-        let said = arrived.answer(&self.engine, &self.listener, say).await;
+        let said = arrived.answer(&self.state, &self.listener, say).await;
         said.unwrap_or(Ok(())).map(|()| MessageOutcome::Answered)
     }
 
@@ -215,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     async fn refuse(&self, no: Vec<Bytes>) -> Result<MessageOutcome, CloseReason> {
         let bytes = no.iter().map(Bytes::len).sum();
         let load = self
-            .engine
+            .state
             .admission
             .load(bytes)
             .ok_or(CloseReason::OverCapacity)?;
@@ -228,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
 
     async fn say(&self, pieces: Vec<Bytes>) -> Result<(), CloseReason> {
         let line = self.wire.line().await;
-        self.engine.metrics.socket_message(MessageDirection::Sent);
+        self.state.metrics.socket_message(MessageDirection::Sent);
         line.say(pieces).await
     }
 
@@ -251,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
                 // It was ended in between.
                 continue;
             }
-            self.engine.metrics.socket_message(MessageDirection::Sent);
+            self.state.metrics.socket_message(MessageDirection::Sent);
             if let Err(ending) = line.say(notification(&subscription, result)).await {
                 return ending;
             }

@@ -39,31 +39,31 @@ const SUBSCRIPTIONS_MAX: usize = 3;
 /// What the stream in memory holds of what a client has not read.
 const PIPE_BYTES: usize = 8 << 10;
 
-fn engine(limits: sockets::SocketLimits) -> Arc<CallState> {
-    fixtures::engine_with(&ChainName::main(), limits)
+fn state(limits: sockets::SocketLimits) -> Arc<CallState> {
+    fixtures::state_with(&ChainName::main(), limits)
 }
 
 /// A socket, and its client's side of the stream.
-async fn open(engine: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallState>>) {
-    engine.fleet.hear_round(&[], &[]).await;
+async fn open(state: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallState>>) {
+    state.fleet.hear_round(&[], &[]).await;
     let (client, server) = duplex(PIPE_BYTES);
     let guest = Peer {
-        place: engine.sockets.admit(None).unwrap(),
+        place: state.sockets.admit(None).unwrap(),
         client: Client::Unknown,
-        caller: engine.admission.caller(None),
+        caller: state.admission.caller(None),
         origin: RequestContext::unknown(),
     };
-    let session = WebsocketSession::new(engine.clone(), server, guest).await;
-    let engine = engine.clone();
+    let session = WebsocketSession::new(state.clone(), server, guest).await;
+    let state = state.clone();
     let socket = tokio::spawn(async move {
         session.run().await;
-        engine
+        state
     });
     (client, socket)
 }
 
 struct Scene {
-    engine: Arc<CallState>,
+    state: Arc<CallState>,
     client: WebSocketStream<DuplexStream>,
     socket: JoinHandle<Arc<CallState>>,
 }
@@ -82,21 +82,21 @@ impl Scene {
             ping_interval: PING,
         };
         change(&mut limits);
-        Scene::before(engine(limits)).await
+        Scene::before(state(limits)).await
     }
 
-    async fn before(engine: Arc<CallState>) -> Scene {
-        let (client, socket) = open(&engine).await;
+    async fn before(state: Arc<CallState>) -> Scene {
+        let (client, socket) = open(&state).await;
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         Scene {
-            engine,
+            state,
             client,
             socket,
         }
     }
 
     async fn another(&self) -> Scene {
-        Scene::before(self.engine.clone()).await
+        Scene::before(self.state.clone()).await
     }
 
     /// A client without a codec.
@@ -131,7 +131,7 @@ impl Scene {
     }
 
     fn metric(&self, series: &str) -> f64 {
-        let text = shown(&self.engine);
+        let text = shown(&self.state);
         let prefix = format!("forebay_{series} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
         value.unwrap().parse().unwrap()
@@ -139,8 +139,8 @@ impl Scene {
 }
 
 /// What Prometheus is told.
-fn shown(engine: &CallState) -> String {
-    engine.metrics.text()
+fn shown(state: &CallState) -> String {
+    state.metrics.text()
 }
 
 /// A masked frame, as a client sends it.

@@ -37,7 +37,7 @@ async fn a_client_that_does_not_take_its_answers_is_read_no_further() {
     let pipes = 2 * PIPE_BYTES / VERSION.len();
     let most = WAITING_MAX + CALLS_MAX + pipes + PIPE_BYTES / 50;
     assert!(sent > WAITING_MAX && sent < most, "{sent} of {most}");
-    assert!(scene.engine.admission.requests() <= WAITING_MAX + CALLS_MAX);
+    assert!(scene.state.admission.requests() <= WAITING_MAX + CALLS_MAX);
     for _ in 0..sent {
         assert_eq!(scene.next().await["id"], 1, "it takes them at last");
     }
@@ -61,7 +61,7 @@ async fn what_is_refused_is_not_kept_and_no_more_is_read_before_the_no_is_taken(
         assert!(sent <= 3, "the served one, the refused one, and no more");
     }
     let held = BODY_BYTES_MAX + 3 * PIPE_BYTES;
-    let bytes = scene.engine.admission.bytes();
+    let bytes = scene.state.admission.bytes();
     assert!(bytes <= held, "{bytes} of {held}");
     let served = scene.next().await;
     assert!(served["result"].is_string() && served["id"] == long_id.as_str());
@@ -73,9 +73,9 @@ async fn what_is_refused_is_not_kept_and_no_more_is_read_before_the_no_is_taken(
 #[tokio::test]
 async fn a_full_house_refuses_a_message_and_the_socket_stays() {
     let mut scene = Scene::set().await;
-    let engine = scene.engine.clone();
+    let state = scene.state.clone();
     let inside: Vec<_> =
-        std::iter::from_fn(|| engine.admission.enter(engine.admission.caller(None))).collect();
+        std::iter::from_fn(|| state.admission.enter(state.admission.caller(None))).collect();
     let refused = scene.ask(Message::text(VERSION)).await;
     let code = Refusal::OverCapacity.code();
     assert_eq!(
@@ -85,7 +85,7 @@ async fn a_full_house_refuses_a_message_and_the_socket_stays() {
     drop(inside);
     assert!(scene.ask(Message::text(VERSION)).await["result"].is_string());
     assert_eq!(
-        (engine.admission.requests(), engine.admission.bytes()),
+        (state.admission.requests(), state.admission.bytes()),
         (0, 0)
     );
 }
@@ -93,12 +93,12 @@ async fn a_full_house_refuses_a_message_and_the_socket_stays() {
 #[tokio::test]
 async fn where_not_even_a_no_has_room_the_socket_ends() {
     let mut scene = Scene::set().await;
-    let engine = scene.engine.clone();
+    let state = scene.state.clone();
     let _inside: Vec<_> =
-        std::iter::from_fn(|| engine.admission.enter(engine.admission.caller(None))).collect();
+        std::iter::from_fn(|| state.admission.enter(state.admission.caller(None))).collect();
     // Enough for the message with its frame, and less than the no to it takes.
     let room = VERSION.len() + 14;
-    engine.admission.fill(Caps::ROOMY.bodies - room);
+    state.admission.fill(Caps::ROOMY.bodies - room);
     scene.client.send(Message::text(VERSION)).await.unwrap();
     assert_eq!(scene.closed().await, 1013);
     assert_eq!(

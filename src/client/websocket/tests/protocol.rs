@@ -58,12 +58,12 @@ async fn a_clients_close_is_answered_with_its_code_and_everything_is_given_back(
     let mut rest = Vec::new();
     raw.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty());
-    let engine = socket.await.unwrap();
+    let state = socket.await.unwrap();
     assert_eq!(
         (
-            engine.sockets.open(),
-            engine.admission.requests(),
-            engine.admission.bytes()
+            state.sockets.open(),
+            state.admission.requests(),
+            state.admission.bytes()
         ),
         (0, 0, 0)
     );
@@ -81,8 +81,8 @@ async fn a_client_is_pinged_and_without_a_pong_it_is_gone_within_two_pings() {
     let mut rest = Vec::new();
     raw.read_to_end(&mut rest).await.unwrap();
     assert_eq!(seconds_since(began), 90);
-    let engine = socket.await.unwrap();
-    let text = shown(&engine);
+    let state = socket.await.unwrap();
+    let text = shown(&state);
     assert!(text.contains("forebay_sockets_closed_total{chain=\"main\",reason=\"silent\"} 1"));
 }
 
@@ -98,8 +98,8 @@ async fn a_message_whose_end_does_not_come_is_given_up() {
             0x88 => {
                 assert_eq!(payload[..2], 1008u16.to_be_bytes());
                 drop(raw);
-                let engine = socket.await.unwrap();
-                assert_eq!(engine.admission.bytes(), 0);
+                let state = socket.await.unwrap();
+                assert_eq!(state.admission.bytes(), 0);
                 return;
             }
             other => panic!("{other:x}"),

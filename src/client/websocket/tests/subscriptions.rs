@@ -8,7 +8,7 @@ async fn a_subscription_is_answered_before_its_news_and_quiet_after_its_end() {
     scene.client.send(Message::text(SUBSCRIBE)).await.unwrap();
     let told = || {
         scene
-            .engine
+            .state
             .hub
             .tell(&Topic::NewHeads, &Bytes::from_static(b"{\"n\":1}"))
     };
@@ -27,7 +27,7 @@ async fn a_subscription_is_answered_before_its_news_and_quiet_after_its_end() {
     assert_eq!(scene.ask(Message::text(&end)).await["result"], true);
     assert_eq!(
         scene
-            .engine
+            .state
             .hub
             .tell(&Topic::NewHeads, &Bytes::from_static(b"{}")),
         0
@@ -63,25 +63,25 @@ async fn a_socket_has_so_many_subscriptions_and_leaves_none_behind() {
     );
     let Scene { client, socket, .. } = scene;
     drop(client);
-    let engine = socket.await.unwrap();
-    assert!(engine.hub.topics().is_empty());
-    assert_eq!(engine.sockets.open(), 0);
+    let state = socket.await.unwrap();
+    assert!(state.hub.topics().is_empty());
+    assert_eq!(state.sockets.open(), 0);
 }
 
 #[tokio::test]
 async fn a_lame_duck_takes_no_new_subscriptions_and_goes_on_with_the_old() {
     let mut scene = Scene::set().await;
     scene.ask(Message::text(SUBSCRIBE)).await;
-    scene.engine.admission.process().close();
+    scene.state.admission.process().close();
     let refused = scene.ask(Message::text(SUBSCRIBE)).await;
     assert_eq!(refused["error"]["code"], -32012);
     assert_eq!(scene.ask(Message::text(VERSION)).await["id"], 1);
     scene
-        .engine
+        .state
         .hub
         .tell(&Topic::NewHeads, &Bytes::from_static(b"{}"));
     assert_eq!(scene.next().await["method"], "eth_subscription");
-    scene.engine.sockets.leave();
+    scene.state.sockets.leave();
     assert_eq!(scene.closed().await, 1012);
     scene.socket.await.unwrap();
 }
@@ -95,13 +95,13 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_and_others_are_told_all_t
         scene.ask(Message::text(SUBSCRIBE)).await;
     }
     let news = Bytes::from(format!("\"{}\"", "x".repeat(PIPE_BYTES - 2)));
-    let bytes_before = quick.engine.admission.bytes();
+    let bytes_before = quick.state.admission.bytes();
     for _ in 0..outbox::NEWS_MAX.min(outbox::BYTES_MAX / PIPE_BYTES) + 10 {
-        let told = quick.engine.hub.tell(&Topic::NewHeads, &news);
+        let told = quick.state.hub.tell(&Topic::NewHeads, &news);
         assert!(told >= 1);
         assert_eq!(quick.next().await["method"], "eth_subscription");
     }
-    assert_eq!(quick.engine.admission.bytes(), bytes_before);
+    assert_eq!(quick.state.admission.bytes(), bytes_before);
     assert_eq!(slow.closed().await, 1013);
     assert_eq!(
         quick.metric("sockets_closed_total{chain=\"main\",reason=\"slow\"}"),
