@@ -164,7 +164,7 @@ impl App {
     pub fn run(self) {
         service::watch_panics(self.metrics);
         let grace = self.server.configuration.grace_period_seconds;
-        let farewell = GracefulShutdown {
+        let shutdown = GracefulShutdown {
             chains: self.chains,
             entry: self.entry,
             times: self.shutdown,
@@ -173,14 +173,14 @@ impl App {
             close: self.close,
         };
         self.server.run(RunArgs {
-            shutdown_signal: Box::new(farewell),
+            shutdown_signal: Box::new(shutdown),
         });
     }
 }
 
 /// Pingora's server, without services so far.
 fn server(mut conf: ServerConf, settings: &Settings, is_upgrade: bool) -> Server {
-    // Only an upgrade waits for this: SIGTERM's own farewell is over by then.
+    // Only an upgrade waits for this: SIGTERM's own is over by then.
     conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
     // `check` says so: we stay in the foreground.
     conf.daemon = false;
@@ -265,8 +265,8 @@ fn add_listeners(
         endpoint.add_dependency(services.add(server, listener));
     }
     if let Some(address) = listen.admin {
-        let (admin_config, desks) = (live.admin_config.clone(), live.desks.clone());
-        let admin = AdminApp::new(admin_config, desks, live.chains.clone());
+        let (admin_config, admin_chains) = (live.admin_config.clone(), live.admin_chains.clone());
+        let admin = AdminApp::new(admin_config, admin_chains, live.chains.clone());
         let admin = Service::new("admin".into(), admin);
         let says = format!("the status page and the admin API are at http://{address}/");
         let listener = alone("admin", admin, address, says);

@@ -1,4 +1,4 @@
-//! The farewell: how a balancer ends without losing a call.
+//! The shutdown: how a balancer ends without losing a call.
 //!
 //! On SIGTERM `/health` says no at once, so that the load balancer in front turns away; calls
 //! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection
@@ -102,7 +102,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
             Err(_) => log::warn!(
                 "{} calls, {} transactions on their way and {} sockets are cut off",
                 self.sum(|state| state.admission.requests() as u64),
-                self.sum(|state| state.afterwork.pieces()),
+                self.sum(|state| state.background_sends.pieces()),
                 self.sum(|state| state.sockets.open() as u64)
             ),
         }
@@ -143,7 +143,7 @@ impl GracefulShutdown {
         let has_work = |state: &Arc<CallState>| {
             state.admission.requests() > 0
                 || state.admission.unsent_bytes() > 0
-                || state.afterwork.pieces() > 0
+                || state.background_sends.pieces() > 0
                 || state.sockets.open() > 0
         };
         self.entry.unsent_bytes() > 0 || self.chains.now().all().any(has_work)

@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn gatekeeper() -> AdminAuth {
+    fn auth() -> AdminAuth {
         let token = Secret::new("correct-horse".to_string());
         AdminAuth::new(Some(&token), vec!["forebay.internal".to_string()])
     }
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn addresses_localhost_and_listed_names_are_ours_and_nothing_else() {
-        let judge = |host| gatekeeper().judge_source(&headers(&[("host", host)]), None);
+        let judge = |host| auth().judge_source(&headers(&[("host", host)]), None);
         for ours in [
             "localhost",
             "LocalHost:9091",
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn one_host_is_needed_and_a_target_in_absolute_form_must_name_us_too() {
         let judge = |pairs: &[(&'static str, &str)], authority| {
-            gatekeeper().judge_source(&headers(pairs), authority)
+            auth().judge_source(&headers(pairs), authority)
         };
         let host = ("host", "localhost");
         assert_eq!(judge(&[], None), Err(AdminError::HostMissing));
@@ -231,7 +231,7 @@ mod tests {
                 .into_iter()
                 .chain(origins)
                 .collect();
-            gatekeeper().judge_source(&headers(&pairs), None)
+            auth().judge_source(&headers(&pairs), None)
         };
         for same in ["http://localhost:9091", "https://LOCALHOST:9091"] {
             assert_eq!(judge(&[same]), Ok(()), "{same}");
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_token_alone_opens() {
-        let judge = |value: &str| gatekeeper().judge_token(&headers(&[("authorization", value)]));
+        let judge = |value: &str| auth().judge_token(&headers(&[("authorization", value)]));
         for good in ["Bearer correct-horse", "bearer  correct-horse"] {
             assert_eq!(judge(good), Ok(Credential::Token), "{good}");
         }
@@ -274,7 +274,7 @@ mod tests {
         for missing in ["correct-horse", "Basic correct-horse", ""] {
             assert_eq!(judge(missing), Err(AdminError::TokenMissing), "{missing}");
         }
-        let none = gatekeeper().judge_token(&HeaderMap::new());
+        let none = auth().judge_token(&HeaderMap::new());
         assert_eq!(none, Err(AdminError::TokenMissing));
     }
 

@@ -45,10 +45,10 @@ mod tests {
 
     #[test]
     fn a_guesser_gets_a_line_now_and_then_that_counts_the_rest() {
-        let intruders = AuthLog::default();
+        let auth_log = AuthLog::default();
         let address = Some(IpAddr::from([203, 0, 113, 9]));
         let start = clock::now();
-        let hear = |millis| intruders.hear(address, start + Duration::from_millis(millis));
+        let hear = |millis| auth_log.hear(address, start + Duration::from_millis(millis));
         let first = "a wrong token was shown to the admin listener from 203.0.113.9";
         assert_eq!(hear(0).as_deref(), Some(first));
         assert_eq!(hear(1), None);

@@ -23,7 +23,7 @@ pub struct StatusCriteria {
 pub struct AdminChain {
     /// Meant where none is named.
     pub is_default: bool,
-    pub desk: Arc<AdminHandlers>,
+    pub handlers: Arc<AdminHandlers>,
     pub state: Arc<CallState>,
     pub measures: StatusCriteria,
 }
@@ -63,7 +63,7 @@ impl AdminChains {
     /// The node serves on another chain than `own`.
     pub fn refuse_others(&self, own: &AdminChain, record: &NodeRecord) -> Result<(), AdminError> {
         let mut others = self.0.iter().filter(|chain| chain.name() != own.name());
-        match others.find(|chain| chain.desk.has(record)) {
+        match others.find(|chain| chain.handlers.has(record)) {
             Some(other) => Err(RegistryError::OtherChain(other.name().to_string()).into()),
             None => Ok(()),
         }

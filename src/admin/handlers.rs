@@ -51,7 +51,7 @@ impl fmt::Display for AdminCaller {
     }
 }
 
-/// The desk.
+/// What answers the requests of one chain.
 pub struct AdminHandlers {
     pub registry: Arc<dyn Registry>,
     pub environment: Environment,

@@ -68,32 +68,32 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What of the settings concerns the listener; it may change while it serves.
 pub struct AdminConfig {
-    pub gatekeeper: AdminAuth,
+    pub auth: AdminAuth,
 }
 
 /// Who carries out what is asked of each chain, as they come and go.
-pub type AdminDesks = Arc<ArcSwap<AdminChains>>;
+pub type CurrentAdminChains = Arc<ArcSwap<AdminChains>>;
 
 /// The listener's application.
 pub struct AdminApp {
     admin_config: Arc<ArcSwap<AdminConfig>>,
-    desks: AdminDesks,
+    admin_chains: CurrentAdminChains,
     chains: Arc<Chains>,
-    intruders: AuthLog,
+    auth_log: AuthLog,
     room: Semaphore,
 }
 
 impl AdminApp {
     pub fn new(
         admin_config: Arc<ArcSwap<AdminConfig>>,
-        desks: AdminDesks,
+        admin_chains: CurrentAdminChains,
         chains: Arc<Chains>,
     ) -> AdminApp {
         AdminApp {
             admin_config,
-            desks,
+            admin_chains,
             chains,
-            intruders: AuthLog::default(),
+            auth_log: AuthLog::default(),
             room: Semaphore::new(REQUESTS_MAX),
         }
     }
@@ -118,7 +118,7 @@ impl HttpServerApp for AdminApp {
             Ok(answer) => answer,
             Err(why) => {
                 if why == AdminError::TokenWrong
-                    && let Some(line) = self.intruders.hear(self.address(&session), clock::now())
+                    && let Some(line) = self.auth_log.hear(self.address(&session), clock::now())
                 {
                     log::warn!("{line}");
                 }
@@ -194,11 +194,11 @@ impl AdminApp {
         framing::check(&session.to_h1_raw()).map_err(AdminError::Framing)?;
         let head = session.req_header();
         let authority = head.uri.authority().map(http::uri::Authority::as_str);
-        let gatekeeper = &self.admin_config.load().gatekeeper;
-        gatekeeper.judge_source(&head.headers, authority)?;
+        let auth = &self.admin_config.load().auth;
+        auth.judge_source(&head.headers, authority)?;
         let wish = AdminRoute::read(&head.method, head.uri.path())?;
         let pass = match wish.needs_token() {
-            true => gatekeeper.judge_token(&head.headers)?,
+            true => auth.judge_token(&head.headers)?,
             false => Credential::Open,
         };
         let query = AdminQuery::read(head.uri.query(), &wish)?;
@@ -224,7 +224,7 @@ impl AdminApp {
         request: AdminRequest,
         body: &[u8],
     ) -> Result<AdminResponse, AdminError> {
-        let chains = self.desks.load_full();
+        let chains = self.admin_chains.load_full();
         let named = request.query.chain.as_deref();
         let chosen = || chains.chosen(named);
         match &request.wish {
@@ -249,29 +249,29 @@ impl AdminApp {
             }
             AdminRoute::List => {
                 let chain = chosen()?;
-                let items = chain.desk.list(request.query.reveal).await?;
+                let items = chain.handlers.list(request.query.reveal).await?;
                 Ok(AdminResponse::json(200, &items))
             }
             AdminRoute::Add => {
                 let chain = chosen()?;
                 let record = requests::add(body)?;
                 chains.refuse_others(&chain, &record)?;
-                let item = chain.desk.add(&record, request.who).await?;
+                let item = chain.handlers.add(&record, request.who).await?;
                 Ok(shown(&chain, &request, 201, &item))
             }
             AdminRoute::Change => {
                 let chain = chosen()?;
                 let change = requests::change(body)?;
-                if let Some(record) = chain.desk.with_headers(&change) {
+                if let Some(record) = chain.handlers.with_headers(&change) {
                     chains.refuse_others(&chain, &record)?;
                 }
-                let item = chain.desk.change(&change, request.who).await?;
+                let item = chain.handlers.change(&change, request.who).await?;
                 Ok(shown(&chain, &request, 200, &item))
             }
             AdminRoute::Remove => {
                 let chain = chosen()?;
                 let key = request.query.key()?;
-                let item = chain.desk.remove(&key, request.who).await?;
+                let item = chain.handlers.remove(&key, request.who).await?;
                 Ok(shown(&chain, &request, 200, &item))
             }
             AdminRoute::Turn(turn, name) => {
@@ -311,7 +311,7 @@ fn shown(
     status: u16,
     item: &RegistryItem,
 ) -> AdminResponse {
-    AdminResponse::json(status, &chain.desk.shown(item, request.query.reveal))
+    AdminResponse::json(status, &chain.handlers.shown(item, request.query.reveal))
 }
 
 /// Takes a node out of service, or puts it back.
@@ -321,18 +321,18 @@ async fn turned(
     (turn, name): (DrainAction, &str),
     body: &[u8],
 ) -> Result<AdminResponse, AdminError> {
-    let desk = &chain.desk;
+    let handlers = &chain.handlers;
     match turn {
         DrainAction::Drain => {
             let patience = requests::wait(body)?;
-            let item = desk.turn(turn, name, request.who).await?;
-            let in_flight = desk.wait_until_idle(&item, patience).await;
-            let item = desk.shown(&item, request.query.reveal);
+            let item = handlers.turn(turn, name, request.who).await?;
+            let in_flight = handlers.wait_until_idle(&item, patience).await;
+            let item = handlers.shown(&item, request.query.reveal);
             Ok(AdminResponse::json(200, &DrainedNode { item, in_flight }))
         }
         DrainAction::Cordon | DrainAction::Undrain => {
             requests::nothing(body)?;
-            let item = desk.turn(turn, name, request.who).await?;
+            let item = handlers.turn(turn, name, request.who).await?;
             Ok(shown(chain, request, 200, &item))
         }
     }

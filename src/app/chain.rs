@@ -93,7 +93,7 @@ pub(super) struct ChainFactory {
 pub(super) struct RunningChain {
     pub name: ChainName,
     pub state: Arc<CallState>,
-    pub desk: Arc<AdminHandlers>,
+    pub handlers: Arc<AdminHandlers>,
     intervals: CurrentIntervals,
     change_intervals: watch::Sender<Intervals>,
 }
@@ -143,7 +143,7 @@ impl ChainFactory {
         let state = Arc::new(self.state(name, settings, stored));
         let (change_intervals, intervals) =
             CurrentIntervals::new(from_settings::intervals(settings));
-        let desk = AdminHandlers {
+        let handlers = AdminHandlers {
             registry: registry.clone(),
             environment: nodes_environment(),
             fleet: state.fleet.clone(),
@@ -153,7 +153,7 @@ impl ChainFactory {
         let chain = RunningChain {
             name: name.clone(),
             state,
-            desk: Arc::new(desk),
+            handlers: Arc::new(handlers),
             intervals,
             change_intervals,
         };
@@ -193,20 +193,20 @@ impl ChainFactory {
         let made = self.made.fetch_add(1, Ordering::Relaxed);
         let salt = made.wrapping_mul(SALT_STEP);
         let admission = Arc::new(Admission::of(self.process.clone(), share.clone(), salt));
-        let afterwork = Arc::new(BackgroundSends::new(share.clone()));
+        let background_sends = Arc::new(BackgroundSends::new(share.clone()));
         let taken = Arc::new(SharedWrites::new(share.clone()));
         let cache = from_settings::chain_cache(self.cache.as_ref(), stored);
         let policy = from_settings::policy(settings, admission.caps(), cache.as_deref());
         CallState {
-            lookups: Arc::new(Lookups::new(&fleet, &admission, &afterwork, &taken)),
+            lookups: Arc::new(Lookups::new(&fleet, &admission, &background_sends, &taken)),
             fleet,
             policy: ArcSwap::from_pointee(policy),
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
             metrics: self.metrics.chain(name),
-            flights: Singleflight::default(),
+            singleflight: Singleflight::default(),
             cache,
             taken,
-            afterwork,
+            background_sends,
             disputes: Mutex::default(),
             searched: Mutex::default(),
             leader_share: Mutex::default(),
@@ -227,18 +227,18 @@ impl ChainFactory {
         let (fleet, metrics) = (&state.fleet, &state.metrics);
         let last_list_at = last_list.path().to_path_buf();
         let newsroom = self.feeds(chain, settings);
-        let roll = ClientFactory::new(
+        let clients = ClientFactory::new(
             self.connector.clone(),
             metrics.clone(),
             fleet.places.clone(),
             self.idle_max,
         );
-        let roster = NodeDiscovery {
+        let discovery = NodeDiscovery {
             registry: registry.clone(),
             environment: nodes_environment(),
             fleet: fleet.clone(),
             metrics: metrics.clone(),
-            roll,
+            clients,
             intervals: intervals.clone(),
             following: ConfigFollower::default(),
             last_list,
@@ -258,7 +258,7 @@ impl ChainFactory {
             asked: HashMap::new(),
             shared: leader.clone(),
         };
-        let herald = CloudWatchReporter {
+        let cloudwatch_reporter = CloudWatchReporter {
             fleet: fleet.clone(),
             metrics: metrics.clone(),
             process: self.metrics.clone(),
@@ -271,7 +271,7 @@ impl ChainFactory {
             metrics.clone(),
             &last_list_at,
         );
-        let scribe = HealthWriter {
+        let health_writer = HealthWriter {
             registry,
             fleet: fleet.clone(),
             metrics: metrics.clone(),
@@ -290,7 +290,13 @@ impl ChainFactory {
         });
         let answers = self.answers(state, writes);
         let exchanges = (exchange, answers);
-        ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchanges), herald)
+        ChainTasks::new(
+            discovery,
+            rounds,
+            health_writer,
+            (newsroom, floor, exchanges),
+            cloudwatch_reporter,
+        )
     }
 
     fn feeds(&self, chain: &RunningChain, settings: &Settings) -> Feeds {
@@ -352,7 +358,7 @@ impl ChainFactory {
         let is_idle = move || {
             state.admission.requests() == 0
                 && state.admission.unsent_bytes() == 0
-                && state.afterwork.pieces() == 0
+                && state.background_sends.pieces() == 0
                 && state.sockets.open() == 0
         };
         let order = ChainOrder::End(chain.name.clone(), Box::new(is_idle));

@@ -118,7 +118,7 @@ static MACHINE: LazyLock<String> = LazyLock::new(|| {
 pub(super) fn admin_config(settings: &Settings) -> AdminConfig {
     let admin = &settings.admin;
     AdminConfig {
-        gatekeeper: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),
+        auth: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),
     }
 }
 

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 
 use super::registries::environment;
-use crate::admin::{AdminChain, AdminChains, AdminConfig, AdminDesks};
+use crate::admin::{AdminChain, AdminChains, AdminConfig, CurrentAdminChains};
 use crate::app::chain::{ChainFactory, RunningChain};
 use crate::app::from_settings;
 use crate::background::reload::ConfigReload;
@@ -61,7 +61,7 @@ fn fleets(chains: &Chains) -> Vec<Arc<FleetState>> {
 /// All that may change.
 pub(super) struct RuntimeConfig {
     pub chains: Arc<Chains>,
-    pub desks: AdminDesks,
+    pub admin_chains: CurrentAdminChains,
     pub admin_config: Arc<ArcSwap<AdminConfig>>,
     pub shutdown: Arc<ArcSwap<ShutdownSettings>>,
     pub factory: ChainFactory,
@@ -79,7 +79,7 @@ impl RuntimeConfig {
         factory.metrics.config_read(clock::unix_millis() / 1000);
         let live = RuntimeConfig {
             chains: Arc::new(Chains::new(directory(settings, &running))),
-            desks: Arc::new(ArcSwap::from_pointee(desks(settings, &running))),
+            admin_chains: Arc::new(ArcSwap::from_pointee(admin_chains(settings, &running))),
             admin_config: Arc::new(ArcSwap::from_pointee(from_settings::admin_config(settings))),
             shutdown: Arc::new(ArcSwap::from_pointee(settings.shutdown.clone())),
             factory,
@@ -108,7 +108,8 @@ impl RuntimeConfig {
         }
         // First nobody is led there any more.
         self.chains.change(directory(settings, &running));
-        self.desks.store(Arc::new(desks(settings, &running)));
+        self.admin_chains
+            .store(Arc::new(admin_chains(settings, &running)));
         for chain in goes {
             self.factory.end(&chain);
         }
@@ -133,12 +134,12 @@ impl RuntimeConfig {
 }
 
 /// The chains that run as the admin listener serves them, in the order of the file.
-fn desks(settings: &Settings, running: &[RunningChain]) -> AdminChains {
+fn admin_chains(settings: &Settings, running: &[RunningChain]) -> AdminChains {
     let chains = settings.all_chains().filter_map(|(name, of_chain)| {
         let chain = running.iter().find(|chain| chain.name == name)?;
         Some(AdminChain {
             is_default: settings.stored_as(&name).is_none(),
-            desk: chain.desk.clone(),
+            handlers: chain.handlers.clone(),
             state: chain.state.clone(),
             measures: from_settings::measures(of_chain),
         })

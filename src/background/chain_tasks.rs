@@ -42,10 +42,10 @@ pub type Exchanges = (Option<SharedExchange>, Option<AnswerExchange>);
 
 /// The household of a chain.
 pub struct ChainTasks {
-    roster: Mutex<NodeDiscovery>,
+    discovery: Mutex<NodeDiscovery>,
     rounds: Mutex<ProbeRounds>,
-    scribe: Mutex<HealthWriter>,
-    herald: CloudWatchReporter,
+    health_writer: Mutex<HealthWriter>,
+    cloudwatch_reporter: CloudWatchReporter,
     newsroom: Feeds,
     lookout: HeadLookout,
     floor: FloorKeeper,
@@ -61,30 +61,30 @@ pub struct ChainTasks {
 
 impl ChainTasks {
     pub fn new(
-        roster: NodeDiscovery,
+        discovery: NodeDiscovery,
         rounds: ProbeRounds,
-        scribe: HealthWriter,
+        health_writer: HealthWriter,
         (newsroom, floor, (exchange, answers)): (Feeds, FloorKeeper, Exchanges),
-        herald: CloudWatchReporter,
+        cloudwatch_reporter: CloudWatchReporter,
     ) -> ChainTasks {
         let prober = rounds.prober.clone();
         ChainTasks {
-            herald,
+            cloudwatch_reporter,
             floor,
             exchange,
             answers,
             lookout: HeadLookout {
-                fleet: roster.fleet.clone(),
+                fleet: discovery.fleet.clone(),
                 prober: prober.clone(),
-                intervals: roster.intervals.clone(),
+                intervals: discovery.intervals.clone(),
                 heads: newsroom.heads(),
             },
-            intervals: roster.intervals.clone(),
-            fleet: roster.fleet.clone(),
+            intervals: discovery.intervals.clone(),
+            fleet: discovery.fleet.clone(),
             shared: rounds.shared.clone(),
-            roster: Mutex::new(roster),
+            discovery: Mutex::new(discovery),
             rounds: Mutex::new(rounds),
-            scribe: Mutex::new(scribe),
+            health_writer: Mutex::new(health_writer),
             newsroom,
             prober,
             is_new: Notify::new(),
@@ -110,7 +110,10 @@ impl ChainTasks {
         let all: [BoxFuture<'_, ()>; 11] = [
             Box::pin(ended(until(shutdown.clone(), self.follow_registry()))),
             Box::pin(ended(until(shutdown.clone(), self.write_health()))),
-            Box::pin(ended(until(shutdown.clone(), self.herald.run()))),
+            Box::pin(ended(until(
+                shutdown.clone(),
+                self.cloudwatch_reporter.run(),
+            ))),
             Box::pin(ended(until(shutdown, self.share_heads()))),
             Box::pin(self.probe()),
             Box::pin(self.lookout.run()),
@@ -127,7 +130,7 @@ impl ChainTasks {
     /// Without any list there is no round, and so no readiness: a deployment during an outage of
     /// the registry must not replace balancers that serve by ones that know nobody.
     async fn find_first_list(&self) {
-        while !self.roster.lock().await.begin().await {
+        while !self.discovery.lock().await.begin().await {
             self.intervals.pause(|intervals| intervals.refresh).await;
         }
     }
@@ -139,7 +142,7 @@ impl ChainTasks {
                 () = pause => {}
                 () = self.fleet.list_is_due.notified() => {}
             }
-            if self.roster.lock().await.refresh().await {
+            if self.discovery.lock().await.refresh().await {
                 self.is_new.notify_one();
             }
         }
@@ -172,7 +175,7 @@ impl ChainTasks {
     async fn write_health(&self) {
         loop {
             self.intervals.pause(|intervals| intervals.interval).await;
-            self.scribe.lock().await.write().await;
+            self.health_writer.lock().await.write().await;
         }
     }
 
@@ -201,7 +204,7 @@ impl ChainTasks {
     async fn tidy(&self) {
         loop {
             tokio::time::sleep(TIDY_EVERY.mul_f64(jitter())).await;
-            if self.roster.lock().await.resolve_again().await {
+            if self.discovery.lock().await.resolve_again().await {
                 self.prober.renew();
             }
         }

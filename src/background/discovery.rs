@@ -35,7 +35,7 @@ pub struct NodeDiscovery {
     pub environment: Environment,
     pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
-    pub roll: ClientFactory,
+    pub clients: ClientFactory,
     pub intervals: CurrentIntervals,
     pub following: ConfigFollower,
     pub last_list: LastListFile,
@@ -305,7 +305,7 @@ impl NodeDiscovery {
 
     async fn apply(&mut self, specs: Vec<NodeSpec>) -> bool {
         let present = self.fleet.snapshot();
-        let wanted = self.roll.call(specs, &present.upstreams);
+        let wanted = self.clients.call(specs, &present.upstreams);
         let is_same = |(one, other): (&Arc<Upstream>, &Arc<Upstream>)| Arc::ptr_eq(one, other);
         if wanted.len() == present.upstreams.len()
             && wanted.iter().zip(present.upstreams.iter()).all(is_same)
@@ -438,7 +438,7 @@ mod tests {
         }
 
         /// A process that has just started.
-        fn roster(&self) -> NodeDiscovery {
+        fn discovery(&self) -> NodeDiscovery {
             let metrics = ChainMetrics::alone();
             let connector = Arc::new(Connector::new(&NodeAccess::plain()));
             let key = self.key.clone();
@@ -448,7 +448,7 @@ mod tests {
                 registry: self.registry.clone(),
                 environment: Arc::new(move |_| key.lock().unwrap().clone()),
                 fleet,
-                roll: ClientFactory::new(connector, metrics.clone(), places, 1),
+                clients: ClientFactory::new(connector, metrics.clone(), places, 1),
                 metrics,
                 intervals: CurrentIntervals::new(crate::background::intervals::example()).1,
                 following: ConfigFollower::default(),
@@ -472,15 +472,15 @@ mod tests {
         }
     }
 
-    fn count(roster: &NodeDiscovery) -> usize {
-        roster.fleet.snapshot().upstreams.len()
+    fn count(discovery: &NodeDiscovery) -> usize {
+        discovery.fleet.snapshot().upstreams.len()
     }
 
     #[tokio::test]
     async fn a_list_of_which_nothing_can_be_used_here_changes_nothing() {
         let household = Household::new();
         household.add("http://127.0.0.1:1/${KEY}").await;
-        let mut fresh = household.roster();
+        let mut fresh = household.discovery();
         assert!(!fresh.begin().await && !household.last_list().exists());
         household.set_key(Some("k"));
         assert!(fresh.begin().await);
@@ -489,7 +489,10 @@ mod tests {
         household.set_key(None);
         assert!(!fresh.refresh().await);
         assert_eq!(count(&fresh), 1);
-        assert!(!household.roster().begin().await, "neither list has a node");
+        assert!(
+            !household.discovery().begin().await,
+            "neither list has a node"
+        );
         assert_eq!(std::fs::read(household.last_list()).unwrap(), saved);
     }
 
@@ -497,14 +500,14 @@ mod tests {
     async fn a_new_task_goes_on_to_the_last_list_when_the_list_cannot_be_used() {
         let household = Household::new();
         household.add("http://127.0.0.1:1").await;
-        assert!(household.roster().begin().await);
+        assert!(household.discovery().begin().await);
         household
             .registry
             .remove("http://127.0.0.1:1")
             .await
             .unwrap();
         household.add("http://127.0.0.1:2/${KEY}").await;
-        let mut next = household.roster();
+        let mut next = household.discovery();
         assert!(next.begin().await);
         assert_eq!(count(&next), 1);
     }
@@ -514,11 +517,11 @@ mod tests {
         let household = Household::new();
         household.add("http://127.0.0.1:1").await;
         std::fs::create_dir(household.last_list()).unwrap();
-        let mut roster = household.roster();
-        assert!(roster.begin().await);
-        assert!(!roster.refresh().await && household.last_list().is_dir());
+        let mut discovery = household.discovery();
+        assert!(discovery.begin().await);
+        assert!(!discovery.refresh().await && household.last_list().is_dir());
         std::fs::remove_dir(household.last_list()).unwrap();
-        assert!(!roster.refresh().await, "it is the same list");
+        assert!(!discovery.refresh().await, "it is the same list");
         assert!(household.last_list().is_file());
     }
 
@@ -526,21 +529,21 @@ mod tests {
     async fn damaged_rows_empty_no_fleet_and_let_no_new_task_begin() {
         let household = Household::new();
         household.add("http://127.0.0.1:1").await;
-        let mut running = household.roster();
+        let mut running = household.discovery();
         assert!(running.begin().await);
         household.damage_all_rows();
         assert!(!running.refresh().await);
         assert_eq!(count(&running), 1);
         std::fs::remove_file(household.last_list()).unwrap();
-        assert!(!household.roster().begin().await);
+        assert!(!household.discovery().begin().await);
         std::fs::write(household.last_list(), "{").unwrap();
-        assert!(!household.roster().begin().await);
+        assert!(!household.discovery().begin().await);
     }
 
     #[tokio::test]
     async fn a_registry_that_is_new_or_emptied_on_purpose_is_begun_with() {
         let household = Household::new();
-        let mut running = household.roster();
+        let mut running = household.discovery();
         assert!(running.begin().await);
         household.add("http://127.0.0.1:1").await;
         assert!(running.refresh().await);
@@ -551,6 +554,6 @@ mod tests {
             .unwrap();
         assert!(running.refresh().await);
         assert_eq!(count(&running), 0);
-        assert!(household.roster().begin().await);
+        assert!(household.discovery().begin().await);
     }
 }

@@ -123,9 +123,9 @@ impl ProbeRounds {
         let is_astray = node.standing.state == HealthState::Out(Reason::WrongChain);
         ProbeRequest {
             chain_id: !is_fresh || is_astray,
-            tags: node.inquiry.tags && self.intervals.say(|intervals| intervals.tags),
+            tags: node.extras.tags && self.intervals.say(|intervals| intervals.tags),
             passes_over_syncing: !self.intervals.say(|intervals| intervals.syncing),
-            inquiry: node.inquiry,
+            extras: node.extras,
         }
     }
 

@@ -144,7 +144,7 @@ impl<'a> BroadcastCall<'a> {
         self.state.budget.deposit();
         let body = Bytes::from(self.call.for_node());
         while let Some(nodes) = self.next_nodes() {
-            let Some(piece) = self.state.afterwork.begin(body.len()) else {
+            let Some(piece) = self.state.background_sends.begin(body.len()) else {
                 return (
                     self.refused(Refusal::OverCapacity),
                     TransactionOutcome::Refused,

@@ -64,7 +64,7 @@ pub async fn ask(
     }
     let mut sheds = 0;
     loop {
-        let follower = match state.flights.join(&body, head, network) {
+        let follower = match state.singleflight.join(&body, head, network) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
                 let served = match kept(state, call, asking, context).await {

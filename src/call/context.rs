@@ -39,12 +39,12 @@ pub struct CallState {
     pub budget: RetryBudget,
     pub metrics: Arc<ChainMetrics>,
     pub admission: Arc<Admission>,
-    pub flights: Singleflight,
+    pub singleflight: Singleflight,
     /// Answers that are kept; `None`: none is.
     pub cache: Option<Arc<AnswerCache>>,
     pub taken: Arc<SharedWrites>,
     pub lookups: Arc<Lookups>,
-    pub afterwork: Arc<BackgroundSends>,
+    pub background_sends: Arc<BackgroundSends>,
     /// Refusals that no second node is asked about. Only a call that was refused takes the lock.
     pub disputes: Mutex<Disputes>,
     /// What the nodes that go back furthest were found to lack. Only a call that was told `null`

@@ -79,18 +79,18 @@ pub fn state_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         burst: 0.0,
     };
     let fleet = Arc::new(FleetState::new(fleet).called(name));
-    let (admission, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
+    let (admission, taken, background_sends) = (Arc::default(), Arc::default(), Arc::default());
     Arc::new(CallState {
-        lookups: Arc::new(Lookups::new(&fleet, &admission, &afterwork, &taken)),
+        lookups: Arc::new(Lookups::new(&fleet, &admission, &background_sends, &taken)),
         fleet,
         policy: ArcSwap::from_pointee(policy),
         budget: RetryBudget::new(rates, clock::now()),
         metrics: ChainMetrics::alone(),
         admission,
-        flights: Default::default(),
+        singleflight: Default::default(),
         cache: None,
         taken,
-        afterwork,
+        background_sends,
         disputes: Default::default(),
         searched: Default::default(),
         leader_share: Default::default(),

@@ -44,7 +44,7 @@ type LookupReceiver = watch::Receiver<Option<NodeAnswer>>;
 pub struct Lookups {
     fleet: Arc<FleetState>,
     admission: Arc<Admission>,
-    afterwork: Arc<BackgroundSends>,
+    background_sends: Arc<BackgroundSends>,
     taken: Arc<SharedWrites>,
     open: Mutex<HashMap<LookupKey, OpenLookup>>,
     held_back: Mutex<LastHoldback>,
@@ -74,13 +74,13 @@ impl Lookups {
     pub fn new(
         fleet: &Arc<FleetState>,
         admission: &Arc<Admission>,
-        afterwork: &Arc<BackgroundSends>,
+        background_sends: &Arc<BackgroundSends>,
         taken: &Arc<SharedWrites>,
     ) -> Lookups {
         Lookups {
             fleet: fleet.clone(),
             admission: admission.clone(),
-            afterwork: afterwork.clone(),
+            background_sends: background_sends.clone(),
             taken: taken.clone(),
             open: Mutex::default(),
             held_back: Mutex::default(),
@@ -161,7 +161,7 @@ impl Lookups {
             }
             return seat;
         }
-        let piece = self.afterwork.begin(wish.body.len());
+        let piece = self.background_sends.begin(wish.body.len());
         let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
         let (say, seat) = watch::channel(None);
         let begun = OpenLookup {

@@ -65,7 +65,7 @@ async fn ask_all(
 ) -> io::Result<Vec<ProbeReply>> {
     let asked = ProbeRequest {
         chain_id: true,
-        inquiry: ProbeExtras {
+        extras: ProbeExtras {
             capabilities: true,
             ..ProbeExtras::default()
         },
@@ -91,7 +91,7 @@ async fn sound(prober: &Prober, nodes: &[NodeSpec], fleet: &mut Fleet, timeout: 
         let view = fleet.view();
         let asking = view.nodes.iter().zip(nodes).filter_map(|(node, spec)| {
             let is_state = |question: &DepthQuestion| question.resource == HistoryResource::State;
-            let question = node.inquiry.depth.filter(is_state)?;
+            let question = node.extras.depth.filter(is_state)?;
             let head = node.head.filter(|_| !silent.contains(&node.id))?;
             Some(async move {
                 let found = prober.found(spec, question, head, timeout).await;

@@ -273,7 +273,7 @@ fn read_tree(
         lookup: context.lookup,
         root: tree,
         findings: &findings,
-        scribe: None,
+        recorder: None,
     };
     let node = tree.entry(FOREBAY).map(|entry| &entry.node);
     let forebay = Field::new(&inner, FOREBAY.to_string(), chain.line, node);

@@ -28,7 +28,7 @@ pub(super) struct ReadContext<'a> {
     pub root: &'a YamlNode,
     pub findings: &'a Findings,
     /// Who notes what is looked for, where that is wanted and not what stands there.
-    pub scribe: Option<&'a SchemaRecorder>,
+    pub recorder: Option<&'a SchemaRecorder>,
 }
 
 impl ReadContext<'_> {
@@ -91,12 +91,12 @@ impl<'a> Field<'a> {
 
     /// Whether it is only noted what would be looked for.
     pub(super) fn is_noted(&self) -> bool {
-        self.context.scribe.is_some()
+        self.context.recorder.is_some()
     }
 
     fn note(&self, shape: impl FnOnce() -> ValueShape) {
-        if let Some(scribe) = self.context.scribe {
-            scribe.note(&self.path, shape);
+        if let Some(recorder) = self.context.recorder {
+            recorder.note(&self.path, shape);
         }
     }
 

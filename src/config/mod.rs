@@ -210,7 +210,7 @@ fn document(
         lookup,
         root,
         findings,
-        scribe: None,
+        recorder: None,
     };
     let whole = Field::new(&context, String::new(), root.line, Some(root));
     let entries = whole.entries();

@@ -100,17 +100,17 @@ fn leaf(shape: &ValueShape) -> Json {
 
 /// What the readers of everything under `forebay:` look for.
 pub(super) fn noted() -> SchemaRecorder {
-    let scribe = SchemaRecorder::default();
+    let recorder = SchemaRecorder::default();
     let (findings, root) = (Findings::default(), yaml::nothing());
     let context = ReadContext {
         lookup: &|_| None,
         root: &root,
         findings: &findings,
-        scribe: Some(&scribe),
+        recorder: Some(&recorder),
     };
     let forebay = Field::new(&context, server::FOREBAY.to_string(), 1, None);
     from_file::settings(&context, &forebay);
-    scribe
+    recorder
 }
 
 /// The schema of the whole file, with the defaults.

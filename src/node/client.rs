@@ -37,7 +37,7 @@ pub struct NodeClient {
     name: Option<(String, u16)>,
     /// Whom the certificate must name; `None` without TLS.
     tls_name: Option<String>,
-    shelf: Arc<IdlePool>,
+    idle_pool: Arc<IdlePool>,
     /// The calls that went this way have the ids from here on.
     first: UpstreamCallId,
     calls: AtomicU64,
@@ -58,7 +58,7 @@ impl NodeClient {
             addresses,
             tls_name: spec.url.is_tls().then(|| host.clone()),
             name: literal.is_none().then_some((host, port)),
-            shelf: Arc::new(IdlePool::new(idle_max)),
+            idle_pool: Arc::new(IdlePool::new(idle_max)),
             first: UpstreamCallId::drawn(clock::roll()),
             calls: AtomicU64::new(0),
         }
@@ -96,8 +96,8 @@ impl NodeClient {
         trace: Option<&TraceParent>,
     ) -> Result<NodeResponse, SendFault> {
         let idle = match reuse {
-            ReuseRule::Any => self.shelf.take(clock::now()),
-            ReuseRule::Surely => self.shelf.take_warm(clock::now()),
+            ReuseRule::Any => self.idle_pool.take(clock::now()),
+            ReuseRule::Surely => self.idle_pool.take_warm(clock::now()),
         };
         if let Some(connection) = idle {
             match self.exchange(connection, body, trace).await {
@@ -131,24 +131,24 @@ impl NodeClient {
         Ok(NodeResponse::new(
             &head,
             connection,
-            Arc::clone(&self.shelf),
+            Arc::clone(&self.idle_pool),
         ))
     }
 
     /// Drops idle connections that are over age or were closed by the node.
     pub fn sweep(&self, now: Instant) {
-        self.shelf.sweep(now);
+        self.idle_pool.sweep(now);
     }
 
     /// The node is gone: closes its idle connections and keeps none from now on.
     pub fn close_idle(&self) {
-        self.shelf.close();
+        self.idle_pool.close();
     }
 
     /// How many connections idle.
     #[cfg(test)]
     pub fn idle(&self) -> usize {
-        self.shelf.count()
+        self.idle_pool.count()
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
             ask(&link, ReuseRule::Surely).await;
         }
         assert_eq!(stage.accepted(), 4, "over the one used last");
-        let warm = link.shelf.take_warm(clock::now() + WARM_TIME_MAX * 2);
+        let warm = link.idle_pool.take_warm(clock::now() + WARM_TIME_MAX * 2);
         assert!(warm.is_none(), "it was used too long ago");
     }
 
@@ -356,7 +356,11 @@ mod tests {
             assert_eq!(link.idle(), idle);
         }
         ask(&link, ReuseRule::Any).await;
-        assert!(link.shelf.take(clock::now() + IDLE_TIME_MAX * 2).is_none());
+        assert!(
+            link.idle_pool
+                .take(clock::now() + IDLE_TIME_MAX * 2)
+                .is_none()
+        );
         assert_eq!(link.idle(), 0);
     }
 
@@ -365,8 +369,9 @@ mod tests {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
         ask(&link, ReuseRule::Any).await;
-        let connection = link.shelf.take(clock::now()).unwrap();
-        link.shelf.put(connection, clock::now() + LIFETIME_MAX * 2);
+        let connection = link.idle_pool.take(clock::now()).unwrap();
+        link.idle_pool
+            .put(connection, clock::now() + LIFETIME_MAX * 2);
         assert_eq!(link.idle(), 0);
     }
 

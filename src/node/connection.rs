@@ -129,7 +129,7 @@ impl NodeConnection {
         matches!(look.as_mut().poll(&mut context), Poll::Ready(true))
     }
 
-    /// Makes the connection fit for the shelf; `None` if it must not be used again.
+    /// Makes the connection fit for the idle pool; `None` if it must not be used again.
     pub fn into_idle(mut self, now: Instant) -> Option<NodeConnection> {
         let is_old = now.saturating_duration_since(self.opened) > LIFETIME_MAX;
         if is_old || !self.buffer.is_empty() {

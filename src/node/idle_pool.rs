@@ -67,7 +67,7 @@ impl IdlePool {
         }
     }
 
-    /// Keeps `connection`, unless the shelf is closed. Where it is full the one that waits longest goes:
+    /// Keeps `connection`, unless the pool is closed. Where it is full the one that waits longest goes:
     /// the warmest are of most use. But one stays to learn from, until the node is known to be steady:
     /// where calls come quickly none would ever be unused for long enough.
     pub fn put(&self, connection: NodeConnection, now: Instant) {

@@ -66,7 +66,7 @@ pub struct ProbeRequest {
     pub tags: bool,
     /// Not to hear it when the node says that it is syncing.
     pub passes_over_syncing: bool,
-    pub inquiry: ProbeExtras,
+    pub extras: ProbeExtras,
 }
 
 /// What one probe brought; why it brought no more is its details' trouble.
@@ -133,7 +133,7 @@ impl Prober {
     ) -> ProbeReply {
         let node = &ProbeQuestions::new(self.questioner(), spec);
         // In this order they get their turns.
-        let head = head_and_depth(node, asked.inquiry.depth, timeout);
+        let head = head_and_depth(node, asked.extras.depth, timeout);
         let syncing = within(timeout, node.ask(&SYNCING));
         let chain_id = async {
             if !asked.chain_id {
@@ -141,8 +141,7 @@ impl Prober {
             }
             within(timeout, node.ask(&CHAIN_ID)).await.ok()
         };
-        let state =
-            async { asked.inquiry.state && within(timeout, node.ask(&STATE)).await.is_ok() };
+        let state = async { asked.extras.state && within(timeout, node.ask(&STATE)).await.is_ok() };
         let details = details(node, asked, timeout);
         let ((head, took, depth), syncing, chain_id, has_state, details) =
             tokio::join!(head, syncing, chain_id, state, details);
@@ -250,14 +249,14 @@ async fn details(
     timeout: Duration,
 ) -> ProbeDetails {
     let compared = async {
-        let number = asked.inquiry.compare?;
+        let number = asked.extras.compare?;
         wanted(true, timeout, probe_extras::compared(node, number)).await
     };
     let tagged = |tag| wanted(asked.tags, timeout, probe_extras::tagged(node, tag));
     let net_version = wanted(asked.chain_id, timeout, probe_extras::net_version(node));
     // Last: of what is asked here, nodes know it least.
     let capabilities = async {
-        if !asked.inquiry.capabilities {
+        if !asked.extras.capabilities {
             return CapabilityReport::NotAsked;
         }
         // One that didn't get its turn hasn't been silent.

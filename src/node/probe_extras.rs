@@ -184,9 +184,9 @@ mod tests {
         prober.probe(&actor.spec(), asked, PATIENCE).await
     }
 
-    fn asking(inquiry: ProbeExtras) -> ProbeRequest {
+    fn asking(extras: ProbeExtras) -> ProbeRequest {
         ProbeRequest {
-            inquiry,
+            extras,
             ..ProbeRequest::default()
         }
     }
@@ -228,12 +228,12 @@ mod tests {
             ),
             (ok("<html>"), CapabilityReport::Untold),
         ] {
-            let inquiry = ProbeExtras {
+            let extras = ProbeExtras {
                 capabilities: true,
                 ..ProbeExtras::default()
             };
             let script = [("eth_capabilities", said.clone())];
-            let probed = probed(&script, asking(inquiry)).await;
+            let probed = probed(&script, asking(extras)).await;
             assert_eq!(probed.details.capabilities, wanted, "{said:?}");
         }
     }
@@ -267,11 +267,11 @@ mod tests {
             ] {
                 let place = DepthPoint::Behind(120);
                 let question = DepthQuestion { resource, place };
-                let inquiry = ProbeExtras {
+                let extras = ProbeExtras {
                     depth: Some(question),
                     ..ProbeExtras::default()
                 };
-                let probed = probed(&[(method, said.clone())], asking(inquiry)).await;
+                let probed = probed(&[(method, said.clone())], asking(extras)).await;
                 let has = wanted;
                 assert_eq!(
                     probed.details.depth,
@@ -285,11 +285,11 @@ mod tests {
     #[tokio::test]
     async fn a_compared_block_counts_only_with_the_number_that_was_asked_for() {
         for (number, is_told) in [(1000, true), (999, false)] {
-            let inquiry = ProbeExtras {
+            let extras = ProbeExtras {
                 compare: Some(BlockNumber(number)),
                 ..ProbeExtras::default()
             };
-            let probed = probed(&[], asking(inquiry)).await;
+            let probed = probed(&[], asking(extras)).await;
             let hash = BlockHash::read(HASH).unwrap();
             let wanted = is_told.then_some((BlockNumber(number), hash));
             assert_eq!(probed.details.compared, wanted);
@@ -327,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_stalls_on_it_has_told_its_head_all_the_same() {
-        let inquiry = ProbeExtras {
+        let extras = ProbeExtras {
             capabilities: true,
             ..ProbeExtras::default()
         };
@@ -339,7 +339,7 @@ mod tests {
         let actor = MockNode::play(&script).await;
         let prober = Prober::new(NodeAccess::plain()).unwrap();
         let timeout = Duration::from_millis(300);
-        let probed = prober.probe(&actor.spec(), asking(inquiry), timeout).await;
+        let probed = prober.probe(&actor.spec(), asking(extras), timeout).await;
         assert_eq!(probed.why(), None);
         assert_eq!(probed.details.capabilities, CapabilityReport::Untold);
     }

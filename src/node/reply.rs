@@ -29,7 +29,7 @@ pub struct NodeResponse {
     /// Where the node packed it, although we asked for it as it is: rare, so on the heap.
     unpacker: Option<Box<Decompressor>>,
     keeps: bool,
-    shelf: Arc<IdlePool>,
+    idle_pool: Arc<IdlePool>,
 }
 
 /// A body, read as far as it was wanted.
@@ -44,10 +44,10 @@ impl NodeResponse {
     pub(super) fn new(
         head: &ResponseHead,
         connection: NodeConnection,
-        shelf: Arc<IdlePool>,
+        idle_pool: Arc<IdlePool>,
     ) -> NodeResponse {
         if let Some(coding) = head.coding {
-            return NodeResponse::packed(head, coding, connection, shelf);
+            return NodeResponse::packed(head, coding, connection, idle_pool);
         }
         NodeResponse {
             status: head.status,
@@ -56,7 +56,7 @@ impl NodeResponse {
             body: BodyReader::new(head.framing),
             unpacker: None,
             keeps: head.keeps,
-            shelf,
+            idle_pool,
         }
     }
 
@@ -66,13 +66,13 @@ impl NodeResponse {
         head: &ResponseHead,
         coding: Coding,
         connection: NodeConnection,
-        shelf: Arc<IdlePool>,
+        idle_pool: Arc<IdlePool>,
     ) -> NodeResponse {
         let plain = ResponseHead {
             coding: None,
             ..head.clone()
         };
-        let reply = NodeResponse::new(&plain, connection, shelf);
+        let reply = NodeResponse::new(&plain, connection, idle_pool);
         NodeResponse {
             unpacker: Decompressor::new(coding).map(Box::new),
             ..reply
@@ -84,7 +84,7 @@ impl NodeResponse {
         self.body.left().filter(|_| self.unpacker.is_none())
     }
 
-    /// It was the answer to what was asked, to its end: the connection goes back on its shelf, if it
+    /// It was the answer to what was asked, to its end: the connection goes back to its pool, if it
     /// may be used again. One that brought the answer to something else may bring another.
     pub fn keep(&mut self) {
         if self.keeps
@@ -95,7 +95,7 @@ impl NodeResponse {
                 .is_none_or(|unpacker| unpacker.end().is_ok())
             && let Some(connection) = self.connection.take()
         {
-            self.shelf.put(connection, clock::now());
+            self.idle_pool.put(connection, clock::now());
         }
     }
 

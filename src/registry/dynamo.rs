@@ -1,7 +1,7 @@
 //! The registry in DynamoDB: one table for several balancers, and a small one beside it.
 //!
 //! The node table may be the 2018 original's, as it is (see [`row`]). The state table holds the
-//! list's edition, so that an unchanged list costs one small read, and who writes health down.
+//! list's revision, so that an unchanged list costs one small read, and who writes health down.
 //! Nothing that goes wrong here is more than an error to the caller: what serves, serves on.
 
 mod changes;
@@ -40,13 +40,13 @@ use forebay_core::vocabulary::node::NodeRecord;
 
 /// The longest that a call takes: a list of many pages, or a change among many who change.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// A list is read whole this often, whatever its edition: people edit tables in a console.
+/// A list is read whole this often, whatever its revision: people edit tables in a console.
 const WHOLE_EVERY: Duration = Duration::from_secs(50);
 /// Between two tries of a change that met another; drawn by chance up to this, which doubles with
 /// each try up to [`PAUSE_MAX`].
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Writes of one transaction beside the list's edition; DynamoDB takes 100.
+/// Writes of one transaction beside the list's revision; DynamoDB takes 100.
 const WRITES_MAX: usize = 99;
 /// Between two looks for another balancer's floor. A look is half a read unit, on demand 0.125 dollars a
 /// million (us-east-1, 2026): 33 cents a month and balancer. A raise is a write unit, 0.625 dollars a
@@ -79,7 +79,7 @@ pub struct DynamoRegistry {
 }
 
 struct CachedListing {
-    edition: Revision,
+    revision: Revision,
     read_at: Instant,
     listing: Listing,
 }
@@ -107,7 +107,7 @@ impl DynamoRegistry {
         }
     }
 
-    /// The registry of another chain, in tables of its own: its list, lease, edition and shared head have
+    /// The registry of another chain, in tables of its own: its list, lease, revision and shared head have
     /// nothing to do with this one's. One client asks for both.
     #[must_use]
     pub fn beside(&self, place: &DynamoConfig) -> DynamoRegistry {
@@ -159,40 +159,40 @@ impl DynamoRegistry {
     }
 
     async fn read(&self) -> Result<ListSnapshot, DynamoError> {
-        // The edition first: a change in between is then seen at the next look.
-        let edition = state_table::edition(&self.store).await?;
-        self.read_rows(edition).await
+        // The revision first: a change in between is then seen at the next look.
+        let revision = state_table::revision(&self.store).await?;
+        self.read_rows(revision).await
     }
 
-    async fn read_rows(&self, edition: Revision) -> Result<ListSnapshot, DynamoError> {
+    async fn read_rows(&self, revision: Revision) -> Result<ListSnapshot, DynamoError> {
         let rows = self.store.scan().await?.into_iter().map(DynamoRow::new);
         Ok(ListSnapshot {
-            edition,
+            revision,
             rows: listing::in_order(rows.collect()),
         })
     }
 
     async fn look(&self) -> Result<Listing, DynamoError> {
         let mut listed = self.listed.lock().await;
-        let edition = state_table::edition(&self.store).await?;
+        let revision = state_table::revision(&self.store).await?;
         if let Some(listed) = &*listed
-            && listed.edition == edition
-            && edition != Revision::Unkept
+            && listed.revision == revision
+            && revision != Revision::Unkept
             && clock::now().saturating_duration_since(listed.read_at) < WHOLE_EVERY
         {
             return Ok(listed.listing.clone());
         }
         let read_at = clock::now();
-        let book = self.read_rows(edition).await?;
-        let mut listing = listing::of(&book, self.lookup());
+        let snapshot = self.read_rows(revision).await?;
+        let mut listing = listing::of(&snapshot, self.lookup());
         // An empty list that nobody made so is looked at again at once.
         *listed = listing.is_credible().then(|| CachedListing {
-            edition,
+            revision,
             read_at,
             listing: listing.clone(),
         });
         if listing.is_credible() {
-            let version = edition.version();
+            let version = revision.version();
             listing.is_lost = self.seen.swap(version, Ordering::Relaxed) > version;
         }
         Ok(listing)
@@ -220,9 +220,9 @@ impl DynamoRegistry {
         let deadline = clock::now() + PATIENCE - PAUSE_MAX;
         let mut pause_max = FIRST_PAUSE_MAX;
         loop {
-            let book = self.read().await.map_err(told)?;
-            let change = decide(&book)?;
-            let writing = self.write(book.edition, change.writes, change.is_emptied);
+            let snapshot = self.read().await.map_err(told)?;
+            let change = decide(&snapshot)?;
+            let writing = self.write(snapshot.revision, change.writes, change.is_emptied);
             match writing.await {
                 Ok(()) => {
                     self.listed.lock().await.take();
@@ -238,11 +238,11 @@ impl DynamoRegistry {
         }
     }
 
-    /// All of `writes` with a new edition. More than one transaction holds (a long seed) are
-    /// several, each with its edition.
+    /// All of `writes` with a new revision. More than one transaction holds (a long seed) are
+    /// several, each with its revision.
     async fn write(
         &self,
-        mut edition: Revision,
+        mut revision: Revision,
         writes: Vec<TableWrite>,
         is_emptied: bool,
     ) -> Result<(), DynamoError> {
@@ -251,14 +251,14 @@ impl DynamoRegistry {
             let some = writes.by_ref().take(WRITES_MAX);
             let some = some.map(|write| write.request(&self.store));
             let mut requests = some.collect::<Result<Vec<_>, _>>()?;
-            let next = state_table::next_edition(&self.store, edition, is_emptied, &self.me)?;
+            let next = state_table::next_revision(&self.store, revision, is_emptied, &self.me)?;
             requests.push(next);
             self.store.transact(requests).await?;
-            let version = match edition {
+            let version = match revision {
                 Revision::At { version, .. } => version.saturating_add(1),
                 Revision::Unkept | Revision::New => 1,
             };
-            edition = Revision::At {
+            revision = Revision::At {
                 version,
                 is_emptied,
             };
@@ -341,22 +341,22 @@ impl Registry for DynamoRegistry {
         if records.is_empty() {
             return Ok(false);
         }
-        let decide = |book: &ListSnapshot| changes::seed(book, records, self.lookup());
+        let decide = |snapshot: &ListSnapshot| changes::seed(snapshot, records, self.lookup());
         self.change("seed", decide).await
     }
 
     async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError> {
-        let decide = |book: &ListSnapshot| changes::add(book, record, self.lookup());
+        let decide = |snapshot: &ListSnapshot| changes::add(snapshot, record, self.lookup());
         self.change("add", decide).await
     }
 
     async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError> {
-        let decide = |book: &ListSnapshot| changes::set(book, key, edit, self.lookup());
+        let decide = |snapshot: &ListSnapshot| changes::set(snapshot, key, edit, self.lookup());
         self.change("set", decide).await
     }
 
     async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError> {
-        let decide = |book: &ListSnapshot| changes::remove(book, key, self.lookup());
+        let decide = |snapshot: &ListSnapshot| changes::remove(snapshot, key, self.lookup());
         self.change("remove", decide).await
     }
 

@@ -48,7 +48,7 @@ pub struct EmbeddedRegistry {
     /// `None`: the default one, whose nodes earlier releases know.
     chain: Option<ChainName>,
     /// `None` until the file can be opened, and once it has shown itself damaged.
-    shelf: Arc<Mutex<Option<OpenDatabase>>>,
+    database: Arc<Mutex<Option<OpenDatabase>>>,
     environment: Environment,
     patience: Duration,
 }
@@ -81,16 +81,19 @@ impl OpenDatabase {
     }
 }
 
-/// The shelf, opened anew where that is needed.
+/// The database, opened anew where that is needed.
 fn ready<'a>(
     slot: &'a mut Option<OpenDatabase>,
     path: &Path,
 ) -> Result<&'a mut OpenDatabase, ChangeError> {
-    if slot.as_ref().is_some_and(|shelf| shelf.is_replaced(path)) {
+    if slot
+        .as_ref()
+        .is_some_and(|database| database.is_replaced(path))
+    {
         *slot = None;
     }
     match slot {
-        Some(shelf) => Ok(shelf),
+        Some(database) => Ok(database),
         None => Ok(slot.insert(OpenDatabase::open(path).map_err(ChangeError::File)?)),
     }
 }
@@ -103,9 +106,9 @@ impl EmbeddedRegistry {
     /// [`RegistryError::OutOfReach`] when the file can't be used: no permission, corrupt, made
     /// by a newer program or by another one.
     pub fn open(path: &Path, environment: Environment) -> Result<EmbeddedRegistry, RegistryError> {
-        let shelf = OpenDatabase::open(path).map_err(|why| out_of_reach("open", &why))?;
+        let database = OpenDatabase::open(path).map_err(|why| out_of_reach("open", &why))?;
         Ok(EmbeddedRegistry {
-            shelf: Arc::new(Mutex::new(Some(shelf))),
+            database: Arc::new(Mutex::new(Some(database))),
             ..EmbeddedRegistry::later(path, environment)
         })
     }
@@ -115,7 +118,7 @@ impl EmbeddedRegistry {
         EmbeddedRegistry {
             path: path.to_path_buf(),
             chain: None,
-            shelf: Arc::default(),
+            database: Arc::default(),
             environment,
             patience: PATIENCE,
         }
@@ -161,12 +164,12 @@ impl EmbeddedRegistry {
         let environment = self.environment.clone();
         let path = self.path.clone();
         let done = async {
-            let mut slot = self.shelf.clone().lock_owned().await;
+            let mut slot = self.database.clone().lock_owned().await;
             let turn = take_turn(move || {
                 let left = deadline.saturating_duration_since(clock::now());
-                let shelf = ready(&mut slot, &path)?;
-                shelf.connection.busy_timeout(left)?;
-                let done = work(shelf, deadline, &*environment);
+                let database = ready(&mut slot, &path)?;
+                database.connection.busy_timeout(left)?;
+                let done = work(database, deadline, &*environment);
                 if matches!(&done, Err(ChangeError::Store(why)) if is_damage(why)) {
                     *slot = None;
                 }
@@ -196,10 +199,10 @@ impl EmbeddedRegistry {
         + 'static,
     ) -> Result<T, RegistryError> {
         let chain = self.chain.clone();
-        self.call(operation, move |shelf, deadline, lookup| {
-            shelf.listed.remove(&chain);
+        self.call(operation, move |database, deadline, lookup| {
+            database.listed.remove(&chain);
             let immediate = TransactionBehavior::Immediate;
-            let change = shelf.connection.transaction_with_behavior(immediate)?;
+            let change = database.connection.transaction_with_behavior(immediate)?;
             let outcome = work(ChainTables::new(&change, chain.as_ref()), lookup)?;
             // The caller has been told by then that nothing was done.
             if clock::now() >= deadline {
@@ -231,19 +234,19 @@ fn is_damage(why: &rusqlite::Error) -> bool {
 impl Registry for EmbeddedRegistry {
     async fn list(&self) -> Result<Listing, RegistryError> {
         let chain = self.chain.clone();
-        self.call("list", move |shelf, _, lookup| {
+        self.call("list", move |database, _, lookup| {
             // Read before the rows: a change in between is then seen at the next call.
-            let version = shelf
+            let version = database
                 .connection
                 .pragma_query_value(None, "data_version", |row| row.get(0))?;
-            if let Some((at, listing)) = shelf.listed.get(&chain)
+            if let Some((at, listing)) = database.listed.get(&chain)
                 && *at == version
             {
                 return Ok(listing.clone());
             }
-            let tables = ChainTables::new(&shelf.connection, chain.as_ref());
+            let tables = ChainTables::new(&database.connection, chain.as_ref());
             let listing = changes::list(tables, lookup)?;
-            shelf.listed.insert(chain, (version, listing.clone()));
+            database.listed.insert(chain, (version, listing.clone()));
             Ok(listing)
         })
         .await
@@ -267,9 +270,9 @@ impl Registry for EmbeddedRegistry {
 
     async fn list_following(&self, nodes: &[NodeRecord]) -> Result<Listing, RegistryError> {
         let (nodes, chain) = (nodes.to_vec(), self.chain.clone());
-        self.call("list", move |shelf, _, lookup| {
+        self.call("list", move |database, _, lookup| {
             // Taken back at its end.
-            let look = shelf.connection.transaction()?;
+            let look = database.connection.transaction()?;
             let tables = ChainTables::new(&look, chain.as_ref());
             configured_nodes::follow(tables, &nodes, lookup)?;
             changes::list(tables, lookup)
@@ -332,8 +335,8 @@ impl Registry for EmbeddedRegistry {
 
     async fn floor(&self) -> Result<Option<HeadFloor>, RegistryError> {
         let chain = self.chain.clone();
-        self.call("floor", move |shelf, _, _| {
-            Ok(floor::read(&shelf.connection, chain.as_ref())?)
+        self.call("floor", move |database, _, _| {
+            Ok(floor::read(&database.connection, chain.as_ref())?)
         })
         .await
     }
@@ -341,9 +344,9 @@ impl Registry for EmbeddedRegistry {
     /// The list stays as it is: no change of it is noted.
     async fn raise_floor(&self, write: FloorWrite) -> Result<bool, RegistryError> {
         let chain = self.chain.clone();
-        self.call("floor", move |shelf, _, _| {
+        self.call("floor", move |database, _, _| {
             let immediate = TransactionBehavior::Immediate;
-            let change = shelf.connection.transaction_with_behavior(immediate)?;
+            let change = database.connection.transaction_with_behavior(immediate)?;
             let is_written = floor::raise(&change, chain.as_ref(), &write)?;
             change.commit()?;
             Ok(is_written)
@@ -455,9 +458,9 @@ mod tests {
         registry.list().await.unwrap();
         // A mark in the remembered list shows whether it was that one.
         let mark = "remembered".to_string();
-        let mut slot = registry.shelf.lock().await;
-        let shelf = slot.as_mut().unwrap();
-        shelf
+        let mut slot = registry.database.lock().await;
+        let database = slot.as_mut().unwrap();
+        database
             .listed
             .get_mut(&None)
             .unwrap()
@@ -654,7 +657,7 @@ mod tests {
     async fn a_call_behind_one_that_hangs_is_given_up_in_time() {
         let home = Home::new();
         let registry = home.open();
-        let held = registry.shelf.clone().lock_owned().await;
+        let held = registry.database.clone().lock_owned().await;
         let late = why(hasty(&registry, 50).list().await);
         assert!(
             late.ends_with("list: no answer within the time for a call"),

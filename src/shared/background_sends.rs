@@ -23,7 +23,7 @@ impl Default for BackgroundSends {
 #[derive(Debug)]
 #[must_use = "it counts only while it is held"]
 pub struct BackgroundSend {
-    afterwork: Arc<BackgroundSends>,
+    background_sends: Arc<BackgroundSends>,
     bytes: u64,
 }
 
@@ -38,7 +38,7 @@ impl BackgroundSends {
             return None;
         }
         let mut piece = BackgroundSend {
-            afterwork: self.clone(),
+            background_sends: self.clone(),
             bytes: 0,
         };
         let bytes = bytes as u64;
@@ -57,7 +57,7 @@ impl BackgroundSends {
 
 impl Drop for BackgroundSend {
     fn drop(&mut self) {
-        let share = &self.afterwork.share;
+        let share = &self.background_sends.share;
         share.give(Resource::Sends, 1);
         share.give(Resource::SendsBytes, self.bytes);
     }
@@ -70,20 +70,20 @@ mod tests {
 
     #[test]
     fn work_is_taken_on_up_to_its_limits_and_given_back() {
-        let afterwork = Arc::new(BackgroundSends::new(Arc::new(ChainShare::alone(
+        let background_sends = Arc::new(BackgroundSends::new(Arc::new(ChainShare::alone(
             &Caps::ROOMY,
         ))));
         let mut pieces: Vec<_> = (0..SENDS_MAX)
-            .map(|_| afterwork.begin(1).unwrap())
+            .map(|_| background_sends.begin(1).unwrap())
             .collect();
-        assert!(afterwork.begin(0).is_none());
+        assert!(background_sends.begin(0).is_none());
         pieces.pop();
-        assert!(afterwork.begin(0).is_some());
+        assert!(background_sends.begin(0).is_some());
         let bytes_max = usize::try_from(SENDS_BYTES_MAX).unwrap();
         pieces.clear();
-        assert_eq!(afterwork.pieces(), 0);
-        assert!(afterwork.begin(bytes_max + 1).is_none());
-        let whole = afterwork.begin(bytes_max);
-        assert!(whole.is_some() && afterwork.begin(1).is_none());
+        assert_eq!(background_sends.pieces(), 0);
+        assert!(background_sends.begin(bytes_max + 1).is_none());
+        let whole = background_sends.begin(bytes_max);
+        assert!(whole.is_some() && background_sends.begin(1).is_none());
     }
 }

@@ -87,7 +87,7 @@ pub enum Join<'a> {
 /// Who asks for all. Dropped without a word, it tells the others that its client has left.
 #[derive(Debug)]
 pub struct FlightOwner<'a> {
-    flights: &'a Singleflight,
+    singleflight: &'a Singleflight,
     hash: u64,
     /// The flight is no longer in the map: another may stand there under the same hash.
     has_landed: bool,
@@ -150,7 +150,7 @@ impl Singleflight {
             };
             shard.insert(hash, flight);
             return Some(Join::Leader(FlightOwner {
-                flights: self,
+                singleflight: self,
                 hash,
                 has_landed: false,
             }));
@@ -189,13 +189,13 @@ impl FlightOwner<'_> {
     }
 
     fn stand(&self, in_line: Option<Option<IpAddr>>) {
-        if let Some(flight) = self.flights.shard(self.hash).get_mut(&self.hash) {
+        if let Some(flight) = self.singleflight.shard(self.hash).get_mut(&self.hash) {
             flight.in_line = in_line;
         }
     }
 
     fn leave(&self) -> Option<watch::Sender<Option<FlightOutcome>>> {
-        self.flights.shard(self.hash).remove(&self.hash)?.bell
+        self.singleflight.shard(self.hash).remove(&self.hash)?.bell
     }
 }
 
@@ -249,15 +249,15 @@ mod tests {
         Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
     }
 
-    fn leader(flights: &Singleflight) -> FlightOwner<'_> {
-        match flights.join(&body(), None, None) {
+    fn leader(singleflight: &Singleflight) -> FlightOwner<'_> {
+        match singleflight.join(&body(), None, None) {
             Join::Leader(leader) => leader,
             other => panic!("{other:?}"),
         }
     }
 
-    fn follower(flights: &Singleflight) -> FlightFollower {
-        match flights.join(&body(), None, None) {
+    fn follower(singleflight: &Singleflight) -> FlightFollower {
+        match singleflight.join(&body(), None, None) {
             Join::Follower(follower) => follower,
             other => panic!("{other:?}"),
         }
@@ -277,50 +277,50 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_leads_and_all_others_get_what_it_brings() {
-        let flights = Singleflight::default();
-        let first = leader(&flights);
-        let followers: Vec<_> = (0..100).map(|_| follower(&flights)).collect();
+        let singleflight = Singleflight::default();
+        let first = leader(&singleflight);
+        let followers: Vec<_> = (0..100).map(|_| follower(&singleflight)).collect();
         first.land(answer);
         for follower in followers {
             let landed = follower.landed().await;
             assert!(matches!(landed, Some(FlightOutcome::Brought(_))));
         }
-        drop(leader(&flights));
+        drop(leader(&singleflight));
     }
 
     #[tokio::test]
     async fn when_the_leader_leaves_the_others_are_told_and_one_leads_anew() {
-        let flights = Singleflight::default();
-        let first = leader(&flights);
-        let waiting = [follower(&flights), follower(&flights)];
+        let singleflight = Singleflight::default();
+        let first = leader(&singleflight);
+        let waiting = [follower(&singleflight), follower(&singleflight)];
         drop(first);
         for follower in waiting {
             assert!(follower.landed().await.is_none());
         }
-        let _second = leader(&flights);
-        let _follower = follower(&flights);
+        let _second = leader(&singleflight);
+        let _follower = follower(&singleflight);
     }
 
     #[test]
     fn a_flight_that_begins_while_one_lands_keeps_its_place() {
-        let flights = Singleflight::default();
-        let first = leader(&flights);
-        let _waiting = follower(&flights);
+        let singleflight = Singleflight::default();
+        let first = leader(&singleflight);
+        let _waiting = follower(&singleflight);
         let mut second = None;
         first.land(|| {
-            second = Some(leader(&flights));
+            second = Some(leader(&singleflight));
             FlightOutcome::Nothing
         });
         assert!(second.is_some());
-        let _joins_the_second = follower(&flights);
+        let _joins_the_second = follower(&singleflight);
     }
 
     #[test]
     fn nothing_is_made_ready_for_nobody() {
-        let flights = Singleflight::default();
-        leader(&flights).land(|| panic!("nobody waits"));
+        let singleflight = Singleflight::default();
+        leader(&singleflight).land(|| panic!("nobody waits"));
         assert!(
-            flights
+            singleflight
                 .shards
                 .iter()
                 .all(|shard| shard.lock().unwrap().is_empty())
@@ -328,23 +328,23 @@ mod tests {
     }
 
     #[test]
-    fn another_call_and_another_head_are_other_flights() {
-        let flights = Singleflight::default();
-        let _first = leader(&flights);
+    fn another_call_and_another_head_are_other_singleflight() {
+        let singleflight = Singleflight::default();
+        let _first = leader(&singleflight);
         for (body, head) in [
             (Bytes::from_static(b"{}"), None),
             (body(), Some(BlockNumber(7))),
         ] {
-            let seat = flights.join(&body, head, None);
+            let seat = singleflight.join(&body, head, None);
             assert!(matches!(seat, Join::Leader(_)), "{seat:?}");
         }
     }
 
     #[test]
     fn others_do_not_wait_for_a_flight_that_waits_for_its_callers_turn() {
-        let flights = Singleflight::default();
+        let singleflight = Singleflight::default();
         let [loud, quiet] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
-        let join = |caller| flights.join(&body(), None, caller);
+        let join = |caller| singleflight.join(&body(), None, caller);
         let Join::Leader(first) = join(loud) else {
             panic!("the first leads");
         };
@@ -362,13 +362,13 @@ mod tests {
 
     #[test]
     fn a_long_call_goes_alone() {
-        let flights = Singleflight::default();
+        let singleflight = Singleflight::default();
         let long = Bytes::from(vec![b'x'; BODY_BYTES_MAX + 1]);
         let at_the_limit = long.slice(1..);
         assert!(matches!(
-            flights.join(&at_the_limit, None, None),
+            singleflight.join(&at_the_limit, None, None),
             Join::Leader(_)
         ));
-        assert!(matches!(flights.join(&long, None, None), Join::Alone));
+        assert!(matches!(singleflight.join(&long, None, None), Join::Alone));
     }
 }

@@ -18,7 +18,7 @@ pub struct Snapshot {
 impl Snapshot {
     pub fn upstream(&self, id: NodeId) -> Option<&Arc<Upstream>> {
         // They stand in the order of the list, as the view's nodes do.
-        let place = self.view.odds.place(id);
+        let place = self.view.sampler.place(id);
         let found = place.and_then(|place| self.upstreams.get(place));
         let is_it = |upstream: &&Arc<Upstream>| upstream.id == id;
         let found = found.filter(is_it);

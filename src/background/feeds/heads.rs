@@ -76,16 +76,17 @@ type HeaderFetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
 impl HeadFeed {
     /// Tells, for ever.
     pub async fn run(&mut self) {
-        let mut headline = HeadTracker::new(self.intervals.say(|intervals| intervals.block_time));
+        let mut head_tracker =
+            HeadTracker::new(self.intervals.say(|intervals| intervals.block_time));
         let mut notes = HeadFeedState::default();
         let mut fleet = self.fleet.news();
         let mut fetch: Option<HeaderFetch> = None;
         loop {
             // All that was said before calls were served a head: else it would be one node's alone.
             while let Ok((id, header)) = self.heads.try_recv() {
-                headline.hear(id, header, clock::now());
+                head_tracker.hear(id, header, clock::now());
             }
-            let until = self.obey(&mut headline, &mut notes, &mut fetch);
+            let until = self.obey(&mut head_tracker, &mut notes, &mut fetch);
             let fetched = async {
                 match &mut fetch {
                     Some(fetch) => fetch.await,
@@ -100,14 +101,14 @@ impl HeadFeed {
             };
             tokio::select! {
                 head = self.heads.recv() => match head {
-                    Some((id, header)) => headline.hear(id, header, clock::now()),
+                    Some((id, header)) => head_tracker.hear(id, header, clock::now()),
                     None => return,
                 },
                 changed = fleet.changed() => if changed.is_err() { return },
                 (hash, header) = fetched => {
                     fetch = None;
                     notes.fetched.extend(header.as_ref().map(|header| header.hash));
-                    headline.bring(hash, header, clock::now());
+                    head_tracker.bring(hash, header, clock::now());
                 }
                 () = wait => {}
             }
@@ -117,20 +118,20 @@ impl HeadFeed {
     /// Does all that is to be done now; says until when there is nothing more.
     fn obey(
         &self,
-        headline: &mut HeadTracker,
+        head_tracker: &mut HeadTracker,
         notes: &mut HeadFeedState,
         fetch: &mut Option<HeaderFetch>,
     ) -> Option<Instant> {
         self.release(notes);
         let snapshot = self.fleet.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
-        headline.set_block_time(snapshot.view.pace);
-        headline.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
+        head_tracker.set_block_time(snapshot.view.pace);
+        head_tracker.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
         loop {
-            match headline.next(clock::now()) {
+            match head_tracker.next(clock::now()) {
                 HeadStep::Tell(turn) => {
                     // Whoever is told of a block may ask for it at once.
-                    self.publish(headline, notes);
+                    self.publish(head_tracker, notes);
                     self.hold(turn, notes);
                     self.release(notes);
                 }
@@ -138,7 +139,7 @@ impl HeadFeed {
                     *fetch = Some(self.fetch(hash, child, &from));
                 }
                 HeadStep::Wait(until) => {
-                    self.publish(headline, notes);
+                    self.publish(head_tracker, notes);
                     let held = notes.held.front().map(|held| held.until);
                     return until.into_iter().chain(held).min();
                 }
@@ -186,17 +187,18 @@ impl HeadFeed {
     }
 
     /// Lets the fleet know what was told, where that is new.
-    fn publish(&self, headline: &HeadTracker, notes: &mut HeadFeedState) {
-        let mut told = headline.told();
+    fn publish(&self, head_tracker: &HeadTracker, notes: &mut HeadFeedState) {
+        let mut told = head_tracker.told();
         let ends = (
             told.next().map(|first| first.hash),
-            headline.head().map(|head| head.hash),
+            head_tracker.head().map(|head| head.hash),
         );
-        let head = headline.head().map(|head| head.number);
+        let head = head_tracker.head().map(|head| head.number);
         let is_cut = || head.is_some_and(|head| self.fleet.snapshot().view.has_cut(head));
         if notes.published != ends || is_cut() {
             notes.published = ends;
-            self.fleet.hear_told(PublishedChain::of(headline.told()));
+            self.fleet
+                .hear_told(PublishedChain::of(head_tracker.told()));
         }
     }
 

@@ -40,7 +40,7 @@ pub struct LogFeed {
     pub prober: Prober,
     pub pages: mpsc::Receiver<BlockEvent>,
     waiting: VecDeque<BlockEvent>,
-    chronicle: LogHistory,
+    log_history: LogHistory,
     trust: BloomTrust,
 }
 
@@ -59,7 +59,7 @@ impl LogFeed {
             prober,
             pages,
             waiting: VecDeque::new(),
-            chronicle: LogHistory::default(),
+            log_history: LogHistory::default(),
             trust: BloomTrust::default(),
         }
     }
@@ -92,7 +92,7 @@ impl LogFeed {
     }
 
     fn take_back(&mut self, hash: BlockHash, turn: u64) {
-        match self.chronicle.tear(hash, turn) {
+        match self.log_history.tear(hash, turn) {
             LogHistoryLookup::Nothing => {}
             LogHistoryLookup::Forgotten => self.hub.close_logs(turn, FORGOTTEN),
             LogHistoryLookup::Page(page) => {
@@ -123,7 +123,7 @@ impl LogFeed {
                 .collect();
             self.hub.tell_logs(filter, turn, &passing);
         }
-        self.chronicle.write(log_history::LogHistoryEntry {
+        self.log_history.write(log_history::LogHistoryEntry {
             hash: header.hash,
             turn,
             logs,
@@ -284,7 +284,7 @@ mod tests {
                 turn,
                 logs: logs_of(seed, data),
             };
-            logs.chronicle.write(page);
+            logs.log_history.write(page);
             let abandoned = BlockEvent::Abandoned {
                 hash: hash(seed),
                 turn,

@@ -82,9 +82,9 @@ impl RelayFeed {
 
     fn hear(&mut self, said: TopicReport) {
         let TopicReport {
-            teller, wish, what, ..
+            source, wish, what, ..
         } = said;
-        self.relays.hear(teller, wish, what, clock::now());
+        self.relays.hear(source, wish, what, clock::now());
         self.obey();
     }
 
@@ -157,7 +157,7 @@ mod tests {
 
     struct Scene {
         feed: RelayFeed,
-        teller: FeedSource,
+        source: FeedSource,
         open: watch::Sender<OpenSockets>,
         orders: mpsc::Receiver<SocketCommand>,
         said: mpsc::Sender<TopicReport>,
@@ -190,7 +190,7 @@ mod tests {
         };
         Scene {
             feed,
-            teller: FeedSource { node, epoch },
+            source: FeedSource { node, epoch },
             open,
             orders: taken,
             said,
@@ -223,7 +223,7 @@ mod tests {
 
         async fn say(&mut self, what: TopicEvent) {
             let report = TopicReport {
-                teller: self.teller,
+                source: self.source,
                 wish: request(),
                 what,
                 room: None,
@@ -291,7 +291,7 @@ mod tests {
         scene.feed.follow();
         assert_eq!(asking.await.unwrap(), Ok(()));
         assert!(scene.orders.try_recv().is_ok());
-        let source = scene.teller;
+        let source = scene.source;
         let other = || {
             SocketCommand::Subscribe(TopicRequest {
                 number: 9,
@@ -318,7 +318,7 @@ mod tests {
         let _asking = scene.ask("0x1", &Arc::default()).await;
         let (orders, mut taken) = mpsc::channel(8);
         let line = OpenSocket { epoch: 8, orders };
-        let node = scene.teller.node;
+        let node = scene.source.node;
         scene.open.send_modify(|open| drop(open.insert(node, line)));
         scene.feed.follow();
         let order = taken.try_recv();

@@ -86,20 +86,20 @@ impl SocketContext {
 /// An open line's place among the others, left however the line ends.
 struct SocketRegistration {
     exchange: Arc<SocketContext>,
-    teller: FeedSource,
+    source: FeedSource,
     orders: mpsc::Receiver<SocketCommand>,
 }
 
 impl SocketRegistration {
-    fn take(exchange: &Arc<SocketContext>, teller: FeedSource) -> SocketRegistration {
+    fn take(exchange: &Arc<SocketContext>, source: FeedSource) -> SocketRegistration {
         let (orders, taken) = mpsc::channel(ORDERS_MAX);
-        let epoch = teller.epoch;
+        let epoch = source.epoch;
         exchange.open.send_modify(|open| {
-            open.insert(teller.node, OpenSocket { epoch, orders });
+            open.insert(source.node, OpenSocket { epoch, orders });
         });
         SocketRegistration {
             exchange: exchange.clone(),
-            teller,
+            source,
             orders: taken,
         }
     }
@@ -113,7 +113,7 @@ impl SocketRegistration {
 
 impl Drop for SocketRegistration {
     fn drop(&mut self) {
-        let FeedSource { node, epoch } = self.teller;
+        let FeedSource { node, epoch } = self.source;
         self.exchange.open.send_if_modified(|open| {
             let is_here = open.get(&node).is_some_and(|line| line.epoch == epoch);
             is_here && open.remove(&node).is_some()

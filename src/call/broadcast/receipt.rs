@@ -27,7 +27,7 @@ impl BroadcastCall<'_> {
         let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
         let seat = format!("receipt {hash}").into();
         while clock::now() < until {
-            let found = match self.state.flights.join(&seat, None, None) {
+            let found = match self.state.singleflight.join(&seat, None, None) {
                 Join::Alone => self.watch(hash, until).await,
                 Join::Leader(leader) => {
                     let found = self.watch(hash, until).await;

@@ -72,7 +72,10 @@ pub fn members<'a>(
         let body = Bytes::from(asking.body(call));
         let mut flight = None;
         if let (Plan::Share { head, .. }, false) = (&planned.plan, context.wants_fresh) {
-            match state.flights.join(&body, *head, context.client.network()) {
+            match state
+                .singleflight
+                .join(&body, *head, context.client.network())
+            {
                 Join::Leader(leads) => flight = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {

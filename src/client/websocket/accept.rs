@@ -33,7 +33,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     address: Option<IpAddr>,
     endpoint: &Endpoint,
 ) {
-    let (accept, state, guest) = match judge(&head, address, endpoint) {
+    let (accept, state, peer) = match judge(&head, address, endpoint) {
         Ok(judged) => judged,
         Err(why) => return deny(&mut stream, why, endpoint).await,
     };
@@ -47,7 +47,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     if answered(&mut stream, SWITCHING, &answer, endpoint).await {
-        let session = Box::pin(WebsocketSession::new(state, stream, guest)).await;
+        let session = Box::pin(WebsocketSession::new(state, stream, peer)).await;
         session.run().await;
     }
 }
@@ -81,7 +81,7 @@ fn judge(
     }
     // Behind a trusted proxy, the client's own.
     let address = asked.client_address(&policy.proxies);
-    let guest = Peer {
+    let peer = Peer {
         place: place(&state, address)?,
         client: state.taken.client(asked.client.as_deref(), address),
         caller: state.admission.caller(address),
@@ -94,7 +94,7 @@ fn judge(
         ),
     };
     drop(policy);
-    Ok((accept, state, guest))
+    Ok((accept, state, peer))
 }
 
 fn place(state: &CallState, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {

@@ -60,7 +60,7 @@ pub struct WebsocketSession<S> {
     wire: WebsocketConnection<S>,
     state: Arc<CallState>,
     listener: ClientSubscriptions,
-    guest: Peer,
+    peer: Peer,
     /// As of its opening.
     limits: SocketLimits,
     /// The client is not read, so that it can't be heard of.
@@ -71,7 +71,7 @@ pub struct WebsocketSession<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Over a stream whose opening handshake is done.
-    pub async fn new(state: Arc<CallState>, stream: S, guest: Peer) -> WebsocketSession<S> {
+    pub async fn new(state: Arc<CallState>, stream: S, peer: Peer) -> WebsocketSession<S> {
         let metered = MeteredStream::new(stream, state.admission.clone());
         let limits = state.sockets.limits();
         let message_bytes_max = state.policy.load().limits.body_bytes_max;
@@ -81,11 +81,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
                 &state.hub,
                 &state.admission,
                 &state.metrics,
-                (guest.client, limits.subscriptions_max),
+                (peer.client, limits.subscriptions_max),
             ),
             limits,
             state,
-            guest,
+            peer,
             is_held_back: AtomicBool::new(false),
             was_held_back: AtomicBool::new(false),
         }
@@ -118,12 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         let WebsocketSession {
             wire,
             listener,
-            guest,
+            peer,
             ..
         } = self;
         drop(listener);
         wire.close(&ending).await;
-        drop(guest);
+        drop(peer);
     }
 
     /// Reads messages and carries them out.
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         let state = &self.state;
         state.metrics.socket_message(MessageDirection::Received);
         let pass = if pace.take(now) {
-            let pass = state.admission.enter(self.guest.caller);
+            let pass = state.admission.enter(self.peer.caller);
             pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
                 .ok_or(Refusal::OverCapacity)
         } else {
@@ -188,12 +188,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
             Ok(pass) => Ok(ReceivedMessage {
                 payload: said.payload,
                 at: now,
-                client: self.guest.client,
-                origin: &self.guest.origin,
+                client: self.peer.client,
+                origin: &self.peer.origin,
                 pass,
             }),
             Err(why) => {
-                let origin = self.guest.origin.next(now);
+                let origin = self.peer.origin.next(now);
                 Err(refuse(&said.payload, &why, state, &origin))
             }
         }
@@ -203,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         self.state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let say = async |pieces: Vec<Bytes>| {
             let bytes = pieces.iter().map(Bytes::len).sum();
-            let unsent = self.state.admission.unsent(self.guest.caller, bytes);
+            let unsent = self.state.admission.unsent(self.peer.caller, bytes);
             let _unsent = unsent.ok_or(CloseReason::OverCapacity)?;
             self.say(pieces).await
         };

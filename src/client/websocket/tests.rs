@@ -47,13 +47,13 @@ fn state(limits: sockets::SocketLimits) -> Arc<CallState> {
 async fn open(state: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallState>>) {
     state.fleet.hear_round(&[], &[]).await;
     let (client, server) = duplex(PIPE_BYTES);
-    let guest = Peer {
+    let peer = Peer {
         place: state.sockets.admit(None).unwrap(),
         client: Client::Unknown,
         caller: state.admission.caller(None),
         origin: RequestContext::unknown(),
     };
-    let session = WebsocketSession::new(state.clone(), server, guest).await;
+    let session = WebsocketSession::new(state.clone(), server, peer).await;
     let state = state.clone();
     let socket = tokio::spawn(async move {
         session.run().await;

@@ -18,7 +18,7 @@ const WITH_CHAIN: ProbeRequest = ProbeRequest {
     chain_id: true,
     tags: false,
     passes_over_syncing: false,
-    inquiry: ProbeExtras {
+    extras: ProbeExtras {
         capabilities: false,
         depth: None,
         tags: false,

@@ -1,7 +1,7 @@
 //! Changes to the list: what is to be written, decided over the list as it was read.
 //!
-//! All of a change goes into one transaction with a new edition of the list, so two changes never
-//! cross: the second finds another edition, reads again and decides again. That is what keeps a
+//! All of a change goes into one transaction with a new revision of the list, so two changes never
+//! cross: the second finds another revision, reads again and decides again. That is what keeps a
 //! name, a leader and a node written in two ways one, in a table that knows only its key.
 
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
@@ -16,9 +16,9 @@ use crate::registry::validation::EnvironmentLookup;
 use crate::registry::{NodeEdit, RegistryError, RegistryItem};
 use forebay_core::vocabulary::node::{NodeRecord, Role};
 
-/// The list as it was read: its edition first, then its rows, in order.
+/// The list as it was read: its revision first, then its rows, in order.
 pub(super) struct ListSnapshot {
-    pub edition: Revision,
+    pub revision: Revision,
     pub rows: Vec<DynamoRow>,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct TableChange<T> {
 
 /// All of `records`, unless something was ever written.
 pub(super) fn seed(
-    book: &ListSnapshot,
+    snapshot: &ListSnapshot,
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<bool>, RegistryError> {
@@ -116,8 +116,8 @@ pub(super) fn seed(
         is_emptied: false,
         outcome: false,
     };
-    let is_new = match book.edition {
-        Revision::Unkept | Revision::New => book.rows.is_empty(),
+    let is_new = match snapshot.revision {
+        Revision::Unkept | Revision::New => snapshot.rows.is_empty(),
         Revision::At { .. } => false,
     };
     if !is_new || records.is_empty() {
@@ -134,11 +134,11 @@ pub(super) fn seed(
 }
 
 pub(super) fn add(
-    book: &ListSnapshot,
+    snapshot: &ListSnapshot,
     record: &NodeRecord,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<RegistryItem>, RegistryError> {
-    let (item, _) = newcomer(&book.rows, record, lookup)?;
+    let (item, _) = newcomer(&snapshot.rows, record, lookup)?;
     Ok(TableChange {
         writes: vec![TableWrite::Put(DynamoRow::of(&item))],
         is_emptied: false,
@@ -147,12 +147,12 @@ pub(super) fn add(
 }
 
 pub(super) fn set(
-    book: &ListSnapshot,
+    snapshot: &ListSnapshot,
     key: &str,
     edit: &NodeEdit,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<RegistryItem>, RegistryError> {
-    let row = find(&book.rows, key, lookup)?;
+    let row = find(&snapshot.rows, key, lookup)?;
     let patch = row.patch(edit);
     let item = row.patched(&patch).item(lookup).map_err(|why| match why {
         DynamoRowError::Record(fault) => fault.into(),
@@ -160,7 +160,7 @@ pub(super) fn set(
     })?;
     let mut writes = vec![TableWrite::Patch(row.clone(), patch)];
     if edit.role == Some(Role::Leader) {
-        let others = book.rows.iter();
+        let others = snapshot.rows.iter();
         let others = others.filter(|other| other.is_leader() && other.url() != row.url());
         writes.extend(others.map(|other| TableWrite::Patch(other.clone(), own())));
     }
@@ -186,16 +186,16 @@ fn damaged(row: &DynamoRow, why: &DynamoRowError, lookup: EnvironmentLookup<'_>)
 }
 
 pub(super) fn remove(
-    book: &ListSnapshot,
+    snapshot: &ListSnapshot,
     key: &str,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<RegistryItem>, RegistryError> {
-    let row = find(&book.rows, key, lookup)?;
+    let row = find(&snapshot.rows, key, lookup)?;
     // What can't be read is no node that would be left.
     let is_none = |other: &DynamoRow| other.url() == row.url() || other.item(lookup).is_err();
     Ok(TableChange {
         writes: vec![TableWrite::Delete(row.clone())],
-        is_emptied: book.rows.iter().all(is_none),
+        is_emptied: snapshot.rows.iter().all(is_none),
         outcome: row.item(lookup).unwrap_or_else(|_| row.remains()),
     })
 }

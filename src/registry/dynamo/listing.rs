@@ -19,9 +19,9 @@ pub(super) fn in_order(mut rows: Vec<DynamoRow>) -> Vec<DynamoRow> {
 }
 
 /// What the rows, in order, mean.
-pub(super) fn of(book: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing {
+pub(super) fn of(snapshot: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing {
     let mut listing = Listing::default();
-    for row in &book.rows {
+    for row in &snapshot.rows {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
             Err(why) => {
@@ -30,8 +30,8 @@ pub(super) fn of(book: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing 
             }
         }
     }
-    listing.is_emptied = book.edition.is_emptied() && listing.items.is_empty();
-    listing.is_unwritten = book.edition.is_unwritten() && book.rows.is_empty();
+    listing.is_emptied = snapshot.revision.is_emptied() && listing.items.is_empty();
+    listing.is_unwritten = snapshot.revision.is_unwritten() && snapshot.rows.is_empty();
     listing
         .warnings
         .extend(one_leader(&mut listing.items, lookup));
@@ -68,8 +68,8 @@ mod tests {
     use crate::registry::{ItemOrigin, StoredHealth};
     use forebay_core::vocabulary::node::NodeRecord;
 
-    fn read(edition: Revision, rows: Vec<DynamoRow>) -> Listing {
-        of(&ListSnapshot { edition, rows }, &|_| None)
+    fn read(revision: Revision, rows: Vec<DynamoRow>) -> Listing {
+        of(&ListSnapshot { revision, rows }, &|_| None)
     }
 
     fn at(is_emptied: bool) -> Revision {
@@ -126,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_table_without_anything_and_without_an_edition_was_never_written() {
-        for edition in [Revision::New, Revision::Unkept] {
-            assert!(read(edition, Vec::new()).is_unwritten);
-            assert!(!read(edition, vec![DynamoRow::new(Attributes::new())]).is_unwritten);
+    fn only_a_table_without_anything_and_without_an_revision_was_never_written() {
+        for revision in [Revision::New, Revision::Unkept] {
+            assert!(read(revision, Vec::new()).is_unwritten);
+            assert!(!read(revision, vec![DynamoRow::new(Attributes::new())]).is_unwritten);
         }
         assert!(!read(at(false), Vec::new()).is_unwritten);
     }

@@ -61,7 +61,7 @@ impl Revision {
     }
 }
 
-pub(super) async fn edition(store: &DynamoTables) -> Result<Revision, DynamoError> {
+pub(super) async fn revision(store: &DynamoTables) -> Result<Revision, DynamoError> {
     let item = match store.state_item(LIST).await {
         Ok(item) => item,
         // A role for the original's table alone may read it all the same.
@@ -78,8 +78,8 @@ pub(super) async fn edition(store: &DynamoTables) -> Result<Revision, DynamoErro
     })
 }
 
-/// A new edition after `before`, if that is still the last one.
-pub(super) fn next_edition(
+/// A new revision after `before`, if that is still the last one.
+pub(super) fn next_revision(
     store: &DynamoTables,
     before: Revision,
     is_emptied: bool,

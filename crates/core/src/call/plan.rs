@@ -215,14 +215,14 @@ fn ask<M: CallMemory>(
         return way(call, row, forward, by);
     };
     let (view, pins) = (by.view, by.pins);
-    let bearing = block::read(method.place, (call.params, &call.elements), pins);
-    if bearing.is_reversed && method.beyond == FutureBlockPolicy::Refuse {
+    let block_refs = block::read(method.place, (call.params, &call.elements), pins);
+    if block_refs.is_reversed && method.beyond == FutureBlockPolicy::Refuse {
         return Plan::Refuse(Refusal::InvalidParams(REVERSED));
     }
     let highest = view.highest_head.max(pins.latest);
-    let beyond = (bearing.need.zip(highest))
+    let beyond = (block_refs.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
-    let keep = match kept((call, row), &bearing, by) {
+    let keep = match kept((call, row), &block_refs, by) {
         Ok(answer) => return Plan::Give(answer),
         Err(keep) => keep,
     };
@@ -236,21 +236,21 @@ fn ask<M: CallMemory>(
         (FutureBlockPolicy::Wait | FutureBlockPolicy::PassOn, _)
         | (FutureBlockPolicy::Null | FutureBlockPolicy::Refuse, None) => ForwardPlan {
             treatment,
-            block: bearing.need,
-            hash: bearing.hash,
+            block: block_refs.need,
+            hash: block_refs.hash,
             wait: match beyond {
                 None => Some(view.block_wait),
                 Some(number) if method.beyond == FutureBlockPolicy::Wait => view.wait_for(number),
                 Some(_) => None,
             },
-            edits: bearing.edits,
-            asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
+            edits: block_refs.edits,
+            asks_again_on_null: method.asks_again_on_null || block_refs.hash.is_some(),
             asks_again_on_empty: false,
             holding: method.holding,
             asks_again_on_no_bytes: method.asks_again_on_null,
             is_never_null: method.is_never_null,
             is_range: matches!(method.place, BlockParam::Range { .. }),
-            is_pending: bearing.is_pending,
+            is_pending: block_refs.is_pending,
             affinity: Affinity::Anyone,
             may_be_hedged: is_read && method.may_be_hedged,
             may_be_grouped: is_read,

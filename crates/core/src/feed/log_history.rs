@@ -90,43 +90,43 @@ mod tests {
 
     #[test]
     fn what_was_told_is_taken_back_once_and_what_is_forgotten_is_known_to_be() {
-        let mut chronicle = LogHistory::default();
-        chronicle.write(page(1, 10));
-        chronicle.write(page(3, 10));
+        let mut log_history = LogHistory::default();
+        log_history.write(page(1, 10));
+        log_history.write(page(3, 10));
         assert_eq!(
-            chronicle.tear(page(3, 0).hash, 3),
+            log_history.tear(page(3, 0).hash, 3),
             LogHistoryLookup::Page(page(3, 10))
         );
         assert_eq!(
-            chronicle.tear(page(3, 0).hash, 3),
+            log_history.tear(page(3, 0).hash, 3),
             LogHistoryLookup::Nothing
         );
         assert_eq!(
-            chronicle.tear(page(2, 0).hash, 2),
+            log_history.tear(page(2, 0).hash, 2),
             LogHistoryLookup::Nothing
         );
-        chronicle.write(page(4, BYTES_MAX));
+        log_history.write(page(4, BYTES_MAX));
         assert_eq!(
-            chronicle.tear(page(1, 0).hash, 1),
+            log_history.tear(page(1, 0).hash, 1),
             LogHistoryLookup::Forgotten
         );
-        assert_eq!(chronicle.bytes, BYTES_MAX);
-        chronicle.write(page(5, BYTES_MAX - 1));
-        assert_eq!(chronicle.pages.len(), 1, "and the last is always kept");
+        assert_eq!(log_history.bytes, BYTES_MAX);
+        log_history.write(page(5, BYTES_MAX - 1));
+        assert_eq!(log_history.pages.len(), 1, "and the last is always kept");
     }
 
     #[test]
     fn as_many_blocks_are_kept_as_a_reorg_may_take_back() {
-        let mut chronicle = LogHistory::default();
+        let mut log_history = LogHistory::default();
         for turn in 0..=TOLD_MAX as u64 {
-            chronicle.write(page(turn, 1));
+            log_history.write(page(turn, 1));
         }
         assert_eq!(
-            chronicle.tear(page(0, 0).hash, 0),
+            log_history.tear(page(0, 0).hash, 0),
             LogHistoryLookup::Forgotten
         );
         assert_eq!(
-            chronicle.tear(page(1, 0).hash, 1),
+            log_history.tear(page(1, 0).hash, 1),
             LogHistoryLookup::Page(page(1, 1))
         );
     }

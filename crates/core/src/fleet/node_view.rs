@@ -112,7 +112,7 @@ pub struct NodeView {
     /// What is to be said of it although it is fit.
     pub remark: Option<NodeCaveat>,
     /// What its next probe asks for beside the head.
-    pub inquiry: ProbeExtras,
+    pub extras: ProbeExtras,
 }
 
 impl NodeView {

@@ -55,17 +55,17 @@ pub(crate) struct DrawnNode<'a> {
 
 impl Sampler {
     pub(crate) fn of(nodes: &[NodeView]) -> Sampler {
-        let mut odds = Sampler::default();
+        let mut sampler = Sampler::default();
         for (place, node) in (0..).zip(nodes) {
-            odds.places.push((node.id, place));
+            sampler.places.push((node.id, place));
             match node.role {
                 _ if !node.serves() => {}
-                Role::Own => odds.own.push(place, node),
-                Role::Leader | Role::Fallback => odds.fallback.push(place, node),
+                Role::Own => sampler.own.push(place, node),
+                Role::Leader | Role::Fallback => sampler.fallback.push(place, node),
             }
         }
-        odds.places.sort_unstable_by_key(|(id, _)| *id);
-        odds
+        sampler.places.sort_unstable_by_key(|(id, _)| *id);
+        sampler
     }
 
     /// Where the node stands among the view's; `None`: it isn't known.

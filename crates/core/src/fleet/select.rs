@@ -114,7 +114,7 @@ impl<'a> Draw<'a> {
             return listed;
         }
         loop {
-            let node = self.by_odds(dice).or_else(|| self.by_list(dice))?;
+            let node = self.by_sampler(dice).or_else(|| self.by_list(dice))?;
             // One that is refused here won't be drawn again: it ends.
             if node.is_in_order() || take(node, self.caution, self.now) {
                 return Some(node.id);
@@ -168,7 +168,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Draws among those that nothing speaks against; `None`: there may be none.
-    fn by_odds(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
+    fn by_sampler(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
         let Draw { needs, now, .. } = *self;
         if needs.wish != NodePreference::Any {
             return None;
@@ -187,13 +187,17 @@ impl<'a> Draw<'a> {
             tier: self.tier,
             but,
         };
-        let first = self.view.odds.draw(space(None), is_best, now, dice)?;
+        let first = self.view.sampler.draw(space(None), is_best, now, dice)?;
         let conduct = &first.node.load.conduct;
         if conduct.is_doubted() && conduct.is_trial_due(now) {
             // Its faults make it dear, and only calls can tell whether it is broken.
             return Some(first.node);
         }
-        let second = match self.view.odds.draw(space(Some(first)), is_best, now, dice) {
+        let second = match self
+            .view
+            .sampler
+            .draw(space(Some(first)), is_best, now, dice)
+        {
             Some(second) => Some(second.node),
             None => {
                 let is_other = |node: &&NodeView| node.id != first.node.id && is_best(node);
@@ -408,7 +412,7 @@ mod tests {
 
         /// The node that it comes to, whose one call is left to it.
         fn untaken(&self, dice: &mut impl Dice) -> Option<NodeId> {
-            let found = self.by_odds(dice).or_else(|| self.by_list(dice));
+            let found = self.by_sampler(dice).or_else(|| self.by_list(dice));
             found.map(|node| node.id)
         }
 
@@ -467,7 +471,7 @@ mod tests {
     ) -> [Vec<u32>; 2] {
         let by_table = view.clone();
         let by_list = FleetView {
-            odds: Sampler::default(),
+            sampler: Sampler::default(),
             ..view.clone()
         };
         [by_table, by_list].map(|view| {

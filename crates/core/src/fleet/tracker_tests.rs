@@ -394,7 +394,7 @@ fn forked_rounds(story: &mut Story, letters: &str, rounds: u32) {
         let view = story.fleet.view();
         let answer = |at: usize| ProbeDetails {
             compared: view.nodes[at]
-                .inquiry
+                .extras
                 .compare
                 .map(|height| (height, BlockHash([letters.as_bytes()[at]; 32]))),
             ..ProbeDetails::default()
@@ -514,7 +514,7 @@ fn a_fit_node_is_asked_how_deep_it_goes_and_one_that_is_out_is_not() {
     let mut story = Story::with_own_nodes(2);
     story.round(&[at(5000), at(5000), at(50)]);
     let asked: Vec<_> = (story.fleet.view().nodes.iter())
-        .map(|node| node.inquiry.depth.is_some())
+        .map(|node| node.extras.depth.is_some())
         .collect();
     assert_eq!(asked, [true, true, false]);
 }
@@ -901,7 +901,7 @@ fn safe_and_finalized_never_go_back_and_are_asked_of_own_nodes_as_seldom_as_they
     let mut shown = Vec::new();
     for round in 0..64u64 {
         let view = story.fleet.view();
-        let wanted: Vec<_> = view.nodes.iter().map(|node| node.inquiry.tags).collect();
+        let wanted: Vec<_> = view.nodes.iter().map(|node| node.extras.tags).collect();
         let probes: Vec<_> = (0..3).map(|id| (NodeId(id), at(1000))).collect();
         let details: Vec<_> = (0..3u32)
             .filter(|id| wanted[*id as usize])
@@ -928,7 +928,7 @@ fn safe_and_finalized_never_go_back_and_are_asked_of_own_nodes_as_seldom_as_they
     assert!(shown.is_sorted(), "{shown:?}");
     let mut still = Story::with_own_nodes(2);
     let looks = (0..64).filter(|_| {
-        let is_asked = still.fleet.view().nodes[1].inquiry.tags;
+        let is_asked = still.fleet.view().nodes[1].extras.tags;
         still.round(&[at(1000), at(1000), at(1000)]);
         is_asked
     });

@@ -21,7 +21,7 @@ pub struct FleetView {
     /// All nodes of the list, drained ones and those that aren't fit included.
     pub nodes: Vec<NodeView>,
     /// Made of `nodes`.
-    pub odds: Sampler,
+    pub sampler: Sampler,
     /// What nodes are compared with; `None`: no head is known yet.
     pub reference: Option<Reference>,
     /// The head that clients are shown; `None`: no head is known yet.
@@ -70,7 +70,10 @@ pub struct FleetView {
 impl FleetView {
     /// The node of this id; `None`: the list has it no longer.
     pub fn node(&self, id: NodeId) -> Option<&NodeView> {
-        let found = self.odds.place(id).and_then(|place| self.nodes.get(place));
+        let found = self
+            .sampler
+            .place(id)
+            .and_then(|place| self.nodes.get(place));
         let is_it = |node: &&NodeView| node.id == id;
         found
             .filter(is_it)

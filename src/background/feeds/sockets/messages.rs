@@ -14,7 +14,7 @@ pub enum SocketCommand {
 /// What a line says of a topic.
 #[derive(Debug)]
 pub struct TopicReport {
-    pub teller: FeedSource,
+    pub source: FeedSource,
     pub wish: TopicRequest,
     pub what: TopicEvent,
     /// The room that its bytes take until it is heard.

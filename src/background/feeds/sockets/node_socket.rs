@@ -117,11 +117,11 @@ impl NodeSocket {
             Ok(socket) => {
                 let node = self.upstream.id;
                 let epoch = self.exchange.epochs.fetch_add(1, Ordering::Relaxed);
-                let ledger = Subscriptions::new(self.is_serial);
+                let subscriptions = Subscriptions::new(self.is_serial);
                 SocketState::new(
                     socket,
                     FeedSource { node, epoch },
-                    ledger,
+                    subscriptions,
                     self.exchange.told(),
                 )
             }
@@ -137,7 +137,7 @@ impl NodeSocket {
     }
 
     async fn listen(&mut self, live: &mut SocketState) -> SocketFailure {
-        live.ledger.want(CallPurpose::Heads);
+        live.subscriptions.want(CallPurpose::Heads);
         let look = (self
             .exchange
             .intervals
@@ -160,7 +160,7 @@ impl NodeSocket {
                     self.compare(live, number, block).await;
                     Ok(())
                 }
-                () = next_due(live.ledger.due()) => Ok(()),
+                () = next_due(live.subscriptions.due()) => Ok(()),
                 _ = looks.tick() => self.look(live),
                 _ = pings.tick() => live.socket.ping().await.map_err(SocketFailure::Fault),
             };
@@ -196,13 +196,13 @@ impl NodeSocket {
         match heard {
             SocketMessage::Nothing => {}
             SocketMessage::Answer { id, outcome } => {
-                if let Some(asked) = live.ledger.answered(id) {
+                if let Some(asked) = live.subscriptions.answered(id) {
                     self.answered(live, asked, outcome).await?;
                 }
             }
             SocketMessage::Unnamed(error) => {
-                let asked = live.ledger.unnamed(clock::now());
-                self.is_serial = live.ledger.is_serial();
+                let asked = live.subscriptions.unnamed(clock::now());
+                self.is_serial = live.subscriptions.is_serial();
                 if let Some(asked) = asked {
                     self.answered(live, asked, Err(error)).await?;
                 }
@@ -210,11 +210,11 @@ impl NodeSocket {
             SocketMessage::News {
                 subscription,
                 result,
-            } => match live.ledger.told(&subscription) {
+            } => match live.subscriptions.told(&subscription) {
                 Some(None) => self.head(live, &result).await,
                 Some(Some(wish)) => {
                     let wish = wish.clone();
-                    self.say(live.teller, wish, TopicEvent::News(result)).await;
+                    self.say(live.source, wish, TopicEvent::News(result)).await;
                 }
                 None => {}
             },
@@ -238,7 +238,7 @@ impl NodeSocket {
                 } else {
                     TopicEvent::Refused(url_mask::without_urls(self.upstream.redacted(error)))
                 };
-                self.say(live.teller, wish, what).await;
+                self.say(live.source, wish, what).await;
                 Ok(())
             }
             (CallPurpose::Dropped, Ok(id)) if id.len() > ID_BYTES_MAX => {
@@ -246,8 +246,9 @@ impl NodeSocket {
             }
             (CallPurpose::Dropped, Ok(id)) => {
                 let id = String::from_utf8_lossy(&id);
-                if live.ledger.told(&id).is_none() {
-                    live.ledger.want(CallPurpose::GivenUp(id.into_owned()));
+                if live.subscriptions.told(&id).is_none() {
+                    live.subscriptions
+                        .want(CallPurpose::GivenUp(id.into_owned()));
                 }
                 Ok(())
             }
@@ -261,12 +262,12 @@ impl NodeSocket {
         order: SocketCommand,
     ) -> Result<(), SocketFailure> {
         match order {
-            SocketCommand::Subscribe(wish) if live.ledger.is_full() => {
-                self.say(live.teller, wish, TopicEvent::Full).await;
+            SocketCommand::Subscribe(wish) if live.subscriptions.is_full() => {
+                self.say(live.source, wish, TopicEvent::Full).await;
             }
-            SocketCommand::Subscribe(wish) => live.ledger.want(CallPurpose::Topic(wish)),
+            SocketCommand::Subscribe(wish) => live.subscriptions.want(CallPurpose::Topic(wish)),
             SocketCommand::Unsubscribe(wish) => {
-                live.ledger.drop_wish(&wish);
+                live.subscriptions.drop_wish(&wish);
                 self.count(live);
             }
         }
@@ -275,13 +276,13 @@ impl NodeSocket {
 
     /// The node tells heads from now on: the line is open.
     fn begin(&mut self, live: &mut SocketState, id: &Bytes) -> Result<(), SocketFailure> {
-        live.ledger
+        live.subscriptions
             .take(id, None)
             .map_err(|_| SocketFailure::NoHeads)?;
         self.count(live);
         live.silence = SocketStaleness::new(self.exchange.told());
         self.is_told = false;
-        live.place = Some(SocketRegistration::take(&self.exchange, live.teller));
+        live.place = Some(SocketRegistration::take(&self.exchange, live.source));
         Ok(())
     }
 
@@ -292,7 +293,7 @@ impl NodeSocket {
         wish: TopicRequest,
         id: &Bytes,
     ) -> Result<(), SocketFailure> {
-        let taken = live.ledger.take(id, Some(wish.clone()));
+        let taken = live.subscriptions.take(id, Some(wish.clone()));
         let what = match taken {
             Ok(()) => TopicEvent::Taken,
             Err(why) => {
@@ -302,7 +303,7 @@ impl NodeSocket {
             }
         };
         self.count(live);
-        self.say(live.teller, wish, what).await;
+        self.say(live.source, wish, what).await;
         match taken {
             // Giving this one up would end the one before it.
             Ok(()) | Err(InvalidId::Taken) => Ok(()),
@@ -311,7 +312,7 @@ impl NodeSocket {
         }
     }
 
-    async fn say(&self, teller: FeedSource, wish: TopicRequest, what: TopicEvent) {
+    async fn say(&self, source: FeedSource, wish: TopicRequest, what: TopicEvent) {
         let room = match &what {
             TopicEvent::News(said) | TopicEvent::Refused(said) => {
                 self.exchange.room(said.len()).await
@@ -321,7 +322,7 @@ impl NodeSocket {
             }
         };
         let said = TopicReport {
-            teller,
+            source,
             wish,
             what,
             room,
@@ -332,7 +333,7 @@ impl NodeSocket {
     fn count(&self, live: &SocketState) {
         let name = &self.upstream.spec.name;
         let metrics = &self.exchange.metrics;
-        metrics.show_upstream_subscriptions(name, live.ledger.len());
+        metrics.show_upstream_subscriptions(name, live.subscriptions.len());
     }
 
     async fn close(&mut self, mut live: SocketState, end: &SocketFailure) {
@@ -343,9 +344,9 @@ impl NodeSocket {
             .as_mut()
             .map(SocketRegistration::close)
             .unwrap_or_default();
-        let lost = live.ledger.into_wishes().chain(unheeded);
+        let lost = live.subscriptions.into_wishes().chain(unheeded);
         for wish in lost {
-            self.say(live.teller, wish, TopicEvent::Lost(end.loss()))
+            self.say(live.source, wish, TopicEvent::Lost(end.loss()))
                 .await;
         }
         // Not before all is said: who finds the line gone asks for no reason.
@@ -373,13 +374,13 @@ async fn next_due(due: Option<Instant>) {
 
 /// Asks the node for all that it may be asked for now.
 async fn send(live: &mut SocketState) -> Result<(), SocketFault> {
-    while let Some(what) = live.ledger.next(clock::now()) {
+    while let Some(what) = live.subscriptions.next(clock::now()) {
         let Some((method, params)) = what.call() else {
             continue;
         };
         // What can't be sent is lost with the line.
         let call = live.socket.next_call();
-        live.ledger.ask(call, what, clock::now());
+        live.subscriptions.ask(call, what, clock::now());
         live.socket.call(method, &params).await?;
     }
     Ok(())

@@ -272,11 +272,11 @@ mod tests {
     }
 
     /// Asks for all that may be asked for now; the calls' numbers go on from `call`.
-    fn send(ledger: &mut Subscriptions, call: &mut u64, now: Instant) -> Vec<CallPurpose> {
+    fn send(subscriptions: &mut Subscriptions, call: &mut u64, now: Instant) -> Vec<CallPurpose> {
         let mut sent = Vec::new();
-        while let Some(what) = ledger.next(now) {
+        while let Some(what) = subscriptions.next(now) {
             *call += 1;
-            ledger.ask(*call, what.clone(), now);
+            subscriptions.ask(*call, what.clone(), now);
             sent.push(what);
         }
         sent
@@ -284,153 +284,190 @@ mod tests {
 
     #[test]
     fn a_topic_dropped_while_it_is_asked_for_is_given_up_with_the_answer() {
-        let (mut ledger, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
+        let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
         let wanted = [
             CallPurpose::Heads,
             CallPurpose::Topic(syncing(1)),
             CallPurpose::Topic(PENDING),
         ];
         for what in &wanted {
-            ledger.want(what.clone());
+            subscriptions.want(what.clone());
         }
-        assert_eq!(send(&mut ledger, &mut call, now), wanted);
-        ledger.drop_wish(&syncing(1));
-        ledger.want(CallPurpose::Topic(syncing(2)));
-        send(&mut ledger, &mut call, now);
-        assert_eq!(ledger.answered(2), Some(CallPurpose::Dropped));
-        assert_eq!(ledger.answered(4), Some(CallPurpose::Topic(syncing(2))));
-        assert_eq!(ledger.answered(4), None);
-        ledger.take(&id("\"0x1\""), Some(syncing(2))).unwrap();
-        ledger.drop_wish(&syncing(1));
-        assert_eq!(ledger.next(now), None, "an earlier wish");
-        ledger.drop_wish(&syncing(2));
+        assert_eq!(send(&mut subscriptions, &mut call, now), wanted);
+        subscriptions.drop_wish(&syncing(1));
+        subscriptions.want(CallPurpose::Topic(syncing(2)));
+        send(&mut subscriptions, &mut call, now);
+        assert_eq!(subscriptions.answered(2), Some(CallPurpose::Dropped));
         assert_eq!(
-            ledger.next(now),
+            subscriptions.answered(4),
+            Some(CallPurpose::Topic(syncing(2)))
+        );
+        assert_eq!(subscriptions.answered(4), None);
+        subscriptions
+            .take(&id("\"0x1\""), Some(syncing(2)))
+            .unwrap();
+        subscriptions.drop_wish(&syncing(1));
+        assert_eq!(subscriptions.next(now), None, "an earlier wish");
+        subscriptions.drop_wish(&syncing(2));
+        assert_eq!(
+            subscriptions.next(now),
             Some(CallPurpose::GivenUp("\"0x1\"".into()))
         );
-        ledger.want(CallPurpose::Topic(syncing(3)));
-        ledger.drop_wish(&syncing(3));
-        assert_eq!(ledger.next(now), None, "it wasn't asked for yet");
-        assert_eq!(ledger.into_wishes().collect::<Vec<_>>(), [PENDING]);
+        subscriptions.want(CallPurpose::Topic(syncing(3)));
+        subscriptions.drop_wish(&syncing(3));
+        assert_eq!(subscriptions.next(now), None, "it wasn't asked for yet");
+        assert_eq!(subscriptions.into_wishes().collect::<Vec<_>>(), [PENDING]);
     }
 
     #[test]
     fn an_error_without_a_name_is_the_only_calls_that_waits_for_an_answer() {
-        let (mut ledger, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
-        assert_eq!(ledger.unnamed(now), None, "nobody's");
-        ledger.want(CallPurpose::Topic(PENDING));
-        send(&mut ledger, &mut call, now);
-        assert_eq!(ledger.unnamed(now), Some(CallPurpose::Topic(PENDING)));
+        let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
+        assert_eq!(subscriptions.unnamed(now), None, "nobody's");
+        subscriptions.want(CallPurpose::Topic(PENDING));
+        send(&mut subscriptions, &mut call, now);
+        assert_eq!(
+            subscriptions.unnamed(now),
+            Some(CallPurpose::Topic(PENDING))
+        );
         for what in [
             CallPurpose::GivenUp("1".into()),
             CallPurpose::Topic(syncing(1)),
         ] {
-            ledger.want(what.clone());
-            assert_eq!(send(&mut ledger, &mut call, now), [what]);
-            ledger.want(CallPurpose::Heads);
-            assert_eq!(send(&mut ledger, &mut call, now), [], "one at a time");
-            assert_ne!(ledger.unnamed(now), None);
-            assert_eq!(send(&mut ledger, &mut call, now), [CallPurpose::Heads]);
-            assert_eq!(ledger.answered(call), Some(CallPurpose::Heads));
+            subscriptions.want(what.clone());
+            assert_eq!(send(&mut subscriptions, &mut call, now), [what]);
+            subscriptions.want(CallPurpose::Heads);
+            assert_eq!(
+                send(&mut subscriptions, &mut call, now),
+                [],
+                "one at a time"
+            );
+            assert_ne!(subscriptions.unnamed(now), None);
+            assert_eq!(
+                send(&mut subscriptions, &mut call, now),
+                [CallPurpose::Heads]
+            );
+            assert_eq!(subscriptions.answered(call), Some(CallPurpose::Heads));
         }
     }
 
     #[test]
     fn where_several_wait_those_without_an_answer_are_asked_again_one_by_one() {
-        let (mut ledger, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
+        let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
         let topics = [CallPurpose::Topic(syncing(1)), CallPurpose::Topic(PENDING)];
         for what in [&CallPurpose::Heads, &topics[0], &topics[1]] {
-            ledger.want(what.clone());
+            subscriptions.want(what.clone());
         }
-        send(&mut ledger, &mut call, now);
-        assert_eq!(ledger.unnamed(now), None);
-        assert_eq!(ledger.next(now), None, "answers may be on their way");
-        assert_eq!(ledger.answered(1), Some(CallPurpose::Heads));
+        send(&mut subscriptions, &mut call, now);
+        assert_eq!(subscriptions.unnamed(now), None);
+        assert_eq!(subscriptions.next(now), None, "answers may be on their way");
+        assert_eq!(subscriptions.answered(1), Some(CallPurpose::Heads));
         assert_eq!(
-            (ledger.next(now), ledger.due()),
+            (subscriptions.next(now), subscriptions.due()),
             (None, Some(now + SORTING))
         );
         let later = now + SORTING;
-        assert_eq!(send(&mut ledger, &mut call, later), [topics[0].clone()]);
         assert_eq!(
-            ledger.answered(2),
+            send(&mut subscriptions, &mut call, later),
+            [topics[0].clone()]
+        );
+        assert_eq!(
+            subscriptions.answered(2),
             Some(CallPurpose::Dropped),
             "it was asked again"
         );
-        assert_eq!(ledger.unnamed(later), Some(topics[0].clone()));
-        assert_eq!(send(&mut ledger, &mut call, later), [topics[1].clone()]);
-        assert_eq!(ledger.answered(call), Some(topics[1].clone()));
+        assert_eq!(subscriptions.unnamed(later), Some(topics[0].clone()));
+        assert_eq!(
+            send(&mut subscriptions, &mut call, later),
+            [topics[1].clone()]
+        );
+        assert_eq!(subscriptions.answered(call), Some(topics[1].clone()));
     }
 
     #[test]
     fn where_all_but_the_errors_owners_are_answered_they_are_asked_again_at_once() {
-        let (mut ledger, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
-        ledger.want(CallPurpose::Heads);
-        ledger.want(CallPurpose::Topic(PENDING));
-        send(&mut ledger, &mut call, now);
-        assert_eq!(ledger.unnamed(now), None);
-        assert_eq!(ledger.answered(1), Some(CallPurpose::Heads));
+        let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
+        subscriptions.want(CallPurpose::Heads);
+        subscriptions.want(CallPurpose::Topic(PENDING));
+        send(&mut subscriptions, &mut call, now);
+        assert_eq!(subscriptions.unnamed(now), None);
+        assert_eq!(subscriptions.answered(1), Some(CallPurpose::Heads));
         assert_eq!(
-            send(&mut ledger, &mut call, now),
+            send(&mut subscriptions, &mut call, now),
             [CallPurpose::Topic(PENDING)]
         );
-        assert_eq!(ledger.unnamed(now), Some(CallPurpose::Topic(PENDING)));
+        assert_eq!(
+            subscriptions.unnamed(now),
+            Some(CallPurpose::Topic(PENDING))
+        );
     }
 
     #[test]
     fn an_error_that_may_be_a_late_calls_is_nobodys() {
-        let (mut ledger, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
-        ledger.want(CallPurpose::Topic(syncing(1)));
-        send(&mut ledger, &mut call, now);
-        ledger.drop_wish(&syncing(1));
-        ledger.want(CallPurpose::Topic(PENDING));
+        let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
+        subscriptions.want(CallPurpose::Topic(syncing(1)));
+        send(&mut subscriptions, &mut call, now);
+        subscriptions.drop_wish(&syncing(1));
+        subscriptions.want(CallPurpose::Topic(PENDING));
         assert_eq!(
-            send(&mut ledger, &mut call, now),
+            send(&mut subscriptions, &mut call, now),
             [CallPurpose::Topic(PENDING)]
         );
-        assert_eq!(ledger.unnamed(now), None, "of the first");
-        assert_eq!(ledger.next(now), None);
+        assert_eq!(subscriptions.unnamed(now), None, "of the first");
+        assert_eq!(subscriptions.next(now), None);
         let later = now + SORTING;
         assert_eq!(
-            send(&mut ledger, &mut call, later),
+            send(&mut subscriptions, &mut call, later),
             [CallPurpose::Topic(PENDING)]
         );
-        assert_eq!(ledger.unnamed(later), Some(CallPurpose::Topic(PENDING)));
+        assert_eq!(
+            subscriptions.unnamed(later),
+            Some(CallPurpose::Topic(PENDING))
+        );
     }
 
     #[test]
     fn a_call_that_nobody_waits_for_holds_up_others_for_a_while_alone() {
-        let (mut ledger, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
-        ledger.want(CallPurpose::GivenUp("1".into()));
-        ledger.want(CallPurpose::Heads);
-        assert_eq!(send(&mut ledger, &mut call, now).len(), 1);
+        let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
+        subscriptions.want(CallPurpose::GivenUp("1".into()));
+        subscriptions.want(CallPurpose::Heads);
+        assert_eq!(send(&mut subscriptions, &mut call, now).len(), 1);
         let late = now + ANSWER_TIME_MAX;
-        assert_eq!(send(&mut ledger, &mut call, late), [CallPurpose::Heads]);
+        assert_eq!(
+            send(&mut subscriptions, &mut call, late),
+            [CallPurpose::Heads]
+        );
     }
 
     #[test]
     fn an_id_that_is_taken_or_endless_is_none() {
-        let mut ledger = Subscriptions::default();
-        ledger.take(&id("\"0x1\""), None).unwrap();
-        let taken = ledger.take(&id("\"0x1\""), Some(PENDING));
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.take(&id("\"0x1\""), None).unwrap();
+        let taken = subscriptions.take(&id("\"0x1\""), Some(PENDING));
         assert_eq!(taken, Err(InvalidId::Taken));
-        assert_eq!(ledger.told("\"0x1\""), Some(None), "it stays the heads'");
+        assert_eq!(
+            subscriptions.told("\"0x1\""),
+            Some(None),
+            "it stays the heads'"
+        );
         let longest = Bytes::from("7".repeat(ID_BYTES_MAX));
-        ledger.take(&longest, Some(PENDING)).unwrap();
+        subscriptions.take(&longest, Some(PENDING)).unwrap();
         let endless = Bytes::from("7".repeat(ID_BYTES_MAX + 1));
-        let too_long = ledger.take(&endless, Some(syncing(1)));
-        assert_eq!((too_long, ledger.len()), (Err(InvalidId::TooLong), 2));
+        let too_long = subscriptions.take(&endless, Some(syncing(1)));
+        assert_eq!(
+            (too_long, subscriptions.len()),
+            (Err(InvalidId::TooLong), 2)
+        );
     }
 
     #[test]
     fn a_node_is_asked_for_no_more_than_there_may_be() {
-        let mut ledger = Subscriptions::default();
+        let mut subscriptions = Subscriptions::default();
         let now = crate::clock::now();
-        ledger.take(&id("\"0x0\""), None).unwrap();
+        subscriptions.take(&id("\"0x0\""), None).unwrap();
         for call in 0..SUBSCRIPTIONS_MAX as u64 {
-            assert!(!ledger.is_full());
-            ledger.ask(call, CallPurpose::Dropped, now);
+            assert!(!subscriptions.is_full());
+            subscriptions.ask(call, CallPurpose::Dropped, now);
         }
-        assert!(ledger.is_full(), "an unanswered call counts");
+        assert!(subscriptions.is_full(), "an unanswered call counts");
     }
 }

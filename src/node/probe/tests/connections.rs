@@ -21,7 +21,7 @@ fn everything() -> ProbeRequest {
         chain_id: true,
         tags: true,
         passes_over_syncing: false,
-        inquiry: ProbeExtras {
+        extras: ProbeExtras {
             capabilities: true,
             depth: None,
             tags: true,

@@ -42,7 +42,7 @@ fn chain(branch: u64, first: u64, last: u64, parent: u64) -> Vec<Arc<Header>> {
 
 /// A client, and all blocks there are.
 struct Stage {
-    headline: HeadTracker,
+    head_tracker: HeadTracker,
     now: Instant,
     blocks: HashMap<BlockHash, Arc<Header>>,
     /// What a client takes for the chain.
@@ -58,7 +58,7 @@ impl Stage {
     fn new(chains: &[&[Arc<Header>]]) -> Stage {
         let blocks = chains.iter().flat_map(|chain| chain.iter());
         Stage {
-            headline: HeadTracker::new(BLOCK_TIME),
+            head_tracker: HeadTracker::new(BLOCK_TIME),
             now: crate::testing::now(),
             blocks: blocks.map(|block| (block.hash, block.clone())).collect(),
             client: Vec::new(),
@@ -75,25 +75,26 @@ impl Stage {
             self.heeded.push(NodeId(id));
             self.heed(&self.heeded.clone());
         }
-        self.headline.hear(NodeId(id), header.clone(), self.now);
+        self.head_tracker.hear(NodeId(id), header.clone(), self.now);
         self.run();
     }
 
     fn heed(&mut self, witnesses: &[NodeId]) {
         let list: Vec<_> = (0..3).map(NodeId).collect();
-        self.headline.heed(&list, witnesses.to_vec(), self.served);
+        self.head_tracker
+            .heed(&list, witnesses.to_vec(), self.served);
     }
 
     /// Obeys until there is nothing to do, and checks each turn as a client would.
     fn run(&mut self) {
         for _ in 0..10_000 {
-            match self.headline.next(self.now) {
+            match self.head_tracker.next(self.now) {
                 HeadStep::Tell(turn) => self.take(&turn),
                 HeadStep::Fetch { hash, from, .. } => {
                     assert!(!from.is_empty());
                     self.fetches += 1;
                     let found = self.blocks.get(&hash).cloned();
-                    self.headline.bring(hash, found, self.now);
+                    self.head_tracker.bring(hash, found, self.now);
                 }
                 HeadStep::Wait(until) => {
                     assert!(until.is_none_or(|until| until > self.now), "busy");
@@ -124,7 +125,7 @@ impl Stage {
             }
             self.client.push(header.clone());
         }
-        assert_eq!(self.headline.head(), self.client.last());
+        assert_eq!(self.head_tracker.head(), self.client.last());
     }
 
     fn pass(&mut self, time: Duration) {
@@ -247,24 +248,24 @@ fn what_nobody_can_bring_is_asked_for_again_and_nothing_is_told_meanwhile() {
 #[test]
 fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
     let chain = chain(1, 1, 4, 0);
-    let mut headline = HeadTracker::new(BLOCK_TIME);
+    let mut head_tracker = HeadTracker::new(BLOCK_TIME);
     let (one, other) = (NodeId(1), NodeId(2));
     let now = crate::testing::now();
     let served = Some(BlockNumber(u64::MAX));
-    headline.heed(&[one, other], vec![one, other], served);
-    headline.hear(one, chain[0].clone(), now);
-    assert!(matches!(headline.next(now), HeadStep::Tell(_)));
+    head_tracker.heed(&[one, other], vec![one, other], served);
+    head_tracker.hear(one, chain[0].clone(), now);
+    assert!(matches!(head_tracker.next(now), HeadStep::Tell(_)));
     // Its parent is unknown, and whoever has it takes its time.
-    headline.hear(other, block(9, 9009, 9008), now);
-    assert!(matches!(headline.next(now), HeadStep::Fetch { .. }));
+    head_tracker.hear(other, block(9, 9009, 9008), now);
+    assert!(matches!(head_tracker.next(now), HeadStep::Fetch { .. }));
     for header in &chain[1..] {
-        headline.hear(one, header.clone(), now);
-        let step = headline.next(now);
+        head_tracker.hear(one, header.clone(), now);
+        let step = head_tracker.next(now);
         let told = matches!(&step, HeadStep::Tell(turn) if turn.headers == [header.clone()]);
         assert!(told, "{step:?}");
     }
     assert_eq!(
-        headline.next(now),
+        head_tracker.next(now),
         HeadStep::Wait(None),
         "it is still asked for"
     );
@@ -277,8 +278,10 @@ fn a_lie_is_neither_begun_with_nor_followed() {
     let mut stage = Stage::new(&[&main]);
     stage.heed(&[NodeId(0), NodeId(1)]);
     stage.heeded = vec![NodeId(0), NodeId(1)];
-    stage.headline.hear(NodeId(0), lie.clone(), stage.now);
-    stage.headline.hear(NodeId(1), main[0].clone(), stage.now);
+    stage.head_tracker.hear(NodeId(0), lie.clone(), stage.now);
+    stage
+        .head_tracker
+        .hear(NodeId(1), main[0].clone(), stage.now);
     stage.run();
     stage.hear(1, &main[4]);
     stage.pass(BLOCK_TIME * 100);

@@ -179,9 +179,9 @@ impl Relay {
         steps: &mut RelaySteps,
     ) -> bool {
         let mut tellers = scene.tellers.iter();
-        match tellers.find(|teller| !self.refused.contains(&teller.node)) {
-            Some(teller) => {
-                let (by, at) = (steps.subscribe(*teller, topic), scene.now);
+        match tellers.find(|source| !self.refused.contains(&source.node)) {
+            Some(source) => {
+                let (by, at) = (steps.subscribe(*source, topic), scene.now);
                 self.carrier = Carrier::Asked { by, at };
                 true
             }
@@ -298,11 +298,11 @@ impl Relay {
 
     fn is_news(&mut self, topic: &RelayedTopic, by: Asking, news: &Bytes) -> bool {
         if let Carrier::Teller {
-            by: teller,
+            by: source,
             is_first,
             ..
         } = &mut self.carrier
-            && *teller == by
+            && *source == by
         {
             let is_first = std::mem::take(is_first);
             return self.memory.is_news(topic, news, is_first);

@@ -56,7 +56,7 @@ impl NodeState {
             as_written: self.as_written.clone(),
             remark: self.remark(),
             limits: self.limits.clone(),
-            inquiry: ProbeExtras {
+            extras: ProbeExtras {
                 capabilities: self.soundings.asks_capabilities(),
                 // Of a node that syncs, say, nothing would be learnt that lasts.
                 depth: self.question.filter(|_| self.standing.is_healthy()),

@@ -114,7 +114,7 @@ impl Fleet {
             due_block: self.schedule.due(self.pace.pace()),
             falls: self.falls,
             told: self.told.clone(),
-            odds: Sampler::of(&nodes),
+            sampler: Sampler::of(&nodes),
             nodes,
             reference: self.reference,
             served_head,

@@ -140,12 +140,12 @@ pub(crate) fn read(
 
 /// Of one block, by its hash alone.
 fn hashed(named: BlockName, reads: BlockData) -> BlockRefs {
-    let mut bearing = BlockRefs::default();
+    let mut block_refs = BlockRefs::default();
     if let BlockName::Hash(hash) = named {
-        bearing.hash = Some(HashedBlock { hash, reads });
-        bearing.is_exact = true;
+        block_refs.hash = Some(HashedBlock { hash, reads });
+        block_refs.is_exact = true;
     }
-    bearing
+    block_refs
 }
 
 fn one(mention: &BlockMention, reads: BlockData, pins: &TagPins) -> BlockRefs {

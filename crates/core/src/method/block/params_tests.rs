@@ -49,9 +49,9 @@ fn written(edits: &ParamEdits, params: &str) -> Vec<u8> {
 }
 
 fn travels(place: BlockParam, params: &str, pins: &TagPins) -> (Option<(u64, u64)>, String) {
-    let bearing = read_params(place, params, pins);
-    let text = written(&bearing.edits, params);
-    let need = bearing.need.map(|need| (need.from.0, need.to.0));
+    let block_refs = read_params(place, params, pins);
+    let text = written(&block_refs.edits, params);
+    let need = block_refs.need.map(|need| (need.from.0, need.to.0));
     (need, String::from_utf8(text).unwrap())
 }
 
@@ -258,8 +258,8 @@ proptest! {
     #[test]
     fn no_params_panic(params in r#"[\[{][\[\]{}",:a-z0-9\\ ]{0,60}"#) {
         for place in [STATE, BLOCK, LOGS, TRACES, FILTER] {
-            let bearing = read_params(place, &params, &PINS);
-            written(&bearing.edits, &params);
+            let block_refs = read_params(place, &params, &PINS);
+            written(&block_refs.edits, &params);
         }
     }
 
@@ -305,10 +305,10 @@ fn a_plain_number_routes_a_call_and_is_never_written_anew() {
         ("[-1]", None),
         ("[7.5]", None),
     ] {
-        let bearing = read_params(place, params, &pins);
-        let need = bearing.need.map(|need| (need.from.0, need.to.0));
+        let block_refs = read_params(place, params, &pins);
+        let need = block_refs.need.map(|need| (need.from.0, need.to.0));
         assert_eq!(need, wanted.map(|number| (number, number)), "{params}");
-        assert!(bearing.edits.is_empty(), "{params}");
+        assert!(block_refs.edits.is_empty(), "{params}");
     }
 }
 
@@ -398,13 +398,13 @@ fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
         (by_hash, r#"["latest"]"#.into(), None),
         (by_hash, r#"["0x10"]"#.into(), None),
     ] {
-        let bearing = read_params(place, &params, &PINS);
+        let block_refs = read_params(place, &params, &PINS);
         let hash = BlockHash([0xab; 32]);
         let wanted = reads.map(|reads| HashedBlock { hash, reads });
-        assert_eq!(bearing.hash, wanted, "{params}");
+        assert_eq!(block_refs.hash, wanted, "{params}");
         if wanted.is_some() {
             assert!(
-                bearing.need.is_none() && bearing.edits.is_empty(),
+                block_refs.need.is_none() && block_refs.edits.is_empty(),
                 "{params}"
             );
         }

@@ -18,10 +18,10 @@ use forebay_core::vocabulary::header::Header;
 /// An open line.
 pub(super) struct SocketState {
     pub socket: UpstreamSocket,
-    pub teller: FeedSource,
+    pub source: FeedSource,
     /// Since it is open to orders.
     pub place: Option<SocketRegistration>,
-    pub ledger: Subscriptions,
+    pub subscriptions: Subscriptions,
     /// When the node was last heard.
     pub heard_at: Instant,
     pub silence: SocketStaleness,
@@ -33,16 +33,16 @@ pub(super) struct SocketState {
 impl SocketState {
     pub(super) fn new(
         socket: UpstreamSocket,
-        teller: FeedSource,
-        ledger: Subscriptions,
+        source: FeedSource,
+        subscriptions: Subscriptions,
         told: u64,
     ) -> SocketState {
         let now = clock::now();
         SocketState {
             socket,
-            teller,
+            source,
             place: None,
-            ledger,
+            subscriptions,
             heard_at: now,
             silence: SocketStaleness::new(told),
             tidings: SocketHeads::default(),

@@ -76,7 +76,7 @@ impl World {
         if self.alive[id] {
             let head = self.heads[id].clone();
             self.stage
-                .headline
+                .head_tracker
                 .hear(NodeId(u32::try_from(id).unwrap()), head, self.stage.now);
         }
         self.stage.run();
@@ -110,7 +110,8 @@ fn live(seed: u64) {
     }
     let told = world.stage.client.last().unwrap();
     // Also before the first block that the client was told.
-    let is_behind = told.number > last.number && world.stage.headline.place(last.hash).is_some();
+    let is_behind =
+        told.number > last.number && world.stage.head_tracker.place(last.hash).is_some();
     assert!(*told == last || is_behind, "{seed}: {told:?} {last:?}");
     assert_eq!(world.stage.tears, 0, "{seed}");
 }

@@ -11,7 +11,7 @@ const NODES: u32 = 3;
 
 /// Nodes each of which says of a block what it likes, and the count of what they were asked.
 struct Crowd {
-    headline: HeadTracker,
+    head_tracker: HeadTracker,
     dice: SeededDice,
     start: Instant,
     now: Instant,
@@ -26,7 +26,7 @@ impl Crowd {
         let stage = Stage::new(&[]);
         let now = stage.now;
         let mut crowd = Crowd {
-            headline: stage.headline,
+            head_tracker: stage.head_tracker,
             dice: SeededDice::new(seed),
             start: now,
             now,
@@ -45,7 +45,7 @@ impl Crowd {
         let list: Vec<_> = (0..NODES).map(NodeId).collect();
         let witnesses = nodes.into_iter().map(NodeId).collect();
         let served = Some(BlockNumber(u64::MAX));
-        self.headline.heed(&list, witnesses, served);
+        self.head_tracker.heed(&list, witnesses, served);
     }
 
     /// Any number, any parent: of few, so that ways cross and close.
@@ -63,7 +63,7 @@ impl Crowd {
             0..4 => {
                 let (id, seed) = (self.below(NODES.into()), self.below(60));
                 let header = self.header(seed);
-                self.headline
+                self.head_tracker
                     .hear(NodeId(u32::try_from(id).unwrap()), header, self.now);
             }
             4 => {
@@ -84,7 +84,7 @@ impl Crowd {
 
     fn run(&mut self) {
         for _ in 0..2_000 {
-            match self.headline.next(self.now) {
+            match self.head_tracker.next(self.now) {
                 HeadStep::Tell(_) => self.is_one_chain(),
                 HeadStep::Fetch { hash, child, from } => self.answer(hash, child, &from),
                 HeadStep::Wait(until) => {
@@ -97,7 +97,7 @@ impl Crowd {
     }
 
     fn is_one_chain(&self) {
-        let told = &self.headline.told;
+        let told = &self.head_tracker.told;
         for (before, after) in told.iter().zip(told.iter().skip(1)) {
             assert_eq!(after.parent, before.hash);
             assert!(after.number > before.number);
@@ -118,7 +118,7 @@ impl Crowd {
                 }
             }
         }
-        self.headline.bring(hash, answers.best(), self.now);
+        self.head_tracker.bring(hash, answers.best(), self.now);
     }
 
     /// Twice for each new hash, and once a second.
@@ -191,7 +191,7 @@ fn numbers_that_skip_are_told_and_filled_as_any_and_so_at_the_start() {
     assert_eq!(stage.client, main[2..], "it is shorter");
     stage.pass(BLOCK_TIME * 100);
     assert_eq!((stage.client.as_slice(), stage.tears), (&main[2..], 0));
-    assert_eq!(stage.headline.told.len(), main.len(), "with its roots");
+    assert_eq!(stage.head_tracker.told.len(), main.len(), "with its roots");
 }
 
 #[test]

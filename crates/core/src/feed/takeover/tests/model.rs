@@ -343,8 +343,8 @@ impl World {
         self.must(!is_held, "it ends though somebody tells it");
         let wanted = self.clients.remove(topic).unwrap();
         self.must(self.is_overdue(&wanted), "it ends too early");
-        let was_asked = |teller: &FeedSource| {
-            let asked_at = wanted.asked_at.get(&teller.node);
+        let was_asked = |source: &FeedSource| {
+            let asked_at = wanted.asked_at.get(&source.node);
             asked_at.is_some_and(|asked_at| *asked_at >= wanted.steady_at)
         };
         let tellers = tellers(&self.stage.view, &self.stage.open);
@@ -383,8 +383,8 @@ impl World {
             );
             match taken.first() {
                 _ if wanted.was_unsent || !asked.is_empty() => {}
-                Some(teller) => {
-                    self.may_stay(teller, wanted, &tellers);
+                Some(source) => {
+                    self.may_stay(source, wanted, &tellers);
                     steady.push(topic.clone());
                 }
                 None => {
@@ -404,12 +404,12 @@ impl World {
     }
 
     /// Who can't tell it well is left for all who can, and those are asked again and again.
-    fn may_stay(&self, teller: &Held, wanted: &Wanted, others: &[FeedSource]) {
+    fn may_stay(&self, source: &Held, wanted: &Wanted, others: &[FeedSource]) {
         let is_recent = |other: &FeedSource| {
             let asked_at = wanted.asked_at.get(&other.node);
             asked_at.is_some_and(|at| self.stage.now < *at + STAY + SEARCH_MAX)
         };
-        let is_fit = may_tell(&self.stage.view, teller.source.node).is_ok();
+        let is_fit = may_tell(&self.stage.view, source.source.node).is_ok();
         self.must(is_fit || others.iter().all(is_recent), "it isn't left");
     }
 
