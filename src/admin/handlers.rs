@@ -188,12 +188,12 @@ impl AdminHandlers {
     /// No such node, or the registry can't be used.
     pub async fn turn(
         &self,
-        turn: DrainAction,
+        action: DrainAction,
         name: &str,
         who: AdminCaller,
     ) -> Result<RegistryItem, AdminError> {
         let item = self.find(name).await?;
-        let Some(weight) = weight_after(turn, &item) else {
+        let Some(weight) = weight_after(action, &item) else {
             return Ok(item);
         };
         let edit = NodeEdit {
@@ -201,7 +201,7 @@ impl AdminHandlers {
             ..NodeEdit::default()
         };
         let item = self.registry.set(&item.record.url, &edit).await?;
-        let what = match turn {
+        let what = match action {
             DrainAction::Drain => "drained: no new calls".to_string(),
             DrainAction::Cordon => "cordoned: no new calls".to_string(),
             DrainAction::Undrain => format!("undrained: weight {} again", weight.get()),
@@ -271,10 +271,10 @@ impl AdminHandlers {
     }
 }
 
-/// The weight that a turn gives a node; `None` when it is there already.
-fn weight_after(turn: DrainAction, item: &RegistryItem) -> Option<Weight> {
+/// The weight that an action gives a node; `None` when it is there already.
+fn weight_after(action: DrainAction, item: &RegistryItem) -> Option<Weight> {
     let drains = item.record.weight.drains();
-    match turn {
+    match action {
         DrainAction::Drain | DrainAction::Cordon => (!drains).then_some(Weight::NONE),
         DrainAction::Undrain => drains.then(|| item.former_weight.unwrap_or(Weight::ONE)),
     }
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_drained_node_has_no_weight_and_its_former_one_returns() {
-        for (turn, item, wanted) in [
+        for (action, item, wanted) in [
             (DrainAction::Drain, item(7, None), Some(0)),
             (DrainAction::Cordon, item(7, None), Some(0)),
             (DrainAction::Drain, item(0, Some(7)), None),
@@ -333,7 +333,11 @@ mod tests {
             (DrainAction::Undrain, item(0, None), Some(1)),
             (DrainAction::Undrain, item(7, None), None),
         ] {
-            assert_eq!(weight_after(turn, &item), wanted.map(weight), "{turn:?}");
+            assert_eq!(
+                weight_after(action, &item),
+                wanted.map(weight),
+                "{action:?}"
+            );
         }
     }
 

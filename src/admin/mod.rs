@@ -165,7 +165,7 @@ async fn drain(session: &mut ServerSession) {
 
 /// One request, as far as its head goes.
 struct AdminRequest {
-    wish: AdminRoute,
+    route: AdminRoute,
     query: AdminQuery,
     who: AdminCaller,
 }
@@ -173,12 +173,12 @@ struct AdminRequest {
 impl AdminApp {
     async fn answer(&self, session: &mut ServerSession) -> Result<AdminResponse, AdminError> {
         let request = self.judge(session)?;
-        let wanted = request.wish.body();
+        let wanted = request.route.body();
         if wanted == BodyRule::None && announces_body(&session.req_header().headers) {
             return Err(AdminError::input("no body is taken here"));
         }
         // Whoever has no token can't take the room away, least of all from an orchestrator's probes.
-        let _room = match request.wish.needs_token() {
+        let _room = match request.route.needs_token() {
             true => Some(self.room.try_acquire().map_err(|_| AdminError::Busy)?),
             false => None,
         };
@@ -196,18 +196,18 @@ impl AdminApp {
         let authority = head.uri.authority().map(http::uri::Authority::as_str);
         let auth = &self.admin_config.load().auth;
         auth.judge_source(&head.headers, authority)?;
-        let wish = AdminRoute::read(&head.method, head.uri.path())?;
-        let pass = match wish.needs_token() {
+        let route = AdminRoute::read(&head.method, head.uri.path())?;
+        let pass = match route.needs_token() {
             true => auth.judge_token(&head.headers)?,
             false => Credential::Open,
         };
-        let query = AdminQuery::read(head.uri.query(), &wish)?;
+        let query = AdminQuery::read(head.uri.query(), &route)?;
         if query.reveal && pass != Credential::Token {
             return Err(AdminError::RevealNeedsToken);
         }
         let address = self.address(session);
         let who = AdminCaller { address, pass };
-        Ok(AdminRequest { wish, query, who })
+        Ok(AdminRequest { route, query, who })
     }
 
     /// Who asks, also where a proxy that is trusted asks for it.
@@ -227,7 +227,7 @@ impl AdminApp {
         let chains = self.admin_chains.load_full();
         let named = request.query.chain.as_deref();
         let chosen = || chains.chosen(named);
-        match &request.wish {
+        match &request.route {
             AdminRoute::Asset(asset) => Ok(AdminResponse::asset(*asset)),
             AdminRoute::Description => Ok(AdminResponse::description()),
             AdminRoute::Live => {
@@ -274,9 +274,9 @@ impl AdminApp {
                 let item = chain.handlers.remove(&key, request.who).await?;
                 Ok(shown(&chain, &request, 200, &item))
             }
-            AdminRoute::Turn(turn, name) => {
+            AdminRoute::Turn(action, name) => {
                 let chain = chosen()?;
-                turned(&chain, &request, (*turn, name), body).await
+                turned(&chain, &request, (*action, name), body).await
             }
         }
     }
@@ -318,21 +318,21 @@ fn shown(
 async fn turned(
     chain: &AdminChain,
     request: &AdminRequest,
-    (turn, name): (DrainAction, &str),
+    (action, name): (DrainAction, &str),
     body: &[u8],
 ) -> Result<AdminResponse, AdminError> {
     let handlers = &chain.handlers;
-    match turn {
+    match action {
         DrainAction::Drain => {
             let patience = requests::wait(body)?;
-            let item = handlers.turn(turn, name, request.who).await?;
+            let item = handlers.turn(action, name, request.who).await?;
             let in_flight = handlers.wait_until_idle(&item, patience).await;
             let item = handlers.shown(&item, request.query.reveal);
             Ok(AdminResponse::json(200, &DrainedNode { item, in_flight }))
         }
         DrainAction::Cordon | DrainAction::Undrain => {
             requests::nothing(body)?;
-            let item = handlers.turn(turn, name, request.who).await?;
+            let item = handlers.turn(action, name, request.who).await?;
             Ok(shown(chain, request, 200, &item))
         }
     }
@@ -401,11 +401,11 @@ mod tests {
                 let path = path.replace("{name}", "a");
                 let name = method.to_ascii_uppercase();
                 let method = Method::from_bytes(name.as_bytes()).unwrap();
-                let wish = AdminRoute::read(&method, &path).unwrap();
+                let route = AdminRoute::read(&method, &path).unwrap();
                 let is_open = operation["security"] == serde_json::json!([]);
-                assert_eq!(wish.needs_token(), !is_open, "{method} {path}");
+                assert_eq!(route.needs_token(), !is_open, "{method} {path}");
                 let has_body = operation["requestBody"].is_object();
-                assert_eq!(wish.body() != BodyRule::None, has_body, "{method} {path}");
+                assert_eq!(route.body() != BodyRule::None, has_body, "{method} {path}");
                 operations += 1;
             }
         }

@@ -51,8 +51,8 @@ impl AdminRoute {
     /// # Errors
     /// A path that there isn't, or not for this method.
     pub(super) fn read(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
-        let page = |wish: AdminRoute| match *method {
-            Method::GET | Method::HEAD => Ok(wish),
+        let page = |route: AdminRoute| match *method {
+            Method::GET | Method::HEAD => Ok(route),
             _ => Err(AdminError::MethodNotAllowed(READ)),
         };
         match path {
@@ -168,12 +168,12 @@ pub(super) struct AdminQuery {
 impl AdminQuery {
     /// # Errors
     /// A parameter that there isn't here, or twice, or `reveal` other than true or false.
-    pub(super) fn read(query: Option<&str>, wish: &AdminRoute) -> Result<AdminQuery, AdminError> {
+    pub(super) fn read(query: Option<&str>, route: &AdminRoute) -> Result<AdminQuery, AdminError> {
         let mut found = AdminQuery::default();
         let mut seen = Vec::new();
         for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if !wish.parameters().contains(&&*key) {
-                return Err(unknown(wish));
+            if !route.parameters().contains(&&*key) {
+                return Err(unknown(route));
             }
             if seen.contains(&key) {
                 return Err(AdminError::input(format!(
@@ -200,8 +200,8 @@ impl AdminQuery {
     }
 }
 
-fn unknown(wish: &AdminRoute) -> AdminError {
-    match wish.parameters() {
+fn unknown(route: &AdminRoute) -> AdminError {
+    match route.parameters() {
         [] => AdminError::input("there are no parameters here"),
         known => AdminError::input(format!("the parameters here are: {}", known.join(", "))),
     }
@@ -313,14 +313,14 @@ mod tests {
             ("POST", "/backends/a/undrain", true),
             ("POST", "/cache/purge", true),
         ] {
-            let wish = read(method, path).unwrap();
-            assert_eq!(wish.needs_token(), needed, "{method} {path}");
+            let route = read(method, path).unwrap();
+            assert_eq!(route.needs_token(), needed, "{method} {path}");
         }
     }
 
     #[test]
     fn a_query_holds_what_is_known_here_and_once() {
-        let query = |text, wish: &AdminRoute| AdminQuery::read(Some(text), wish);
+        let query = |text, route: &AdminRoute| AdminQuery::read(Some(text), route);
         let remove = query("name=a%3A1&reveal=true", &AdminRoute::Remove).unwrap();
         assert!(remove.reveal && remove.chain.is_none());
         assert_eq!(remove.key(), Ok("a:1".to_string()));
@@ -330,11 +330,11 @@ mod tests {
             AdminQuery::read(None, &AdminRoute::List),
             Ok(AdminQuery::default())
         );
-        for wish in [AdminRoute::Status, AdminRoute::Add, AdminRoute::Remove] {
-            let of_base = query("chain=base", &wish).unwrap();
+        for route in [AdminRoute::Status, AdminRoute::Add, AdminRoute::Remove] {
+            let of_base = query("chain=base", &route).unwrap();
             assert_eq!(of_base.chain.as_deref(), Some("base"));
         }
-        for (text, wish) in [
+        for (text, route) in [
             ("chain=base", AdminRoute::Live),
             ("chain=base&chain=base", AdminRoute::List),
             ("name=a", AdminRoute::List),
@@ -345,7 +345,7 @@ mod tests {
             ("reveal=true&reveal=true", AdminRoute::List),
         ] {
             assert!(
-                matches!(query(text, &wish), Err(AdminError::Input(_))),
+                matches!(query(text, &route), Err(AdminError::Input(_))),
                 "{text}"
             );
         }

@@ -194,18 +194,23 @@ impl ChainFactory {
         let salt = made.wrapping_mul(SALT_STEP);
         let admission = Arc::new(Admission::of(self.process.clone(), share.clone(), salt));
         let background_sends = Arc::new(BackgroundSends::new(share.clone()));
-        let taken = Arc::new(SharedWrites::new(share.clone()));
+        let recent_writes = Arc::new(SharedWrites::new(share.clone()));
         let cache = from_settings::chain_cache(self.cache.as_ref(), stored);
         let policy = from_settings::policy(settings, admission.caps(), cache.as_deref());
         CallState {
-            lookups: Arc::new(Lookups::new(&fleet, &admission, &background_sends, &taken)),
+            lookups: Arc::new(Lookups::new(
+                &fleet,
+                &admission,
+                &background_sends,
+                &recent_writes,
+            )),
             fleet,
             policy: ArcSwap::from_pointee(policy),
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
             metrics: self.metrics.chain(name),
             singleflight: Singleflight::default(),
             cache,
-            taken,
+            recent_writes,
             background_sends,
             disputes: Mutex::default(),
             searched: Mutex::default(),
@@ -226,7 +231,7 @@ impl ChainFactory {
         let (state, intervals) = (&chain.state, &chain.intervals);
         let (fleet, metrics) = (&state.fleet, &state.metrics);
         let last_list_at = last_list.path().to_path_buf();
-        let newsroom = self.feeds(chain, settings);
+        let feeds = self.feeds(chain, settings);
         let clients = ClientFactory::new(
             self.connector.clone(),
             metrics.clone(),
@@ -253,7 +258,7 @@ impl ChainFactory {
             fleet: fleet.clone(),
             metrics: metrics.clone(),
             prober: self.prober.clone(),
-            heads: newsroom.heads(),
+            heads: feeds.heads(),
             intervals: intervals.clone(),
             asked: HashMap::new(),
             shared: leader.clone(),
@@ -280,11 +285,11 @@ impl ChainFactory {
         };
         let exchange = self.shared.clone().map(|shared| {
             let names = StoreNames::of(fleet.chain.as_str());
-            let (fleet, taken) = (fleet.clone(), state.taken.clone());
+            let (fleet, recent_writes) = (fleet.clone(), state.recent_writes.clone());
             SharedExchange::new(
                 shared.store,
                 fleet,
-                (taken, leader),
+                (recent_writes, leader),
                 (names, &shared.secret),
             )
         });
@@ -294,7 +299,7 @@ impl ChainFactory {
             discovery,
             rounds,
             health_writer,
-            (newsroom, floor, exchanges),
+            (feeds, floor, exchanges),
             cloudwatch_reporter,
         )
     }

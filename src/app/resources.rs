@@ -43,12 +43,12 @@ pub fn caps(settings: &Settings) -> Caps {
             about(wanted)
         );
     }
-    let wish = CapInputs {
+    let inputs = CapInputs {
         memory: settings.limits.memory,
         body_max: settings.calls.body_bytes_max,
         sockets: settings.sockets.sockets_max,
     };
-    for lack in lacks(wish, there, files) {
+    for lack in lacks(inputs, there, files) {
         log::log!(level_of(lack), "{}", in_words(lack));
     }
     caps
@@ -187,12 +187,12 @@ mod tests {
     fn what_is_lacking_is_said_and_a_default_that_shrinks_in_passing() {
         let settings = Settings::default();
         let of = |body_max, memory| {
-            let wish = CapInputs {
+            let inputs = CapInputs {
                 memory: None,
                 body_max,
                 sockets: 1,
             };
-            let lack = lacks(wish, memory, u64::MAX)[0];
+            let lack = lacks(inputs, memory, u64::MAX)[0];
             (level_of(lack), in_words(lack))
         };
         let (level, said) = of(settings.calls.body_bytes_max, 64 << 20);

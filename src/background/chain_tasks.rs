@@ -46,7 +46,7 @@ pub struct ChainTasks {
     rounds: Mutex<ProbeRounds>,
     health_writer: Mutex<HealthWriter>,
     cloudwatch_reporter: CloudWatchReporter,
-    newsroom: Feeds,
+    feeds: Feeds,
     lookout: HeadLookout,
     floor: FloorKeeper,
     exchange: Option<SharedExchange>,
@@ -64,7 +64,7 @@ impl ChainTasks {
         discovery: NodeDiscovery,
         rounds: ProbeRounds,
         health_writer: HealthWriter,
-        (newsroom, floor, (exchange, answers)): (Feeds, FloorKeeper, Exchanges),
+        (feeds, floor, (exchange, answers)): (Feeds, FloorKeeper, Exchanges),
         cloudwatch_reporter: CloudWatchReporter,
     ) -> ChainTasks {
         let prober = rounds.prober.clone();
@@ -77,7 +77,7 @@ impl ChainTasks {
                 fleet: discovery.fleet.clone(),
                 prober: prober.clone(),
                 intervals: discovery.intervals.clone(),
-                heads: newsroom.heads(),
+                heads: feeds.heads(),
             },
             intervals: discovery.intervals.clone(),
             fleet: discovery.fleet.clone(),
@@ -85,7 +85,7 @@ impl ChainTasks {
             discovery: Mutex::new(discovery),
             rounds: Mutex::new(rounds),
             health_writer: Mutex::new(health_writer),
-            newsroom,
+            feeds,
             prober,
             is_new: Notify::new(),
         }
@@ -121,7 +121,7 @@ impl ChainTasks {
             Box::pin(self.exchange()),
             Box::pin(self.tidy()),
             Box::pin(self.sweep()),
-            Box::pin(self.newsroom.run()),
+            Box::pin(self.feeds.run()),
         ];
         let mut all: FuturesUnordered<_> = all.into_iter().collect();
         while all.next().await.is_some() {}

@@ -30,7 +30,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(10);
 pub struct SharedExchange {
     store: Arc<SharedStore>,
     fleet: Arc<FleetState>,
-    taken: Arc<SharedWrites>,
+    recent_writes: Arc<SharedWrites>,
     /// Where one balancer asks the leader for all.
     leader: Option<Arc<SharedHeads>>,
     names: StoreNames,
@@ -65,12 +65,12 @@ impl SharedExchange {
     pub fn new(
         store: Arc<SharedStore>,
         fleet: Arc<FleetState>,
-        (taken, leader): (Arc<SharedWrites>, Option<Arc<SharedHeads>>),
+        (recent_writes, leader): (Arc<SharedWrites>, Option<Arc<SharedHeads>>),
         (names, secret): (StoreNames, &str),
     ) -> SharedExchange {
         let (handover, handed) = Handover::new(secret);
         fleet.hand_on(handover);
-        taken.hand_on(
+        recent_writes.hand_on(
             secret,
             store.clone(),
             (names.channel.clone(), names.writes.clone()),
@@ -81,7 +81,7 @@ impl SharedExchange {
             heard: std::sync::Mutex::default(),
             store,
             fleet,
-            taken,
+            recent_writes,
             leader,
             names,
         }
@@ -187,7 +187,8 @@ impl SharedExchange {
             }
             Some(SharedNews::Sent(sent)) => {
                 let view = &self.fleet.snapshot().view;
-                self.taken.hear(&sent, (&marks(view), view.chain_id));
+                self.recent_writes
+                    .hear(&sent, (&marks(view), view.chain_id));
             }
             Some(SharedNews::Leader(news)) => {
                 if let Some(leader) = &self.leader {

@@ -116,7 +116,7 @@ impl<'a> BroadcastCall<'a> {
     ) -> BroadcastCall<'a> {
         let form = BroadcastForm::of(&call.method);
         let chain = state.fleet.snapshot().view.chain_id;
-        let network = state.taken.network_of(context.client);
+        let network = state.recent_writes.network_of(context.client);
         let read = |params: &str| RawTransaction::read(params, chain, network);
         let tx = call.params.and_then(read).map(Arc::new);
         BroadcastCall {
@@ -172,8 +172,8 @@ impl<'a> BroadcastCall<'a> {
             return None;
         }
         // Where not all are asked: those who have this client's earlier ones, or it can't follow.
-        let holders = self.state.taken.holders_for(self.context.client);
-        let wish = FanoutScope {
+        let holders = self.state.recent_writes.holders_for(self.context.client);
+        let scope = FanoutScope {
             nodes_max: limits.broadcast,
             method: &self.call.method,
             first: &holders,
@@ -185,7 +185,7 @@ impl<'a> BroadcastCall<'a> {
             if tier == Tier::LastResort && !limits.fails_open {
                 return None;
             }
-            let nodes = spread(view, tier, wish, now, &mut clock::roll);
+            let nodes = spread(view, tier, scope, now, &mut clock::roll);
             if nodes.is_empty() {
                 next = tier.below();
             } else if !is_free && !self.state.budget.withdraw(now) {
@@ -237,7 +237,7 @@ impl<'a> BroadcastCall<'a> {
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = BroadcastRound {
             fan: fanout::ask_all(&state.fleet, &state.admission, nodes, &question),
-            taken: state.taken.clone(),
+            recent_writes: state.recent_writes.clone(),
             tx: self.tx.clone(),
             client: self.context.client,
             say,
@@ -350,7 +350,7 @@ fn held(answer: WholeAnswer, room: &AnswerBudget<'_>) -> CallReply {
 /// call as long as it listens.
 struct BroadcastRound {
     fan: Fanout,
-    taken: Arc<SharedWrites>,
+    recent_writes: Arc<SharedWrites>,
     tx: Option<Arc<RawTransaction>>,
     client: Client,
     say: mpsc::Sender<(BroadcastReply, NodeAnswer)>,
@@ -367,9 +367,12 @@ impl BroadcastRound {
                 BroadcastReply::Accepted | BroadcastReply::Known | BroadcastReply::Unmined
             ) {
                 let sent = self.tx.as_ref().map(|tx| tx.sent());
-                self.taken.remember(sent.as_ref(), self.client, heard.node);
+                self.recent_writes
+                    .remember(sent.as_ref(), self.client, heard.node);
                 let name = &heard.name;
-                self.taken.tell(sent.as_ref(), self.client, name).await;
+                self.recent_writes
+                    .tell(sent.as_ref(), self.client, name)
+                    .await;
             }
             // Nobody listens any more when the call has its answer.
             drop(self.say.try_send((word, heard)));

@@ -42,7 +42,7 @@ pub struct CallState {
     pub singleflight: Singleflight,
     /// Answers that are kept; `None`: none is.
     pub cache: Option<Arc<AnswerCache>>,
-    pub taken: Arc<SharedWrites>,
+    pub recent_writes: Arc<SharedWrites>,
     pub lookups: Arc<Lookups>,
     pub background_sends: Arc<BackgroundSends>,
     /// Refusals that no second node is asked about. Only a call that was refused takes the lock.

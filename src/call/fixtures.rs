@@ -79,9 +79,15 @@ pub fn state_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         burst: 0.0,
     };
     let fleet = Arc::new(FleetState::new(fleet).called(name));
-    let (admission, taken, background_sends) = (Arc::default(), Arc::default(), Arc::default());
+    let (admission, recent_writes, background_sends) =
+        (Arc::default(), Arc::default(), Arc::default());
     Arc::new(CallState {
-        lookups: Arc::new(Lookups::new(&fleet, &admission, &background_sends, &taken)),
+        lookups: Arc::new(Lookups::new(
+            &fleet,
+            &admission,
+            &background_sends,
+            &recent_writes,
+        )),
         fleet,
         policy: ArcSwap::from_pointee(policy),
         budget: RetryBudget::new(rates, clock::now()),
@@ -89,7 +95,7 @@ pub fn state_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         admission,
         singleflight: Default::default(),
         cache: None,
-        taken,
+        recent_writes,
         background_sends,
         disputes: Default::default(),
         searched: Default::default(),

@@ -45,7 +45,7 @@ pub struct Lookups {
     fleet: Arc<FleetState>,
     admission: Arc<Admission>,
     background_sends: Arc<BackgroundSends>,
-    taken: Arc<SharedWrites>,
+    recent_writes: Arc<SharedWrites>,
     open: Mutex<HashMap<LookupKey, OpenLookup>>,
     held_back: Mutex<LastHoldback>,
 }
@@ -75,13 +75,13 @@ impl Lookups {
         fleet: &Arc<FleetState>,
         admission: &Arc<Admission>,
         background_sends: &Arc<BackgroundSends>,
-        taken: &Arc<SharedWrites>,
+        recent_writes: &Arc<SharedWrites>,
     ) -> Lookups {
         Lookups {
             fleet: fleet.clone(),
             admission: admission.clone(),
             background_sends: background_sends.clone(),
-            taken: taken.clone(),
+            recent_writes: recent_writes.clone(),
             open: Mutex::default(),
             held_back: Mutex::default(),
         }
@@ -92,10 +92,10 @@ impl Lookups {
     pub async fn attempt<'a>(
         self: &Arc<Lookups>,
         (node, place): (NodeId, &mut Option<NodePlace>),
-        wish: LookupRequest<'_>,
+        request: LookupRequest<'_>,
         wanted: &AttemptSpec<'a>,
     ) -> Option<(Verdict, AttemptContent<'a>)> {
-        let asked = self.sit(node, wish, || self.join((node, place), wish));
+        let asked = self.sit(node, request, || self.join((node, place), request));
         let Ok(heard) = timeout_at(wanted.until.into(), asked).await else {
             return Some((AttemptClass::Timeout.into(), AttemptContent::Nothing));
         };
@@ -116,9 +116,9 @@ impl Lookups {
     pub async fn ask(
         self: &Arc<Lookups>,
         node: NodeId,
-        wish: LookupRequest<'_>,
+        request: LookupRequest<'_>,
     ) -> Option<NodeAnswer> {
-        self.sit(node, wish, || self.join((node, &mut None), wish))
+        self.sit(node, request, || self.join((node, &mut None), request))
             .await
     }
 
@@ -126,11 +126,11 @@ impl Lookups {
     async fn sit(
         &self,
         node: NodeId,
-        wish: LookupRequest<'_>,
+        request: LookupRequest<'_>,
         join: impl FnOnce() -> Option<LookupReceiver>,
     ) -> Option<NodeAnswer> {
         let mut seat = join()?;
-        let footprint = wish.following.and_then(|following| {
+        let footprint = request.following.and_then(|following| {
             let snapshot = self.fleet.snapshot();
             let upstream = snapshot.upstream(node)?;
             Some(following.begin(&upstream.spec.name))
@@ -145,11 +145,11 @@ impl Lookups {
     fn join(
         self: &Arc<Lookups>,
         (node, place): (NodeId, &mut Option<NodePlace>),
-        wish: LookupRequest<'_>,
+        request: LookupRequest<'_>,
     ) -> Option<LookupReceiver> {
         let head = self.fleet.snapshot().view.served_head;
         let now = clock::now();
-        let key = (node, wish.body.clone());
+        let key = (node, request.body.clone());
         let mut open = self.open();
         if let Some(one) = open.get(&key) {
             let is_held_back = now.saturating_duration_since(one.begun_at) >= JOINED_AFTER;
@@ -161,7 +161,7 @@ impl Lookups {
             }
             return seat;
         }
-        let piece = self.background_sends.begin(wish.body.len());
+        let piece = self.background_sends.begin(request.body.len());
         let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
         let (say, seat) = watch::channel(None);
         let begun = OpenLookup {
@@ -172,16 +172,16 @@ impl Lookups {
         open.insert(key.clone(), begun);
         drop(open);
         let question = FanoutCall {
-            method: wish.method.into(),
-            body: wish.body.clone(),
-            until: now + wish.attempt,
+            method: request.method.into(),
+            body: request.body.clone(),
+            until: now + request.attempt,
             bytes_max: LONG_BYTES_MAX,
             trace: None,
             path: None,
         };
         let task = LookupTask {
             asked: fanout::ask(&self.fleet, &self.admission, (node, place.take()), question),
-            hash: wish.hash,
+            hash: request.hash,
             lookups: self.clone(),
             begun_at: now,
             node,
@@ -253,7 +253,7 @@ impl LookupTask {
         if let Some((block, number)) = result.and_then(told_blocks::block_named) {
             self.lookups.fleet.told.block(block, number);
             self.lookups.fleet.told.mined(self.hash, number);
-            if let Some(mut pooled) = self.lookups.taken.pooled() {
+            if let Some(mut pooled) = self.lookups.recent_writes.pooled() {
                 pooled.forget(self.hash);
             }
         }

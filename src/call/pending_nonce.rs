@@ -87,7 +87,10 @@ pub async fn fill(
 
 fn next_of(state: &CallState, sender: Address, counted: u64) -> u64 {
     let next = |pooled: &PooledTransactions| pooled.next_nonce(sender, counted, clock::now());
-    state.taken.pooled().map_or(counted, |pooled| next(&pooled))
+    state
+        .recent_writes
+        .pooled()
+        .map_or(counted, |pooled| next(&pooled))
 }
 
 /// Asks own nodes at once, above all those that took this client's transactions; where there is none,
@@ -98,15 +101,23 @@ async fn ask(
     (sender, least): (Option<Address>, usize),
     context: CallContext<'_>,
 ) -> Option<NonceAnswer> {
-    state.taken.hear_latest(&state.fleet.snapshot().view).await;
+    state
+        .recent_writes
+        .hear_latest(&state.fleet.snapshot().view)
+        .await;
     if let Some(sender) = sender {
-        state.taken.name(sender);
+        state.recent_writes.name(sender);
     }
-    let is_known = |sender: &Address| state.taken.pooled().is_some_and(|it| it.knows(*sender));
+    let is_known = |sender: &Address| {
+        state
+            .recent_writes
+            .pooled()
+            .is_some_and(|it| it.knows(*sender))
+    };
     let known = sender.filter(is_known);
     let least = if known.is_some() { 1 } else { least };
-    let mut holders = state.taken.holders_for(context.client);
-    let wish = FanoutScope {
+    let mut holders = state.recent_writes.holders_for(context.client);
+    let scope = FanoutScope {
         nodes_max: NODES_MAX,
         method: COUNT,
         first: &holders,
@@ -114,9 +125,9 @@ async fn ask(
     };
     let now = clock::now();
     let view = &state.fleet.snapshot().view;
-    let mut nodes = spread(view, Tier::Own, wish, now, &mut clock::roll);
+    let mut nodes = spread(view, Tier::Own, scope, now, &mut clock::roll);
     if nodes.is_empty() && least == 1 {
-        nodes = spread(view, Tier::Fallback, wish, now, &mut clock::roll);
+        nodes = spread(view, Tier::Fallback, scope, now, &mut clock::roll);
     }
     if nodes.len() < least {
         return None;
@@ -147,7 +158,7 @@ async fn ask(
         };
         let now = clock::now();
         if let Some(sender) = known
-            && let Some(mut pooled) = state.taken.pooled()
+            && let Some(mut pooled) = state.recent_writes.pooled()
         {
             let block_time = state.fleet.snapshot().view.pace;
             pooled.counted_pending(sender, (heard.node, count), block_time, now);
@@ -175,7 +186,7 @@ pub async fn latest(
 ) -> Vec<(NodeId, u64)> {
     let counts = counted(state, (sender, "latest"), nodes, context).await;
     let highest = counts.iter().map(|(_, count)| *count).max();
-    if let (Some(highest), Some(mut pooled)) = (highest, state.taken.pooled()) {
+    if let (Some(highest), Some(mut pooled)) = (highest, state.recent_writes.pooled()) {
         pooled.counted(sender, highest);
     }
     counts
@@ -191,7 +202,7 @@ pub async fn pending(
 ) {
     let counts = counted(state, (sender, "pending"), nodes, context).await;
     let block_time = state.fleet.snapshot().view.pace;
-    if let Some(mut pooled) = state.taken.pooled() {
+    if let Some(mut pooled) = state.recent_writes.pooled() {
         for count in counts {
             pooled.counted_pending(sender, count, block_time, clock::now());
         }

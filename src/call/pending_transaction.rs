@@ -39,7 +39,7 @@ pub enum TransactionStatus {
 /// Looks whether blocks have the nonce of the transaction `hash`.
 pub async fn look(state: &CallState, hash: TxHash, context: CallContext<'_>) -> TransactionStatus {
     let claim = |pooled: &PooledTransactions| pooled.claim(hash, clock::now());
-    let pooled = || state.taken.pooled();
+    let pooled = || state.recent_writes.pooled();
     let Some((sender, nonce)) = pooled().and_then(|pooled| claim(&pooled)) else {
         return TransactionStatus::Unknown;
     };
@@ -47,14 +47,14 @@ pub async fn look(state: &CallState, hash: TxHash, context: CallContext<'_>) -> 
     if !missed.is_empty() {
         pending_nonce::pending(state, sender, &missed, context).await;
     }
-    let wish = FanoutScope {
+    let scope = FanoutScope {
         nodes_max: NODES_MAX,
         method: "eth_getTransactionCount",
         first: &[],
         passed: &[],
     };
     let view = &state.fleet.snapshot().view;
-    let nodes = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
+    let nodes = spread(view, Tier::Own, scope, clock::now(), &mut clock::roll);
     let counts = pending_nonce::latest(state, sender, &nodes, context).await;
     let ahead = counts.iter().filter(|(_, count)| *count > nonce);
     let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
@@ -137,7 +137,7 @@ async fn mined(
             None => {}
         }
     }
-    if has_denied && let Some(mut pooled) = state.taken.pooled() {
+    if has_denied && let Some(mut pooled) = state.recent_writes.pooled() {
         pooled.forget(hash);
     }
     None

@@ -62,11 +62,11 @@ impl CallMemory for EarlierCalls<'_> {
     }
 
     fn holders(&self, of: SentTransactions) -> Vec<NodeId> {
-        let taken = &self.state.taken;
+        let recent_writes = &self.state.recent_writes;
         match of {
-            SentTransactions::WithHash(hash) => taken.holders(hash),
-            SentTransactions::WithNonce(sender, nonce) => taken.holders_of(sender, nonce),
-            SentTransactions::Of(client) => taken.holders_for(client),
+            SentTransactions::WithHash(hash) => recent_writes.holders(hash),
+            SentTransactions::WithNonce(sender, nonce) => recent_writes.holders_of(sender, nonce),
+            SentTransactions::Of(client) => recent_writes.holders_for(client),
         }
     }
 }

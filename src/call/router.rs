@@ -127,7 +127,7 @@ async fn look_up(
     let is_missing = pending_transaction::is_missing(call, &served);
     if is_missing {
         let view = &state.fleet.snapshot().view;
-        state.taken.hear_latest(view).await;
+        state.recent_writes.hear_latest(view).await;
     }
     if is_missing && let Some(answer) = pending_transaction::show(state, call, hash, context).await
     {

@@ -56,7 +56,7 @@ impl Endpoint {
         let _counted = self.metrics.begin_request();
         let asked = caller.asked();
         let found = self.chains.find(asked.chain(), asked.host());
-        let state = match (asked.wish, found) {
+        let state = match (asked.kind, found) {
             (RequestKind::Call, Ok(state)) => state,
             // On the heap, as all that is rare.
             (_, found) => return Box::pin(self.answer_other(caller, found)).await,
@@ -190,7 +190,7 @@ impl Endpoint {
             // An answer that broke off would look whole to HTTP/1.0.
             may_stream: !asked.is_http_1_0,
             // By the name that it gives itself, else by its address.
-            client: state.taken.client(asked.client.as_deref(), address),
+            client: state.recent_writes.client(asked.client.as_deref(), address),
             room: &room,
             origin: &origin,
             trace: None,

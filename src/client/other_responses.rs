@@ -23,7 +23,7 @@ pub fn response<'a>(
     asked: &RequestHead,
     found: Result<&CallState, &Refusal>,
 ) -> ClientResponse<'a> {
-    match (asked.wish, found) {
+    match (asked.kind, found) {
         (RequestKind::Health, _) if *asked.chain() == ChainKey::Root => {
             let (status, body) = health::report_all(chains, is_leaving);
             ClientResponse::text(status, JSON, body)

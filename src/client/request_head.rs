@@ -30,8 +30,8 @@ impl RequestKind {
     }
 }
 
-/// Reads the wish off method and path, and the chain that it is of.
-fn wish(method: &str, path: &str) -> (RequestKind, ChainKey) {
+/// Reads the kind of a request off its method and path, and the chain that it is of.
+fn kind(method: &str, path: &str) -> (RequestKind, ChainKey) {
     match (chain_path::read(path), method) {
         (EndpointPath::Calls(chain), "POST") => (RequestKind::Call, chain),
         (EndpointPath::Calls(chain), "GET" | "HEAD") => (RequestKind::Greeting, chain),
@@ -58,7 +58,7 @@ pub struct HeadOptions {
 /// What matters of a request's head, but for its framing.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHead {
-    pub wish: RequestKind,
+    pub kind: RequestKind,
     /// What says which chain it is for. On the heap: where there is one chain alone, nothing does.
     chain: Option<Box<AskedChain>>,
     /// By HEAD: the answer is to have no body.
@@ -109,10 +109,10 @@ enum ContentKind {
 
 impl RequestHead {
     pub fn new(method: &str, path: &str) -> RequestHead {
-        let (wish, key) = wish(method, path);
+        let (kind, key) = kind(method, path);
         let named = || Box::new(AskedChain { key, host: None });
         RequestHead {
-            wish,
+            kind,
             chain: (key != ChainKey::Root).then(named),
             is_for_head: method == "HEAD",
             ..RequestHead::default()
@@ -142,8 +142,8 @@ impl RequestHead {
             12 if is("x-request-id") && self.request_id.is_none() => {
                 self.request_id = trace::request_id(value).map(str::to_string);
             }
-            17 if is("sec-websocket-key") && self.wish == RequestKind::Greeting => {
-                self.wish = RequestKind::Upgrade;
+            17 if is("sec-websocket-key") && self.kind == RequestKind::Greeting => {
+                self.kind = RequestKind::Upgrade;
             }
             15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
             16 if is("content-encoding") => self.encoding = self.encoding.and(value),
@@ -254,7 +254,7 @@ mod tests {
             ("DELETE", "/rpc", RequestKind::MethodNotAllowed),
             ("OPTIONS", "/", RequestKind::Preflight),
         ] {
-            assert_eq!(wish(method, path).0, wanted, "{method} {path}");
+            assert_eq!(kind(method, path).0, wanted, "{method} {path}");
         }
     }
 
@@ -289,14 +289,14 @@ mod tests {
 
     #[test]
     fn who_brings_a_sockets_key_wants_no_greeting() {
-        let wish = |method: &str, path: &str| {
+        let kind = |method: &str, path: &str| {
             let mut asked = RequestHead::new(method, path);
             asked.note("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==");
-            asked.wish
+            asked.kind
         };
-        assert_eq!(wish("GET", "/"), RequestKind::Upgrade);
-        assert_eq!(wish("GET", "/health"), RequestKind::Health);
-        assert_eq!(wish("POST", "/"), RequestKind::Call);
+        assert_eq!(kind("GET", "/"), RequestKind::Upgrade);
+        assert_eq!(kind("GET", "/health"), RequestKind::Health);
+        assert_eq!(kind("POST", "/"), RequestKind::Call);
     }
 
     #[test]

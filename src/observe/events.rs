@@ -14,9 +14,9 @@ pub fn sentence(change: &FleetChange) -> (Level, String) {
     match change {
         FleetChange::Node {
             name,
-            turn,
+            transition,
             trouble,
-        } => of_node(name, *turn, trouble.as_ref()),
+        } => of_node(name, *transition, trouble.as_ref()),
         FleetChange::Reference { source, doubt } => of_reference(*source, *doubt),
         FleetChange::Fallback { on: true } => (
             Level::Warn,
@@ -38,7 +38,7 @@ pub fn sentence(change: &FleetChange) -> (Level, String) {
 /// The kind of a change, in one word.
 pub fn kind(change: &FleetChange) -> &'static str {
     match change {
-        FleetChange::Node { turn, .. } => match turn {
+        FleetChange::Node { transition, .. } => match transition {
             HealthTransition::Admitted => "admitted",
             HealthTransition::Left(_) => "left",
             HealthTransition::Returned => "returned",
@@ -65,8 +65,12 @@ fn of_pace(pace: Duration, setting: Duration, differs: bool) -> (Level, String) 
     }
 }
 
-fn of_node(name: &str, turn: HealthTransition, trouble: Option<&ProbeFailure>) -> (Level, String) {
-    match turn {
+fn of_node(
+    name: &str,
+    transition: HealthTransition,
+    trouble: Option<&ProbeFailure>,
+) -> (Level, String) {
+    match transition {
         HealthTransition::Admitted => (Level::Info, format!("node {name} is fit and gets calls")),
         HealthTransition::Left(reason) => (
             level_of(reason),
@@ -157,10 +161,10 @@ mod tests {
 
     use super::*;
 
-    fn node(turn: HealthTransition) -> FleetChange {
+    fn node(transition: HealthTransition) -> FleetChange {
         FleetChange::Node {
             name: "geth-1".into(),
-            turn,
+            transition,
             trouble: None,
         }
     }
@@ -245,7 +249,7 @@ mod tests {
         };
         let left = |reason| FleetChange::Node {
             name: "geth-1".into(),
-            turn: HealthTransition::Left(reason),
+            transition: HealthTransition::Left(reason),
             trouble: Some(trouble.clone()),
         };
         let (_, said) = sentence(&left(Reason::Auth));

@@ -302,27 +302,30 @@ mod tests {
 
     #[test]
     fn a_client_is_known_by_its_name_or_else_by_its_address() {
-        let taken = SharedWrites::default();
+        let recent_writes = SharedWrites::default();
         let address = Some(IpAddr::from([10, 0, 0, 1]));
         let long = [b'x'; NAME_BYTES_MAX + 1];
-        let named = taken.client(Some(&long[1..]), address);
+        let named = recent_writes.client(Some(&long[1..]), address);
         assert!(matches!(named, Client::Named { .. }));
-        assert_eq!(named.key(), taken.client(Some(&long[1..]), None).key());
+        assert_eq!(
+            named.key(),
+            recent_writes.client(Some(&long[1..]), None).key()
+        );
         for name in [None, Some(&b""[..]), Some(&long)] {
             assert_eq!(
-                taken.client(name, address),
+                recent_writes.client(name, address),
                 Client::At([10, 0, 0, 1].into())
             );
         }
-        assert_eq!(taken.client(None, None), Client::Unknown);
+        assert_eq!(recent_writes.client(None, None), Client::Unknown);
     }
 
     #[test]
     fn what_was_taken_is_found_by_its_hash_and_by_its_client() {
-        let taken = SharedWrites::default();
+        let recent_writes = SharedWrites::default();
         let hash = transaction::hash_of(&[1]);
-        let client = taken.client(Some(b"a"), None);
-        assert!(taken.pooled().is_none());
+        let client = recent_writes.client(Some(b"a"), None);
+        assert!(recent_writes.pooled().is_none());
         let sent = AcceptedTransaction {
             hash,
             signed: None,
@@ -330,10 +333,10 @@ mod tests {
             raw: &[1],
             network: None,
         };
-        taken.remember(Some(&sent), client, NodeId(3));
-        assert_eq!(taken.holders(hash), [NodeId(3)]);
-        assert_eq!(taken.holders_for(client), [NodeId(3)]);
-        assert_eq!(taken.holders_for(Client::Unknown), []);
+        recent_writes.remember(Some(&sent), client, NodeId(3));
+        assert_eq!(recent_writes.holders(hash), [NodeId(3)]);
+        assert_eq!(recent_writes.holders_for(client), [NodeId(3)]);
+        assert_eq!(recent_writes.holders_for(Client::Unknown), []);
     }
 
     /// Of a chain among others, of a process that has room for so many transactions.
@@ -348,8 +351,8 @@ mod tests {
     #[test]
     fn transactions_have_the_room_that_memory_has_and_an_address_a_quarter_of_it() {
         for (room, wanted) in [(8, 2), (80, 20)] {
-            let taken = with_room(room);
-            let client = taken.client(None, Some([10, 0, 0, 1].into()));
+            let recent_writes = with_room(room);
+            let client = recent_writes.client(None, Some([10, 0, 0, 1].into()));
             let hashes: Vec<_> = (0..100_u8)
                 .map(|number| transaction::hash_of(&[number]))
                 .collect();
@@ -359,31 +362,31 @@ mod tests {
                     signed: None,
                     marked: None,
                     raw: &[],
-                    network: taken.network_of(client),
+                    network: recent_writes.network_of(client),
                 };
-                taken.remember(Some(&sent), client, NodeId(3));
+                recent_writes.remember(Some(&sent), client, NodeId(3));
             }
             let held = hashes
                 .iter()
-                .filter(|hash| !taken.holders(**hash).is_empty());
+                .filter(|hash| !recent_writes.holders(**hash).is_empty());
             assert_eq!(held.count(), wanted);
         }
     }
 
     #[test]
     fn what_one_address_sends_through_another_balancer_has_a_quarter_of_the_room_too() {
-        let taken = with_room(8);
+        let recent_writes = with_room(8);
         let config = StoreConfig {
             url: Secret::new("redis://127.0.0.1:1".into()),
             ca_file: None,
             queue_bytes_max: 0,
         };
         let store = SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap();
-        taken.hand_on("s3cret", Arc::new(store), ("news".into(), "writes".into()));
+        recent_writes.hand_on("s3cret", Arc::new(store), ("news".into(), "writes".into()));
         let nodes = [(NodeMark::of("a"), NodeId(1))];
-        let client = taken.client(None, Some([10, 0, 0, 1].into()));
+        let client = recent_writes.client(None, Some([10, 0, 0, 1].into()));
         let network = ClientHasher::new("s3cret").network([10, 0, 0, 1].into());
-        assert_eq!(taken.network_of(client), Some(network));
+        assert_eq!(recent_writes.network_of(client), Some(network));
         let quiet = transaction::hash_of(b"quiet");
         let mut told = vec![(quiet, ClientHash(7), NetworkMark(7))];
         for number in 0..11_000_u64 {
@@ -400,27 +403,27 @@ mod tests {
                 hash: Some(*hash),
                 raw: Vec::new(),
             };
-            taken.hear(&sent, (&nodes, None));
+            recent_writes.hear(&sent, (&nodes, None));
         }
         let held = told
             .iter()
-            .filter(|(hash, _, _)| !taken.holders(*hash).is_empty());
+            .filter(|(hash, _, _)| !recent_writes.holders(*hash).is_empty());
         assert_eq!(held.count(), 3);
-        assert_eq!(taken.holders(quiet), [NodeId(1)]);
+        assert_eq!(recent_writes.holders(quiet), [NodeId(1)]);
         let quiet = Client::Named {
             name: 7,
             network: None,
         };
-        assert_eq!(taken.holders_for(quiet), [NodeId(1)]);
+        assert_eq!(recent_writes.holders_for(quiet), [NodeId(1)]);
         // Through this one, it has no room beside.
         let sent = AcceptedTransaction {
             hash: transaction::hash_of(b"one more"),
             signed: None,
             marked: None,
             raw: &[],
-            network: taken.network_of(client),
+            network: recent_writes.network_of(client),
         };
-        taken.remember(Some(&sent), client, NodeId(1));
-        assert_eq!(taken.holders(sent.hash), []);
+        recent_writes.remember(Some(&sent), client, NodeId(1));
+        assert_eq!(recent_writes.holders(sent.hash), []);
     }
 }

@@ -82,9 +82,12 @@ impl RelayFeed {
 
     fn hear(&mut self, said: TopicReport) {
         let TopicReport {
-            source, wish, what, ..
+            source,
+            request,
+            what,
+            ..
         } = said;
-        self.relays.hear(source, wish, what, clock::now());
+        self.relays.hear(source, request, what, clock::now());
         self.obey();
     }
 
@@ -224,7 +227,7 @@ mod tests {
         async fn say(&mut self, what: TopicEvent) {
             let report = TopicReport {
                 source: self.source,
-                wish: request(),
+                request: request(),
                 what,
                 room: None,
             };

@@ -104,7 +104,7 @@ impl SocketRegistration {
         }
     }
 
-    /// Takes no more orders; the wishes of those that nobody will obey.
+    /// Takes no more orders; the requests of those that are not obeyed any more.
     fn close(&mut self) -> Vec<TopicRequest> {
         self.orders.close();
         unheeded(&mut self.orders)
@@ -197,14 +197,14 @@ fn same_way(one: &Upstream, other: &Upstream) -> bool {
 }
 
 fn unheeded(orders: &mut mpsc::Receiver<SocketCommand>) -> Vec<TopicRequest> {
-    let mut wishes = Vec::new();
+    let mut requests = Vec::new();
     while let Ok(order) = orders.try_recv() {
         match order {
-            SocketCommand::Subscribe(wish) => wishes.push(wish),
-            SocketCommand::Unsubscribe(wish) => wishes.retain(|unheeded| *unheeded != wish),
+            SocketCommand::Subscribe(request) => requests.push(request),
+            SocketCommand::Unsubscribe(request) => requests.retain(|unheeded| *unheeded != request),
         }
     }
-    wishes
+    requests
 }
 
 #[cfg(test)]
@@ -215,13 +215,13 @@ mod tests {
     #[test]
     fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
         let (orders, mut taken) = mpsc::channel(4);
-        let wish = |number, topic| TopicRequest { number, topic };
-        let pending = wish(2, RelayedTopic::PendingTransactions { full: false });
-        let again = wish(3, RelayedTopic::Syncing);
+        let request = |number, topic| TopicRequest { number, topic };
+        let pending = request(2, RelayedTopic::PendingTransactions { full: false });
+        let again = request(3, RelayedTopic::Syncing);
         for order in [
-            SocketCommand::Subscribe(wish(1, RelayedTopic::Syncing)),
+            SocketCommand::Subscribe(request(1, RelayedTopic::Syncing)),
             SocketCommand::Subscribe(pending.clone()),
-            SocketCommand::Unsubscribe(wish(1, RelayedTopic::Syncing)),
+            SocketCommand::Unsubscribe(request(1, RelayedTopic::Syncing)),
             SocketCommand::Subscribe(again.clone()),
         ] {
             orders.try_send(order).unwrap();

@@ -66,14 +66,14 @@ impl BroadcastCall<'_> {
 
     /// Those that were sent it, and the own fit nodes.
     fn askable(&self) -> Vec<NodeId> {
-        let wish = FanoutScope {
+        let scope = FanoutScope {
             nodes_max: NODES_MAX,
             method: self.form.lookup(),
             first: &[],
             passed: &self.asked,
         };
         let view = &self.state.fleet.snapshot().view;
-        let others = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
+        let others = spread(view, Tier::Own, scope, clock::now(), &mut clock::roll);
         let mut nodes = self.asked.clone();
         nodes.extend(others);
         nodes
@@ -106,10 +106,12 @@ impl BroadcastCall<'_> {
         );
         let found = found?;
         let sent = self.tx.as_ref().map(|tx| tx.sent());
-        let taken = &self.state.taken;
-        taken.remember(sent.as_ref(), self.context.client, found.node);
+        let recent_writes = &self.state.recent_writes;
+        recent_writes.remember(sent.as_ref(), self.context.client, found.node);
         let name = &found.name;
-        taken.tell(sent.as_ref(), self.context.client, name).await;
+        recent_writes
+            .tell(sent.as_ref(), self.context.client, name)
+            .await;
         Some((self.reply(found)?, TransactionOutcome::Known))
     }
 
@@ -148,11 +150,11 @@ impl BroadcastCall<'_> {
     /// What used up the nonce of the transaction, as a node says. One that was taken through us is
     /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
     async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> NonceUse {
-        let taken = &self.state.taken;
+        let recent_writes = &self.state.recent_writes;
         if let Some(signed) = self.tx.as_ref().and_then(|tx| tx.signed) {
-            taken.name(signed.sender);
+            recent_writes.name(signed.sender);
         }
-        let claim = taken
+        let claim = recent_writes
             .pooled()
             .and_then(|pooled| pooled.claim(hash, clock::now()));
         let Some((sender, nonce)) = claim else {
@@ -168,7 +170,7 @@ impl BroadcastCall<'_> {
         let ahead = counts.iter().filter(|(_, count)| *count == highest);
         let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
         let receipt = self.find(RECEIPT, hash, &ahead).await;
-        if let Some(mut pooled) = taken.pooled() {
+        if let Some(mut pooled) = recent_writes.pooled() {
             pooled.forget(hash);
         }
         receipt.map_or(NonceUse::ByAnother, NonceUse::ByItself)

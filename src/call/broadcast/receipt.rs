@@ -69,7 +69,7 @@ impl BroadcastCall<'_> {
             seen = head;
             let freshest = NodeRequirements {
                 method: RECEIPT,
-                wish: NodePreference::Freshest,
+                preference: NodePreference::Freshest,
                 ..NodeRequirements::default()
             };
             let query = NodeQuery::new(&[Tier::Own, Tier::Fallback], &[], freshest);

@@ -172,7 +172,7 @@ impl ForwardedCall<'_> {
             BY_HASH | RECEIPT => {
                 let (Some(hash), Some(mut pooled)) = (
                     params.and_then(transaction::hash_asked),
-                    self.state.taken.pooled(),
+                    self.state.recent_writes.pooled(),
                 ) else {
                     return;
                 };
@@ -187,7 +187,7 @@ impl ForwardedCall<'_> {
             "eth_getTransactionCount" if !self.asking().is_pending => {
                 let sender = params.and_then(transaction::address_asked);
                 if let (Some(sender), Some(count)) = (sender, hex::read_quantity(result))
-                    && let Some(mut pooled) = self.state.taken.pooled()
+                    && let Some(mut pooled) = self.state.recent_writes.pooled()
                 {
                     pooled.counted(sender, count);
                 }

@@ -65,7 +65,7 @@ impl<'a> ForwardedCall<'a> {
             self.context.policy.times(&self.call.method),
             self.context.arrived_at,
         );
-        let wish = lookups::LookupRequest {
+        let request = lookups::LookupRequest {
             method: &self.call.method,
             hash,
             body: &body,
@@ -84,7 +84,7 @@ impl<'a> ForwardedCall<'a> {
             nodes.extend(another.map(|(node, _)| node));
         }
         let state = self.state;
-        let asked = nodes.iter().map(|node| state.lookups.ask(*node, wish));
+        let asked = nodes.iter().map(|node| state.lookups.ask(*node, request));
         let mut asked: FuturesUnordered<_> = asked.collect();
         let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {

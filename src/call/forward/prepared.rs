@@ -90,7 +90,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
         place: &mut Option<NodePlace>,
     ) -> Option<(Verdict, AttemptContent<'a>)> {
         let body = Bytes::copy_from_slice(self.body);
-        let wish = LookupRequest {
+        let request = LookupRequest {
             method: lookup.method,
             hash: lookup.hash,
             body: &body,
@@ -99,7 +99,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
         };
         lookup
             .lookups
-            .attempt((self.node.id, place), wish, self.wanted)
+            .attempt((self.node.id, place), request, self.wanted)
             .await
     }
 

@@ -50,7 +50,7 @@ impl<'a> ForwardedCall<'a> {
         let (Some(words), Some(hash)) = (words, self.transaction()) else {
             return ended;
         };
-        let was_taken = !self.state.taken.holders(hash).is_empty();
+        let was_taken = !self.state.recent_writes.holders(hash).is_empty();
         let is_receipt = self.call.method == RECEIPT;
         let believed = match unindexed::null(self.null_is_sure, was_taken, is_receipt) {
             NullTrust::Believed => true,
@@ -75,7 +75,7 @@ impl<'a> ForwardedCall<'a> {
     async fn is_pending(&self, hash: TxHash) -> bool {
         let state = self.state;
         let now = clock::now();
-        let wish = FanoutScope {
+        let scope = FanoutScope {
             nodes_max: NODES_MAX,
             method: BY_HASH,
             first: &[],
@@ -83,7 +83,7 @@ impl<'a> ForwardedCall<'a> {
         };
         let nodes = {
             let view = &state.fleet.snapshot().view;
-            spread(view, Tier::Own, wish, now, &mut clock::roll)
+            spread(view, Tier::Own, scope, now, &mut clock::roll)
         };
         let params = format!("[\"{hash}\"]");
         let call = Call::new(None, BY_HASH, Some(&params));

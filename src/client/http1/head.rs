@@ -137,7 +137,7 @@ fn judge(request: &Request<'_, '_>, options: HeadOptions) -> Result<Http1Head, &
         BodyExtent::Length(length) => Some(length),
         BodyExtent::Chunked => None,
     };
-    let may_upgrade = request.method == Some("GET") && asked.wish.is_at_endpoint();
+    let may_upgrade = request.method == Some("GET") && asked.kind.is_at_endpoint();
     let upgrades = may_upgrade && wishes.upgrade && wishes.websocket && !asked.is_http_1_0;
     let websocket = (upgrades && extent == BodyExtent::Nothing).then(|| whole(request));
     Ok(Http1Head {
@@ -235,7 +235,7 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(
-            (head.asked.wish, head.extent),
+            (head.asked.kind, head.extent),
             (RequestKind::Call, BodyExtent::Length(2))
         );
         assert!(head.keeps && head.websocket.is_none());
@@ -279,7 +279,7 @@ mod tests {
             let taken = reader.take(&mut buffer).unwrap();
             assert_eq!(taken.is_some(), at + 1 == text.len(), "{at}");
             if let Some(head) = taken {
-                assert_eq!((head.asked.wish, head.keeps), (RequestKind::Health, false));
+                assert_eq!((head.asked.kind, head.keeps), (RequestKind::Health, false));
             }
         }
     }

@@ -64,7 +64,7 @@ pub fn read(
     }
     // Whoever looks after our health needn't know what we are called: HAProxy doesn't say it.
     let is_named = hosts == 1 || (hosts == 0 && head.uri.authority().is_some());
-    if is_named || (hosts == 0 && asked.wish == RequestKind::Health) {
+    if is_named || (hosts == 0 && asked.kind == RequestKind::Health) {
         Ok(asked)
     } else {
         Err(Refusal::Framing("not exactly one authority"))

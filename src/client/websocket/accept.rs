@@ -83,7 +83,7 @@ fn judge(
     let address = asked.client_address(&policy.proxies);
     let peer = Peer {
         place: place(&state, address)?,
-        client: state.taken.client(asked.client.as_deref(), address),
+        client: state.recent_writes.client(asked.client.as_deref(), address),
         caller: state.admission.caller(address),
         origin: request_origin::of_socket(
             &asked,

@@ -107,7 +107,7 @@ fn go_on(
         let Some(head) = heads.take(buffer).map_err(|why| why.sentence())? else {
             return Ok(());
         };
-        told.push((head.asked.wish, Vec::new()));
+        told.push((head.asked.kind, Vec::new()));
         *body = BodyReader::new(match head.extent {
             BodyExtent::Nothing => ResponseFraming::Nothing,
             BodyExtent::Length(length) => ResponseFraming::Length(length),

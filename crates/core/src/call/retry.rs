@@ -1195,7 +1195,7 @@ mod tests {
             (None, Some(MissingKind::Newer)),
             "an odd range"
         );
-        for (reads, missing, head, wish, shown) in [
+        for (reads, missing, head, preference, shown) in [
             (
                 BlockData::State,
                 MissingKind::Newer,
@@ -1289,7 +1289,7 @@ mod tests {
                 is_lost: missing == MissingKind::Lost,
             });
             assert_eq!(missed, shown, "{missing:?} {head}");
-            assert_eq!(retry.needs.wish, wish, "{missing:?} {head}");
+            assert_eq!(retry.needs.preference, preference, "{missing:?} {head}");
         }
         let mut by_hash = retry(Treatment::Read);
         assert_eq!(by_hash.miss(&node(100), MissingKind::Older, ""), None);
@@ -1298,6 +1298,6 @@ mod tests {
             another.miss(&node(100), MissingKind::Lost, "at block 6"),
             None
         );
-        assert_eq!(by_hash.needs.wish, NodePreference::Deepest);
+        assert_eq!(by_hash.needs.preference, NodePreference::Deepest);
     }
 }

@@ -135,7 +135,7 @@ pub enum FleetChange {
         /// The node's name.
         name: Arc<str>,
         /// What has become of it.
-        turn: HealthTransition,
+        transition: HealthTransition,
         /// What the last probe met, where it brought no head.
         trouble: Option<ProbeFailure>,
     },

@@ -45,7 +45,7 @@ pub struct NodeRequirements<'a> {
     /// Nodes that lack it are asked only when no other is left.
     pub method: &'a str,
     /// Which of those that have them is asked rather than others.
-    pub wish: NodePreference,
+    pub preference: NodePreference,
     /// Which of them are taken before one is drawn.
     pub shortlist: Shortlist<'a>,
 }

@@ -75,8 +75,8 @@ impl FleetView {
                 nodes.retain(|node| is_better(node));
             }
         }
-        let best = nodes.iter().map(|node| merit(node, needs.wish)).max();
-        nodes.retain(|node| Some(merit(node, needs.wish)) == best);
+        let best = nodes.iter().map(|node| merit(node, needs.preference)).max();
+        nodes.retain(|node| Some(merit(node, needs.preference)) == best);
         if !nodes.iter().any(|node| node.id == drawn) {
             nodes.extend(self.node(drawn));
         }
@@ -141,7 +141,7 @@ impl<'a> Draw<'a> {
     /// to it, whoever else there is.
     fn suits(&self, node: NodeId) -> bool {
         let Draw { needs, now, .. } = *self;
-        let is_by_chance = self.tier != Tier::LastResort && needs.wish == NodePreference::Any;
+        let is_by_chance = self.tier != Tier::LastResort && needs.preference == NodePreference::Any;
         let Some(node) = self.view.node(node).filter(|_| is_by_chance) else {
             return false;
         };
@@ -170,7 +170,7 @@ impl<'a> Draw<'a> {
     /// Draws among those that nothing speaks against; `None`: there may be none.
     fn by_sampler(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
         let Draw { needs, now, .. } = *self;
-        if needs.wish != NodePreference::Any {
+        if needs.preference != NodePreference::Any {
             return None;
         }
         let can = self.can();
@@ -225,18 +225,19 @@ impl<'a> Draw<'a> {
         let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
         let some_whole = nodes().any(|node| node.is_whole(now));
         let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
-        let wish = if self.tier == Tier::LastResort {
+        let preference = if self.tier == Tier::LastResort {
             NodePreference::Freshest
         } else {
-            needs.wish
+            needs.preference
         };
-        let best = match wish {
+        let best = match preference {
             NodePreference::Any => None,
             NodePreference::Freshest | NodePreference::Deepest => {
-                nodes().map(|node| merit(node, wish)).max()
+                nodes().map(|node| merit(node, preference)).max()
             }
         };
-        let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, wish) == best);
+        let is_wished =
+            |node: &&'a NodeView| best.is_none_or(|best| merit(node, preference) == best);
         let nodes = || nodes().filter(is_wished);
         // Where one alone will do, its place is waited for.
         let some_free = nodes().any(|node| node.load.limiter.has_room());
@@ -312,9 +313,9 @@ fn has_blocks(view: &FleetView, needs: &NodeRequirements<'_>) -> impl Fn(&NodeVi
 }
 
 /// What makes a node preferred; the higher the better.
-fn merit(node: &NodeView, wish: NodePreference) -> u64 {
+fn merit(node: &NodeView, preference: NodePreference) -> u64 {
     let number = |block: Option<BlockNumber>| block.map_or(0, |BlockNumber(number)| number);
-    match wish {
+    match preference {
         NodePreference::Any => 0,
         NodePreference::Freshest => number(node.head),
         NodePreference::Deepest => u64::MAX - number(node.depth.state_from),
@@ -1067,9 +1068,9 @@ mod tests {
         let mut view = fleet.view();
         view.nodes[1].depth.state_from = Some(BlockNumber(50));
         view.nodes[3].depth.state_from = Some(BlockNumber(10));
-        let wished = |wish| {
+        let wished = |preference| {
             let needs = NodeRequirements {
-                wish,
+                preference,
                 ..NodeRequirements::default()
             };
             drawn(&view, Tier::Own, &needs, now)
@@ -1080,7 +1081,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_comes_before_room_and_room_before_chance() {
+    fn a_preference_comes_before_room_and_room_before_chance() {
         let now = crate::testing::now();
         let mut fleet = fleet(&[1, 1, 1, 1], now);
         round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
@@ -1091,9 +1092,9 @@ mod tests {
             view.nodes[full].load.limiter.fix(Some(1), now);
             view.nodes[full].load.begin();
         }
-        let wished = |wish| {
+        let wished = |preference| {
             let needs = NodeRequirements {
-                wish,
+                preference,
                 ..NodeRequirements::default()
             };
             drawn(&view, Tier::Own, &needs, now)

@@ -29,15 +29,15 @@ pub struct FanoutScope<'a> {
 pub fn spread(
     view: &FleetView,
     tier: Tier,
-    wish: FanoutScope<'_>,
+    scope: FanoutScope<'_>,
     now: Instant,
     dice: &mut impl Dice,
 ) -> Vec<NodeId> {
     let takes = |node: &&NodeView| {
-        view.tier_has(tier, node, wish.method) && !wish.passed.contains(&node.id)
+        view.tier_has(tier, node, scope.method) && !scope.passed.contains(&node.id)
     };
     let open = || view.nodes.iter().filter(takes);
-    let can = |node: &NodeView| !node.lacks(wish.method, now);
+    let can = |node: &NodeView| !node.lacks(scope.method, now);
     let some_can = open().any(can);
     let open = || open().filter(|node| !some_can || can(node));
     let is_awake = |node: &NodeView| !node.standing.rests(now);
@@ -48,11 +48,11 @@ pub fn spread(
             // Efraimidis and Spirakis (2006): the greatest of these are a draw by weight.
             let weight = f64::from(node.weight.get()).max(1.0);
             let key = dice.fraction().powf(1.0 / weight);
-            (wish.first.contains(&node.id), key, node.id)
+            (scope.first.contains(&node.id), key, node.id)
         })
         .collect();
     keyed.sort_by(|one, other| other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)));
-    keyed.truncate(wish.nodes_max.min(NODES_MAX));
+    keyed.truncate(scope.nodes_max.min(NODES_MAX));
     keyed.into_iter().map(|(_, _, id)| id).collect()
 }
 
@@ -85,13 +85,13 @@ mod tests {
         let mut dice = SeededDice::new(3);
         let mut asked = |fleet: &Fleet, nodes_max: usize, first: &[u32]| {
             let first: Vec<_> = first.iter().copied().map(NodeId).collect();
-            let wish = FanoutScope {
+            let scope = FanoutScope {
                 nodes_max,
                 method: "eth_sendRawTransaction",
                 first: &first,
                 passed: &[NodeId(1)],
             };
-            spread(&fleet.view(), Tier::Own, wish, now, &mut dice)
+            spread(&fleet.view(), Tier::Own, scope, now, &mut dice)
         };
         assert_eq!(asked(&fleet, 3, &[]).len(), 3);
         let all = asked(&fleet, usize::MAX, &[]);
@@ -111,13 +111,13 @@ mod tests {
         let view = fleet(3, now).view();
         let mut dice = SeededDice::new(3);
         let mut asked = |method: &str, passed: &[NodeId]| {
-            let wish = FanoutScope {
+            let scope = FanoutScope {
                 nodes_max: usize::MAX,
                 method,
                 first: &[],
                 passed,
             };
-            let mut nodes = spread(&view, Tier::Own, wish, now, &mut dice);
+            let mut nodes = spread(&view, Tier::Own, scope, now, &mut dice);
             nodes.sort_unstable_by_key(|id| id.0);
             nodes
         };

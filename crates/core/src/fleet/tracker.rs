@@ -299,12 +299,12 @@ impl Fleet {
             }
         };
         let entry = &mut self.entries[at];
-        let turn = entry
+        let transition = entry
             .standing
             .hear_round(fitness, self.criteria.hysteresis, now)?;
         Some(FleetChange::Node {
             name: entry.member.name.clone(),
-            turn,
+            transition,
             trouble: entry.trouble.clone(),
         })
     }

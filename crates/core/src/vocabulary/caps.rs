@@ -201,8 +201,8 @@ pub enum CapShortage {
 }
 
 /// What a machine with so much memory (in bytes) lacks, and where so many files may be open.
-pub fn lacks(wish: CapInputs, memory: u64, files: u64) -> Vec<CapShortage> {
-    let counted_with = wish.memory.unwrap_or(memory);
+pub fn lacks(inputs: CapInputs, memory: u64, files: u64) -> Vec<CapShortage> {
+    let counted_with = inputs.memory.unwrap_or(memory);
     let caps = Caps::of(counted_with);
     let (wanted_files, sockets) = (caps.files(), caps.with_files(files).sockets);
     let lacks = [
@@ -214,13 +214,13 @@ pub fn lacks(wish: CapInputs, memory: u64, files: u64) -> Vec<CapShortage> {
             there: memory,
             wanted: counted_with,
         }),
-        (wish.body_max > caps.body_max()).then_some(CapShortage::Body {
+        (inputs.body_max > caps.body_max()).then_some(CapShortage::Body {
             room: caps.body_max(),
-            wanted: wish.body_max,
+            wanted: inputs.body_max,
         }),
-        (wish.sockets > sockets).then_some(CapShortage::Sockets {
+        (inputs.sockets > sockets).then_some(CapShortage::Sockets {
             room: sockets,
-            wanted: wish.sockets,
+            wanted: inputs.sockets,
         }),
         (files < wanted_files).then_some(CapShortage::Files {
             there: files,
@@ -299,21 +299,21 @@ mod tests {
 
     #[test]
     fn what_there_is_too_little_of_is_named_with_numbers() {
-        let wish = CapInputs {
+        let inputs = CapInputs {
             memory: None,
             body_max: 5 << 20,
             sockets: 100,
         };
         let files = Caps::ROOMY.files();
-        assert_eq!(lacks(wish, 16 << 30, files), []);
+        assert_eq!(lacks(inputs, 16 << 30, files), []);
         let wanted = Caps::of(16 << 30).files();
-        assert_eq!(lacks(wish, 16 << 30, wanted), []);
+        assert_eq!(lacks(inputs, 16 << 30, wanted), []);
         let there = wanted - 1;
         assert_eq!(
-            lacks(wish, 16 << 30, there),
+            lacks(inputs, 16 << 30, there),
             [CapShortage::Files { there, wanted }]
         );
-        let few = lacks(wish, 16 << 30, 300);
+        let few = lacks(inputs, 16 << 30, 300);
         assert_eq!(
             few[0],
             CapShortage::Sockets {
@@ -323,7 +323,7 @@ mod tests {
         );
         let promised = CapInputs {
             memory: Some(2 << 30),
-            ..wish
+            ..inputs
         };
         assert_eq!(
             lacks(promised, (2 << 30) - 1, files),
@@ -334,7 +334,7 @@ mod tests {
         );
         assert_eq!(lacks(promised, 2 << 30, files), []);
         assert_eq!(
-            lacks(wish, MEMORY_MIN, files),
+            lacks(inputs, MEMORY_MIN, files),
             [
                 CapShortage::Body {
                     room: 1_677_721,
@@ -346,7 +346,7 @@ mod tests {
                 }
             ]
         );
-        let least = lacks(wish, MEMORY_MIN - 1, files)[0];
+        let least = lacks(inputs, MEMORY_MIN - 1, files)[0];
         assert!(matches!(least, CapShortage::Room { .. }));
     }
 

@@ -15,7 +15,7 @@ pub enum SocketCommand {
 #[derive(Debug)]
 pub struct TopicReport {
     pub source: FeedSource,
-    pub wish: TopicRequest,
+    pub request: TopicRequest,
     pub what: TopicEvent,
     /// The room that its bytes take until it is heard.
     pub room: Option<OwnedSemaphorePermit>,

@@ -212,9 +212,10 @@ impl NodeSocket {
                 result,
             } => match live.subscriptions.told(&subscription) {
                 Some(None) => self.head(live, &result).await,
-                Some(Some(wish)) => {
-                    let wish = wish.clone();
-                    self.say(live.source, wish, TopicEvent::News(result)).await;
+                Some(Some(request)) => {
+                    let request = request.clone();
+                    self.say(live.source, request, TopicEvent::News(result))
+                        .await;
                 }
                 None => {}
             },
@@ -231,14 +232,14 @@ impl NodeSocket {
         match (asked, outcome) {
             (CallPurpose::Heads, Ok(id)) => self.begin(live, &id),
             (CallPurpose::Heads, Err(_)) => Err(SocketFailure::NoHeads),
-            (CallPurpose::Topic(wish), Ok(id)) => self.take(live, wish, &id).await,
-            (CallPurpose::Topic(wish), Err(error)) => {
+            (CallPurpose::Topic(request), Ok(id)) => self.take(live, request, &id).await,
+            (CallPurpose::Topic(request), Err(error)) => {
                 let what = if error.len() > ERROR_BYTES_MAX {
                     TopicEvent::Useless
                 } else {
                     TopicEvent::Refused(url_mask::without_urls(self.upstream.redacted(error)))
                 };
-                self.say(live.source, wish, what).await;
+                self.say(live.source, request, what).await;
                 Ok(())
             }
             (CallPurpose::Dropped, Ok(id)) if id.len() > ID_BYTES_MAX => {
@@ -262,12 +263,14 @@ impl NodeSocket {
         order: SocketCommand,
     ) -> Result<(), SocketFailure> {
         match order {
-            SocketCommand::Subscribe(wish) if live.subscriptions.is_full() => {
-                self.say(live.source, wish, TopicEvent::Full).await;
+            SocketCommand::Subscribe(request) if live.subscriptions.is_full() => {
+                self.say(live.source, request, TopicEvent::Full).await;
             }
-            SocketCommand::Subscribe(wish) => live.subscriptions.want(CallPurpose::Topic(wish)),
-            SocketCommand::Unsubscribe(wish) => {
-                live.subscriptions.drop_wish(&wish);
+            SocketCommand::Subscribe(request) => {
+                live.subscriptions.want(CallPurpose::Topic(request))
+            }
+            SocketCommand::Unsubscribe(request) => {
+                live.subscriptions.drop_request(&request);
                 self.count(live);
             }
         }
@@ -290,10 +293,10 @@ impl NodeSocket {
     async fn take(
         &self,
         live: &mut SocketState,
-        wish: TopicRequest,
+        request: TopicRequest,
         id: &Bytes,
     ) -> Result<(), SocketFailure> {
-        let taken = live.subscriptions.take(id, Some(wish.clone()));
+        let taken = live.subscriptions.take(id, Some(request.clone()));
         let what = match taken {
             Ok(()) => TopicEvent::Taken,
             Err(why) => {
@@ -303,7 +306,7 @@ impl NodeSocket {
             }
         };
         self.count(live);
-        self.say(live.source, wish, what).await;
+        self.say(live.source, request, what).await;
         match taken {
             // Giving this one up would end the one before it.
             Ok(()) | Err(InvalidId::Taken) => Ok(()),
@@ -312,7 +315,7 @@ impl NodeSocket {
         }
     }
 
-    async fn say(&self, source: FeedSource, wish: TopicRequest, what: TopicEvent) {
+    async fn say(&self, source: FeedSource, request: TopicRequest, what: TopicEvent) {
         let room = match &what {
             TopicEvent::News(said) | TopicEvent::Refused(said) => {
                 self.exchange.room(said.len()).await
@@ -323,7 +326,7 @@ impl NodeSocket {
         };
         let said = TopicReport {
             source,
-            wish,
+            request,
             what,
             room,
         };
@@ -344,9 +347,9 @@ impl NodeSocket {
             .as_mut()
             .map(SocketRegistration::close)
             .unwrap_or_default();
-        let lost = live.subscriptions.into_wishes().chain(unheeded);
-        for wish in lost {
-            self.say(live.source, wish, TopicEvent::Lost(end.loss()))
+        let lost = live.subscriptions.into_requests().chain(unheeded);
+        for request in lost {
+            self.say(live.source, request, TopicEvent::Lost(end.loss()))
                 .await;
         }
         // Not before all is said: who finds the line gone asks for no reason.

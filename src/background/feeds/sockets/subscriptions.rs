@@ -50,7 +50,7 @@ impl CallPurpose {
     pub(super) fn call(&self) -> Option<(&'static str, String)> {
         match self {
             CallPurpose::Heads => Some(("eth_subscribe", r#"["newHeads"]"#.into())),
-            CallPurpose::Topic(wish) => Some(("eth_subscribe", wish.topic.params())),
+            CallPurpose::Topic(request) => Some(("eth_subscribe", request.topic.params())),
             CallPurpose::GivenUp(id) => Some(("eth_unsubscribe", format!("[{id}]"))),
             CallPurpose::Dropped => None,
         }
@@ -197,7 +197,11 @@ impl Subscriptions {
     ///
     /// # Errors
     /// It is none. What was told under it before, still is.
-    pub(super) fn take(&mut self, id: &Bytes, wish: Option<TopicRequest>) -> Result<(), InvalidId> {
+    pub(super) fn take(
+        &mut self,
+        id: &Bytes,
+        request: Option<TopicRequest>,
+    ) -> Result<(), InvalidId> {
         if id.len() > ID_BYTES_MAX {
             return Err(InvalidId::TooLong);
         }
@@ -205,7 +209,7 @@ impl Subscriptions {
         match self.subscriptions.entry(id) {
             Entry::Occupied(_) => Err(InvalidId::Taken),
             Entry::Vacant(place) => {
-                place.insert(wish);
+                place.insert(request);
                 Ok(())
             }
         }
@@ -221,8 +225,9 @@ impl Subscriptions {
     }
 
     /// Nobody wants it any more: it is given up, now or with the answer.
-    pub(super) fn drop_wish(&mut self, wish: &TopicRequest) {
-        let is_it = |what: &CallPurpose| matches!(what, CallPurpose::Topic(asked) if asked == wish);
+    pub(super) fn drop_request(&mut self, request: &TopicRequest) {
+        let is_it =
+            |what: &CallPurpose| matches!(what, CallPurpose::Topic(asked) if asked == request);
         self.queue.retain(|what| !is_it(what));
         let mut asked = self.asked.iter_mut();
         if let Some((call, (what, _))) = asked.find(|(_, (what, _))| is_it(what)) {
@@ -234,17 +239,17 @@ impl Subscriptions {
                 self.is_doubtful = true;
             }
         }
-        let is_told = |_: &String, held: &mut Option<TopicRequest>| held.as_ref() == Some(wish);
+        let is_told = |_: &String, held: &mut Option<TopicRequest>| held.as_ref() == Some(request);
         let given_up = self.subscriptions.extract_if(is_told).next();
         self.queue
             .extend(given_up.map(|(id, _)| CallPurpose::GivenUp(id)));
     }
 
     /// All that is told, asked for or to be asked for.
-    pub(super) fn into_wishes(self) -> impl Iterator<Item = TopicRequest> {
+    pub(super) fn into_requests(self) -> impl Iterator<Item = TopicRequest> {
         let asked = self.asked.into_values().map(|(what, _)| what);
         let asked = asked.chain(self.queue).filter_map(|what| match what {
-            CallPurpose::Topic(wish) => Some(wish),
+            CallPurpose::Topic(request) => Some(request),
             CallPurpose::Heads | CallPurpose::Dropped | CallPurpose::GivenUp(_) => None,
         });
         self.subscriptions.into_values().flatten().chain(asked)
@@ -294,7 +299,7 @@ mod tests {
             subscriptions.want(what.clone());
         }
         assert_eq!(send(&mut subscriptions, &mut call, now), wanted);
-        subscriptions.drop_wish(&syncing(1));
+        subscriptions.drop_request(&syncing(1));
         subscriptions.want(CallPurpose::Topic(syncing(2)));
         send(&mut subscriptions, &mut call, now);
         assert_eq!(subscriptions.answered(2), Some(CallPurpose::Dropped));
@@ -306,17 +311,17 @@ mod tests {
         subscriptions
             .take(&id("\"0x1\""), Some(syncing(2)))
             .unwrap();
-        subscriptions.drop_wish(&syncing(1));
+        subscriptions.drop_request(&syncing(1));
         assert_eq!(subscriptions.next(now), None, "an earlier wish");
-        subscriptions.drop_wish(&syncing(2));
+        subscriptions.drop_request(&syncing(2));
         assert_eq!(
             subscriptions.next(now),
             Some(CallPurpose::GivenUp("\"0x1\"".into()))
         );
         subscriptions.want(CallPurpose::Topic(syncing(3)));
-        subscriptions.drop_wish(&syncing(3));
+        subscriptions.drop_request(&syncing(3));
         assert_eq!(subscriptions.next(now), None, "it wasn't asked for yet");
-        assert_eq!(subscriptions.into_wishes().collect::<Vec<_>>(), [PENDING]);
+        assert_eq!(subscriptions.into_requests().collect::<Vec<_>>(), [PENDING]);
     }
 
     #[test]
@@ -406,7 +411,7 @@ mod tests {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
         subscriptions.want(CallPurpose::Topic(syncing(1)));
         send(&mut subscriptions, &mut call, now);
-        subscriptions.drop_wish(&syncing(1));
+        subscriptions.drop_request(&syncing(1));
         subscriptions.want(CallPurpose::Topic(PENDING));
         assert_eq!(
             send(&mut subscriptions, &mut call, now),

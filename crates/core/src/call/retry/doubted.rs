@@ -87,7 +87,7 @@ impl RetryPlanner<'_> {
         self.doubted = Some(what);
         self.uncounted += 1;
         self.is_free = true;
-        self.needs.wish = NodePreference::Freshest;
+        self.needs.preference = NodePreference::Freshest;
         self.telling = Some(AttemptClass::Ok.into());
         self.kept = true;
         ReplyAction::Keep

@@ -39,10 +39,10 @@ impl RetryPlanner<'_> {
             MissingKind::Unsaid => is_within,
         };
         if !is_older {
-            self.needs.wish = NodePreference::Freshest;
+            self.needs.preference = NodePreference::Freshest;
             return None;
         }
-        self.needs.wish = NodePreference::Deepest;
+        self.needs.preference = NodePreference::Deepest;
         let (need, head) = need.zip(node.head)?;
         let behind = head.0.saturating_sub(need.from.0);
         let behind_min = match missing {

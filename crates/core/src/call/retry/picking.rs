@@ -85,13 +85,13 @@ impl<'a> RetryPlanner<'a> {
         // Too old for them all, as far as is known: one of them says so itself.
         let mut query = self.query(tiers);
         query.needs.block = Some(block.of_head());
-        query.needs.wish = NodePreference::Deepest;
+        query.needs.preference = NodePreference::Deepest;
         if let Some((node, tier)) = draw(&query) {
             self.asked_too_old = true;
             return Some(NodePick::Node(node, tier));
         }
         query.needs.block = None;
-        query.needs.wish = NodePreference::Freshest;
+        query.needs.preference = NodePreference::Freshest;
         let (node, tier) = draw(&query)?;
         Some(match self.wait_end(now) {
             Some(until) if now < until => NodePick::Later(until),

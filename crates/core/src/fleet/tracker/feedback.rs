@@ -22,12 +22,12 @@ impl Fleet {
         if is_needed {
             return Vec::new();
         }
-        let turn = entry.standing.bench(now);
+        let transition = entry.standing.bench(now);
         let name = entry.member.name.clone();
-        let mut changes: Vec<_> = turn
-            .map(|turn| FleetChange::Node {
+        let mut changes: Vec<_> = transition
+            .map(|transition| FleetChange::Node {
                 name,
-                turn,
+                transition,
                 trouble: None,
             })
             .into_iter()
