@@ -285,13 +285,8 @@ impl ChainFactory {
         };
         let exchange = self.shared.clone().map(|shared| {
             let names = StoreNames::of(fleet.chain.as_str());
-            let (fleet, recent_writes) = (fleet.clone(), state.recent_writes.clone());
-            SharedExchange::new(
-                shared.store,
-                fleet,
-                (recent_writes, leader),
-                (names, &shared.secret),
-            )
+            let told = (state.recent_writes.clone(), leader);
+            SharedExchange::new(shared.store, fleet.clone(), told, (names, &shared.secret))
         });
         let answers = self.answers(state, writes);
         let exchanges = (exchange, answers);

@@ -73,14 +73,14 @@ impl AttemptPlacement {
     fn upstream(&self) -> &Arc<Upstream> {
         match self {
             AttemptPlacement::Placed(place) => &place.upstream,
-            AttemptPlacement::Left(seat) => &seat.upstream,
+            AttemptPlacement::Left(candidate) => &candidate.upstream,
         }
     }
 
     fn load(&self) -> &Arc<Load> {
         match self {
             AttemptPlacement::Placed(place) => &place.load,
-            AttemptPlacement::Left(seat) => &seat.load,
+            AttemptPlacement::Left(candidate) => &candidate.load,
         }
     }
 

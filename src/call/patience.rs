@@ -27,7 +27,7 @@ pub async fn in_time<T>(
     mut exchange: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let watches = wanted.may_move && node.standing.is_healthy();
-    let mut alarm = timer::lend();
+    let mut timer = timer::lend();
     let mut look_at = began_at + LOOK_EVERY;
     let mut is_doubted = false;
     loop {
@@ -36,7 +36,7 @@ pub async fn in_time<T>(
         } else {
             wanted.until
         };
-        if let Ok(done) = alarm.until(until, exchange.as_mut()).await {
+        if let Ok(done) = timer.until(until, exchange.as_mut()).await {
             return Some(done);
         }
         if until == wanted.until || !fleet.snapshot().view.is_waited_for(upstream.id) {

@@ -87,10 +87,8 @@ pub async fn fill(
 
 fn next_of(state: &CallState, sender: Address, counted: u64) -> u64 {
     let next = |pooled: &PooledTransactions| pooled.next_nonce(sender, counted, clock::now());
-    state
-        .recent_writes
-        .pooled()
-        .map_or(counted, |pooled| next(&pooled))
+    let pooled = state.recent_writes.pooled();
+    pooled.map_or(counted, |pooled| next(&pooled))
 }
 
 /// Asks own nodes at once, above all those that took this client's transactions; where there is none,
@@ -101,22 +99,15 @@ async fn ask(
     (sender, least): (Option<Address>, usize),
     context: CallContext<'_>,
 ) -> Option<NonceAnswer> {
-    state
-        .recent_writes
-        .hear_latest(&state.fleet.snapshot().view)
-        .await;
+    let writes = &state.recent_writes;
+    writes.hear_latest(&state.fleet.snapshot().view).await;
     if let Some(sender) = sender {
-        state.recent_writes.name(sender);
+        writes.name(sender);
     }
-    let is_known = |sender: &Address| {
-        state
-            .recent_writes
-            .pooled()
-            .is_some_and(|it| it.knows(*sender))
-    };
+    let is_known = |sender: &Address| writes.pooled().is_some_and(|it| it.knows(*sender));
     let known = sender.filter(is_known);
     let least = if known.is_some() { 1 } else { least };
-    let mut holders = state.recent_writes.holders_for(context.client);
+    let mut holders = writes.holders_for(context.client);
     let scope = FanoutScope {
         nodes_max: NODES_MAX,
         method: COUNT,
@@ -158,7 +149,7 @@ async fn ask(
         };
         let now = clock::now();
         if let Some(sender) = known
-            && let Some(mut pooled) = state.recent_writes.pooled()
+            && let Some(mut pooled) = writes.pooled()
         {
             let block_time = state.fleet.snapshot().view.pace;
             pooled.counted_pending(sender, (heard.node, count), block_time, now);

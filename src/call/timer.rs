@@ -1,4 +1,4 @@
-//! An alarm clock that is set anew only when it must be.
+//! A timer that is set anew only when it must be.
 //!
 //! A timer costs more than most waits that it watches over. So it is left running when the wait is
 //! over: when it goes off it is looked whether it was time, and it is set to when it will be.
@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use crate::clock;
 
-/// One alarm clock, for one wait at a time.
+/// One timer, for one wait at a time.
 #[derive(Debug, Default)]
 pub struct Timer(Option<Pin<Box<Sleep>>>);
 
@@ -27,32 +27,32 @@ thread_local! {
     static KEPT: RefCell<Vec<(Id, Timer)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An alarm for a while: it is kept running for the next who needs one.
+/// A timer for a while: it is kept running for the next who needs one.
 #[derive(Debug)]
 pub struct BorrowedTimer {
     runtime: Id,
-    alarm: Timer,
+    timer: Timer,
 }
 
-/// Lends an alarm; only in a runtime, as all that waits.
+/// Lends a timer; only in a runtime, as all that waits.
 pub fn lend() -> BorrowedTimer {
     let runtime = Handle::current().id();
     let kept = KEPT.with_borrow_mut(Vec::pop);
     let kept = kept.filter(|(made_in, _)| *made_in == runtime);
     BorrowedTimer {
         runtime,
-        alarm: kept.map(|(_, alarm)| alarm).unwrap_or_default(),
+        timer: kept.map(|(_, timer)| timer).unwrap_or_default(),
     }
 }
 
 impl Drop for BorrowedTimer {
     fn drop(&mut self) {
-        let alarm = std::mem::take(&mut self.alarm);
+        let timer = std::mem::take(&mut self.timer);
         // Where the thread is ending nothing is kept.
         let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
             if kept.len() < KEPT_MAX {
-                kept.push((self.runtime, alarm));
+                kept.push((self.runtime, timer));
             }
         });
     }
@@ -62,13 +62,13 @@ impl Deref for BorrowedTimer {
     type Target = Timer;
 
     fn deref(&self) -> &Timer {
-        &self.alarm
+        &self.timer
     }
 }
 
 impl DerefMut for BorrowedTimer {
     fn deref_mut(&mut self) -> &mut Timer {
-        &mut self.alarm
+        &mut self.timer
     }
 }
 
@@ -141,14 +141,14 @@ mod tests {
     use std::future::{pending, ready};
 
     #[tokio::test]
-    async fn one_alarm_serves_earlier_and_later_waits_in_turn() {
-        let mut alarm = Timer::default();
+    async fn one_timer_serves_earlier_and_later_waits_in_turn() {
+        let mut timer = Timer::default();
         for (millis, rounds) in [(30, 1), (5, 2), (60, 1), (0, 1)] {
             for _ in 0..rounds {
                 let began = clock::now();
                 let time = Duration::from_millis(millis);
                 assert_eq!(
-                    alarm.within(time, pending::<()>()).await,
+                    timer.within(time, pending::<()>()).await,
                     Err(DeadlineExceeded)
                 );
                 assert!(began.elapsed() >= time);
@@ -157,25 +157,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_alarm_left_running_rouses_nobody_too_early() {
-        let mut alarm = Timer::default();
+    async fn an_timer_left_running_rouses_nobody_too_early() {
+        let mut timer = Timer::default();
         let soon = clock::now() + Duration::from_millis(5);
-        let quick = alarm.until(soon, async {
+        let quick = timer.until(soon, async {
             tokio::task::yield_now().await;
             7
         });
         assert_eq!(quick.await, Ok(7));
         let later = clock::now() + Duration::from_millis(40);
         assert_eq!(
-            alarm.until(later, pending::<()>()).await,
+            timer.until(later, pending::<()>()).await,
             Err(DeadlineExceeded)
         );
         assert!(clock::now() >= later);
-        assert_eq!(alarm.until(soon, ready(7)).await, Ok(7), "done is done");
+        assert_eq!(timer.until(soon, ready(7)).await, Ok(7), "done is done");
     }
 
     #[test]
-    fn an_alarm_of_a_runtime_that_is_gone_is_never_lent() {
+    fn an_timer_of_a_runtime_that_is_gone_is_never_lent() {
         for _ in 0..2 {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()

@@ -149,11 +149,11 @@ async fn place(
     let _in_line: Vec<_> = members.iter().map(|member| member.wait()).collect();
     let first = members.first();
     let deadline = first.map_or_else(clock::now, |first| first.forwarded.deadline());
-    let seats = [NodeCandidate {
+    let candidates = [NodeCandidate {
         upstream: upstream.clone(),
         load: node.load.clone(),
     }];
-    Box::pin(fleet.wait(client, &seats, deadline)).await
+    Box::pin(fleet.wait(client, &candidates, deadline)).await
 }
 
 /// One attempt for all of them.

@@ -7,11 +7,11 @@ use forebay_fake::{Behaviour, FakeChain, FakeConfig, FakeNode};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn spec(actor: &MockNode, name: &str, role: Role) -> NodeSpec {
+fn spec(mock: &MockNode, name: &str, role: Role) -> NodeSpec {
     let record = NodeRecord {
         name: Some(name.to_string()),
         role,
-        ..actor.record()
+        ..mock.record()
     };
     record.resolve(&|_| None).unwrap()
 }
@@ -118,7 +118,7 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
     ];
     let nodes: Vec<_> = actors
         .iter()
-        .map(|(actor, ..)| spec(actor, "node", Role::Own))
+        .map(|(mock, ..)| spec(mock, "node", Role::Own))
         .collect();
     let mut settings = Settings::default();
     settings.chain.id = Some(1);
@@ -149,7 +149,7 @@ async fn json_has_the_agreed_shape_and_hosts_alone() {
         let latency = node["latency_ms"].take();
         assert!(latency.as_f64().is_some_and(|latency| latency > 0.0));
     }
-    let url = |actor: &MockNode| format!("http://{}/…", actor.address);
+    let url = |mock: &MockNode| format!("http://{}/…", mock.address);
     let wanted = serde_json::json!({
         "reference": 1000, "reference_source": "leader", "chain_id": 1,
         "nodes": [
@@ -178,8 +178,8 @@ async fn without_nodes_it_says_how_to_add_the_first() {
 
 #[tokio::test]
 async fn nodes_that_cannot_be_asked_stand_last() {
-    let actor = MockNode::at(5).await;
-    let nodes = [spec(&actor, "geth-1", Role::Own)];
+    let mock = MockNode::at(5).await;
+    let nodes = [spec(&mock, "geth-1", Role::Own)];
     let table = printed(
         &nodes,
         &["item 3: no\u{1b} URL"],
@@ -194,8 +194,8 @@ async fn nodes_that_cannot_be_asked_stand_last() {
 
 #[tokio::test]
 async fn a_drained_node_is_fit_and_gets_no_calls() {
-    let actor = MockNode::at(5).await;
-    let mut node = spec(&actor, "geth-1", Role::Own);
+    let mock = MockNode::at(5).await;
+    let mut node = spec(&mock, "geth-1", Role::Own);
     node.weight = Weight::new(0).unwrap();
     let table = printed(&[node], &[], &Settings::default(), false).await;
     assert!(
@@ -206,8 +206,8 @@ async fn a_drained_node_is_fit_and_gets_no_calls() {
 
 #[tokio::test]
 async fn without_any_answer_there_is_no_reference() {
-    let actor = MockNode::play(&[]).await;
-    let nodes = [spec(&actor, "geth-1", Role::Own)];
+    let mock = MockNode::play(&[]).await;
+    let nodes = [spec(&mock, "geth-1", Role::Own)];
     let table = printed(&nodes, &[], &Settings::default(), false).await;
     assert!(table.starts_with("no reference: no node has told its head; chain not checked"));
     assert!(

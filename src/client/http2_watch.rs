@@ -17,7 +17,7 @@ use forebay_core::wire::http2_frames::Http2Frames;
 #[derive(Debug)]
 pub struct ConnectionWatch {
     frames: Http2Frames,
-    alarm: Timer,
+    timer: Timer,
     /// What the codec reads in place of what the client sends.
     last_words: Option<Bytes>,
     backlog: Arc<Backlog>,
@@ -28,7 +28,7 @@ impl ConnectionWatch {
         ConnectionWatch {
             backlog,
             frames: Http2Frames::new(clock::now()),
-            alarm: Timer::default(),
+            timer: Timer::default(),
             last_words: None,
         }
     }
@@ -68,7 +68,7 @@ impl ConnectionWatch {
     /// Whether a head should be there by now; if not yet, its reader is roused in time.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = self.frames.deadline();
-        deadline.is_some_and(|deadline| self.alarm.poll(cx, deadline).is_ready())
+        deadline.is_some_and(|deadline| self.timer.poll(cx, deadline).is_ready())
     }
 
     fn say_last_words(&mut self, buf: &mut ReadBuf<'_>) {

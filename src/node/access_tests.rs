@@ -121,8 +121,8 @@ async fn questions_and_sockets_go_where_calls_go() {
 
 #[tokio::test]
 async fn a_question_says_of_us_what_a_call_says() {
-    let actor = MockNode::at(100).await;
-    let mut record = actor.record();
+    let mock = MockNode::at(100).await;
+    let mut record = mock.record();
     record.headers.insert("X-Key".into(), "k".into());
     let spec = record.resolve(&|_| None).unwrap();
     let access = NodeAccess::plain();
@@ -133,7 +133,7 @@ async fn a_question_says_of_us_what_a_call_says() {
     let prober = Prober::new(access).unwrap();
     let probe = prober.probe(&spec, ProbeRequest::default(), Duration::from_secs(5));
     assert_eq!(within(probe).await.failure, None);
-    let heard = actor.heard();
+    let heard = mock.heard();
     let lines = |request: &str| -> Vec<String> {
         let head = request.split("\r\n\r\n").next().unwrap();
         let mut lines: Vec<_> = head.lines().map(str::to_ascii_lowercase).collect();

@@ -53,13 +53,13 @@ pub fn block(number: u64) -> MockResponse {
 impl MockNode {
     pub async fn play(script: &[(&'static str, MockResponse)]) -> MockNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let actor = MockNode {
+        let mock = MockNode {
             address: listener.local_addr().unwrap(),
             connections: Arc::default(),
             heard: Arc::default(),
         };
         let script: Arc<HashMap<_, _>> = Arc::new(script.iter().cloned().collect());
-        let (connections, heard) = (actor.connections.clone(), actor.heard.clone());
+        let (connections, heard) = (mock.connections.clone(), mock.heard.clone());
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
@@ -67,7 +67,7 @@ impl MockNode {
                 tokio::spawn(perform(socket, script.clone(), heard.clone()));
             }
         });
-        actor
+        mock
     }
 
     /// At `number` on chain 1, and not syncing.

@@ -179,9 +179,9 @@ mod tests {
     async fn probed(script: &[(&'static str, MockResponse)], asked: ProbeRequest) -> ProbeReply {
         let mut whole = vec![("eth_getBlockByNumber", block(1000))];
         whole.extend_from_slice(script);
-        let actor = MockNode::play(&whole).await;
+        let mock = MockNode::play(&whole).await;
         let prober = Prober::new(NodeAccess::plain()).unwrap();
-        prober.probe(&actor.spec(), asked, PATIENCE).await
+        prober.probe(&mock.spec(), asked, PATIENCE).await
     }
 
     fn asking(extras: ProbeExtras) -> ProbeRequest {
@@ -336,10 +336,10 @@ mod tests {
             ("eth_syncing", result("false")),
             ("eth_capabilities", None),
         ];
-        let actor = MockNode::play(&script).await;
+        let mock = MockNode::play(&script).await;
         let prober = Prober::new(NodeAccess::plain()).unwrap();
         let timeout = Duration::from_millis(300);
-        let probed = prober.probe(&actor.spec(), asking(extras), timeout).await;
+        let probed = prober.probe(&mock.spec(), asking(extras), timeout).await;
         assert_eq!(probed.why(), None);
         assert_eq!(probed.details.capabilities, CapabilityReport::Untold);
     }

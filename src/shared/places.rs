@@ -90,7 +90,7 @@ impl PlaceQueue {
     ) -> Result<NodePlace, Missed> {
         let is_strict = nodes
             .iter()
-            .all(|seat| seat.upstream.spec.in_flight_max.number().is_some());
+            .all(|candidate| candidate.upstream.spec.in_flight_max.number().is_some());
         let was_worth = is_worth();
         let first = nodes.first().filter(|_| !was_worth && !is_strict);
         if let Some(first) = first {
@@ -99,7 +99,10 @@ impl PlaceQueue {
         let (say, mut hear) = oneshot::channel();
         let caller = self.caller(client);
         let waiting = PlaceRequest {
-            loads: nodes.iter().map(|seat| seat.load.clone()).collect(),
+            loads: nodes
+                .iter()
+                .map(|candidate| candidate.load.clone())
+                .collect(),
             say,
         };
         let ticket = self.join(caller, is_strict, waiting);
@@ -107,8 +110,8 @@ impl PlaceQueue {
             places: self,
             ticket,
         };
-        for seat in nodes {
-            self.let_in(&seat.load);
+        for candidate in nodes {
+            self.let_in(&candidate.load);
         }
         let place = loop {
             let Some(look) = self.patience(ticket, deadline) else {
@@ -139,11 +142,11 @@ impl PlaceQueue {
 
 /// The place that was granted, which is at one of `nodes`.
 fn taken_at(mut granted: GrantedPlace, nodes: &[NodeCandidate]) -> Option<NodePlace> {
-    let is_it = |seat: &&NodeCandidate| Arc::ptr_eq(&seat.load, &granted.load);
-    let seat = nodes.iter().find(is_it)?.clone();
+    let is_it = |candidate: &&NodeCandidate| Arc::ptr_eq(&candidate.load, &granted.load);
+    let candidate = nodes.iter().find(is_it)?.clone();
     Some(NodePlace {
-        upstream: seat.upstream,
-        load: seat.load,
+        upstream: candidate.upstream,
+        load: candidate.load,
         number: granted.number.take()?,
     })
 }
@@ -153,7 +156,7 @@ fn taken_at(mut granted: GrantedPlace, nodes: &[NodeCandidate]) -> Option<NodePl
 fn at_silent(nodes: &[NodeCandidate], is_strict: bool) -> Option<NodePlace> {
     let now = clock::now();
     let first = nodes.first()?;
-    let answers = |seat: &NodeCandidate| overload::answers(&seat.load.conduct, now);
+    let answers = |candidate: &NodeCandidate| overload::answers(&candidate.load.conduct, now);
     let are_silent = !is_strict && !nodes.iter().any(answers);
     are_silent.then(|| NodePlace::always(&first.upstream, &first.load))
 }

@@ -49,7 +49,7 @@ pub struct StoredAnswers {
     /// What was let go here, and isn't known to stand in the store.
     untold: Mutex<BTreeMap<String, u64>>,
     bell: Notify,
-    outlet: mpsc::Sender<StoredWrite>,
+    sender: mpsc::Sender<StoredWrite>,
     waiting_bytes: Arc<AtomicUsize>,
     waiting_bytes_max: usize,
 }
@@ -108,7 +108,7 @@ impl StoredAnswers {
         (password, chain): (&str, &str),
         waiting_bytes_max: usize,
     ) -> (StoredAnswers, mpsc::Receiver<StoredWrite>) {
-        let (outlet, writes) = mpsc::channel(WAITING_MAX);
+        let (sender, writes) = mpsc::channel(WAITING_MAX);
         let answers = StoredAnswers {
             store,
             secret: StoredSecret::of(password),
@@ -120,7 +120,7 @@ impl StoredAnswers {
             known: ArcSwapOption::empty(),
             untold: Mutex::default(),
             bell: Notify::new(),
-            outlet,
+            sender,
             waiting_bytes: Arc::default(),
             waiting_bytes_max,
         };
@@ -197,7 +197,7 @@ impl StoredAnswers {
             _room: room,
         };
         // Without room it isn't shared.
-        drop(self.outlet.try_send(write));
+        drop(self.sender.try_send(write));
     }
 
     /// Hands an answer to the store, which writes it when it can.

@@ -58,7 +58,7 @@ impl FakeConfig {
 pub struct FakeNode {
     address: SocketAddr,
     shared: Arc<FakeNodeState>,
-    orders: mpsc::Sender<ListenerCommand>,
+    commands: mpsc::Sender<ListenerCommand>,
     task: JoinHandle<()>,
 }
 
@@ -82,12 +82,12 @@ impl FakeNode {
             behaviour: Mutex::new(config.behaviour),
             diary: Mutex::default(),
         });
-        let (orders, inbox) = mpsc::channel(8);
+        let (commands, inbox) = mpsc::channel(8);
         let task = tokio::spawn(run(listener, address, Arc::clone(&shared), inbox));
         Ok(FakeNode {
             address,
             shared,
-            orders,
+            commands,
             task,
         })
     }
@@ -195,7 +195,7 @@ impl FakeNode {
     pub async fn refuse(&self) {
         let (done, obeyed) = oneshot::channel();
         if self
-            .orders
+            .commands
             .send(ListenerCommand::Refuse(done))
             .await
             .is_ok()
@@ -212,7 +212,7 @@ impl FakeNode {
     pub async fn accept(&self) -> io::Result<()> {
         let (done, obeyed) = oneshot::channel();
         let ended = || io::Error::other("the node has stopped");
-        self.orders
+        self.commands
             .send(ListenerCommand::Accept(done))
             .await
             .map_err(|_| ended())?;
@@ -245,7 +245,7 @@ async fn run(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            order = inbox.recv() => match order {
+            command = inbox.recv() => match command {
                 Some(ListenerCommand::Refuse(done)) => {
                     listener = None;
                     connections.shutdown().await;

@@ -29,7 +29,7 @@ pub struct RelayFeed {
     pub said: mpsc::Receiver<TopicReport>,
     pub open: watch::Receiver<OpenSockets>,
     pub relays: Relays,
-    /// What is to be ended at lines that took no orders.
+    /// What is to be ended at lines that took no commands.
     pub not_ended: Vec<(FeedSource, TopicRequest)>,
 }
 
@@ -95,7 +95,7 @@ impl RelayFeed {
         while let Some(step) = self.relays.next_step() {
             match step {
                 RelayStep::Subscribe(source, request) => {
-                    if !self.order(source, SocketCommand::Subscribe(request.clone())) {
+                    if !self.command(source, SocketCommand::Subscribe(request.clone())) {
                         self.relays.unsent(&request);
                     }
                 }
@@ -113,9 +113,9 @@ impl RelayFeed {
         }
     }
 
-    /// At once, or when the line takes orders again. What ends with its line needs none.
+    /// At once, or when the line takes commands again. What ends with its line needs none.
     fn end(&mut self, source: FeedSource, request: TopicRequest) {
-        let is_sent = self.order(source, SocketCommand::Unsubscribe(request.clone()));
+        let is_sent = self.command(source, SocketCommand::Unsubscribe(request.clone()));
         if !is_sent && self.open_lines().iter().any(|line| line.source == source) {
             self.not_ended.push((source, request));
         }
@@ -127,18 +127,18 @@ impl RelayFeed {
             let (node, epoch) = (*node, line.epoch);
             OpenLine {
                 source: FeedSource { node, epoch },
-                takes_orders: !line.orders.is_closed() && line.orders.capacity() > 0,
+                takes_commands: !line.commands.is_closed() && line.commands.capacity() > 0,
             }
         });
         lines.collect()
     }
 
     /// Whether the node's line takes it.
-    fn order(&self, source: FeedSource, order: SocketCommand) -> bool {
+    fn command(&self, source: FeedSource, command: SocketCommand) -> bool {
         let open = self.open.borrow();
         let line = open.get(&source.node);
         line.filter(|line| line.epoch == source.epoch)
-            .is_some_and(|line| line.orders.try_send(order).is_ok())
+            .is_some_and(|line| line.commands.try_send(command).is_ok())
     }
 }
 
@@ -162,11 +162,11 @@ mod tests {
         feed: RelayFeed,
         source: FeedSource,
         open: watch::Sender<OpenSockets>,
-        orders: mpsc::Receiver<SocketCommand>,
+        commands: mpsc::Receiver<SocketCommand>,
         said: mpsc::Sender<TopicReport>,
     }
 
-    /// One node, that takes orders.
+    /// One node, that takes commands.
     async fn scene() -> Scene {
         let fleet = FleetState::new(Fleet::new(testing::criteria()));
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
@@ -179,8 +179,8 @@ mod tests {
         let good = testing::at(9);
         fleet.hear_round(&[(node, good)], &[]).await;
         let (said, saying) = mpsc::channel(8);
-        let (orders, taken) = mpsc::channel(8);
-        let line = OpenSocket { epoch, orders };
+        let (commands, taken) = mpsc::channel(8);
+        let line = OpenSocket { epoch, commands };
         let (open, opened) = watch::channel(HashMap::from([(node, line)]));
         let feed = RelayFeed {
             fleet: Arc::new(fleet),
@@ -195,7 +195,7 @@ mod tests {
             feed,
             source: FeedSource { node, epoch },
             open,
-            orders: taken,
+            commands: taken,
             said,
         }
     }
@@ -247,8 +247,8 @@ mod tests {
     async fn a_client_waits_for_a_node_the_next_one_doesnt_and_both_hear_what_it_tells() {
         let (mut scene, outbox) = (scene().await, Arc::<Outbox>::default());
         let asking = scene.ask("0x1", &outbox).await;
-        let order = scene.orders.try_recv();
-        assert!(matches!(order, Ok(SocketCommand::Subscribe(it)) if it == request()));
+        let command = scene.commands.try_recv();
+        assert!(matches!(command, Ok(SocketCommand::Subscribe(it)) if it == request()));
         assert!(!asking.is_finished());
         scene.say(TopicEvent::Taken).await;
         scene.feed.follow();
@@ -293,7 +293,7 @@ mod tests {
         scene.say(TopicEvent::Taken).await;
         scene.feed.follow();
         assert_eq!(asking.await.unwrap(), Ok(()));
-        assert!(scene.orders.try_recv().is_ok());
+        assert!(scene.commands.try_recv().is_ok());
         let source = scene.source;
         let other = || {
             SocketCommand::Subscribe(TopicRequest {
@@ -301,32 +301,32 @@ mod tests {
                 ..request()
             })
         };
-        while scene.feed.order(source, other()) {}
+        while scene.feed.command(source, other()) {}
         scene.feed.hub.leave(&outbox);
         scene.feed.follow();
-        while scene.orders.try_recv().is_ok() {}
+        while scene.commands.try_recv().is_ok() {}
         scene.feed.follow();
-        let order = scene.orders.try_recv();
-        assert!(matches!(order, Ok(SocketCommand::Unsubscribe(it)) if it == request()));
-        assert!(scene.orders.try_recv().is_err(), "once");
+        let command = scene.commands.try_recv();
+        assert!(matches!(command, Ok(SocketCommand::Unsubscribe(it)) if it == request()));
+        assert!(scene.commands.try_recv().is_err(), "once");
         scene.open.send_modify(OpenSockets::clear);
         scene.feed.end(source, request());
         assert!(scene.feed.not_ended.is_empty(), "it ended with its line");
     }
 
     #[tokio::test]
-    async fn a_line_that_takes_no_orders_is_asked_for_nothing() {
+    async fn a_line_that_takes_no_commands_is_asked_for_nothing() {
         let mut scene = scene().await;
-        scene.orders.close();
+        scene.commands.close();
         let _asking = scene.ask("0x1", &Arc::default()).await;
-        let (orders, mut taken) = mpsc::channel(8);
-        let line = OpenSocket { epoch: 8, orders };
+        let (commands, mut taken) = mpsc::channel(8);
+        let line = OpenSocket { epoch: 8, commands };
         let node = scene.source.node;
         scene.open.send_modify(|open| drop(open.insert(node, line)));
         scene.feed.follow();
-        let order = taken.try_recv();
+        let command = taken.try_recv();
         assert!(
-            matches!(order, Ok(SocketCommand::Subscribe(it)) if it == request()),
+            matches!(command, Ok(SocketCommand::Subscribe(it)) if it == request()),
             "none was asked for before"
         );
     }

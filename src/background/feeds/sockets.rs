@@ -61,10 +61,10 @@ pub struct SocketContext {
 /// The open lines.
 pub type OpenSockets = HashMap<NodeId, OpenSocket>;
 
-/// One of them: orders sent to it are refused from when it ends.
+/// One of them: commands sent to it are refused from when it ends.
 pub struct OpenSocket {
     pub epoch: u64,
-    pub orders: mpsc::Sender<SocketCommand>,
+    pub commands: mpsc::Sender<SocketCommand>,
 }
 
 impl SocketContext {
@@ -87,27 +87,27 @@ impl SocketContext {
 struct SocketRegistration {
     exchange: Arc<SocketContext>,
     source: FeedSource,
-    orders: mpsc::Receiver<SocketCommand>,
+    commands: mpsc::Receiver<SocketCommand>,
 }
 
 impl SocketRegistration {
     fn take(exchange: &Arc<SocketContext>, source: FeedSource) -> SocketRegistration {
-        let (orders, taken) = mpsc::channel(ORDERS_MAX);
+        let (commands, taken) = mpsc::channel(ORDERS_MAX);
         let epoch = source.epoch;
         exchange.open.send_modify(|open| {
-            open.insert(source.node, OpenSocket { epoch, orders });
+            open.insert(source.node, OpenSocket { epoch, commands });
         });
         SocketRegistration {
             exchange: exchange.clone(),
             source,
-            orders: taken,
+            commands: taken,
         }
     }
 
-    /// Takes no more orders; the requests of those that are not obeyed any more.
+    /// Takes no more commands; the requests of those that are not obeyed any more.
     fn close(&mut self) -> Vec<TopicRequest> {
-        self.orders.close();
-        unheeded(&mut self.orders)
+        self.commands.close();
+        unheeded(&mut self.commands)
     }
 }
 
@@ -196,10 +196,10 @@ fn same_way(one: &Upstream, other: &Upstream) -> bool {
         && offers_socket(one)
 }
 
-fn unheeded(orders: &mut mpsc::Receiver<SocketCommand>) -> Vec<TopicRequest> {
+fn unheeded(commands: &mut mpsc::Receiver<SocketCommand>) -> Vec<TopicRequest> {
     let mut requests = Vec::new();
-    while let Ok(order) = orders.try_recv() {
-        match order {
+    while let Ok(command) = commands.try_recv() {
+        match command {
             SocketCommand::Subscribe(request) => requests.push(request),
             SocketCommand::Unsubscribe(request) => requests.retain(|unheeded| *unheeded != request),
         }
@@ -214,17 +214,17 @@ mod tests {
 
     #[test]
     fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
-        let (orders, mut taken) = mpsc::channel(4);
+        let (commands, mut taken) = mpsc::channel(4);
         let request = |number, topic| TopicRequest { number, topic };
         let pending = request(2, RelayedTopic::PendingTransactions { full: false });
         let again = request(3, RelayedTopic::Syncing);
-        for order in [
+        for command in [
             SocketCommand::Subscribe(request(1, RelayedTopic::Syncing)),
             SocketCommand::Subscribe(pending.clone()),
             SocketCommand::Unsubscribe(request(1, RelayedTopic::Syncing)),
             SocketCommand::Subscribe(again.clone()),
         ] {
-            orders.try_send(order).unwrap();
+            commands.try_send(command).unwrap();
         }
         assert_eq!(unheeded(&mut taken), [pending, again]);
     }

@@ -85,17 +85,17 @@ impl<'a> ForwardedCall<'a> {
         let nodes = snapshot
             .view
             .places(&self.retry.wants(), drawn, clock::now());
-        let seat = |node: &NodeView| {
+        let candidate = |node: &NodeView| {
             Some(NodeCandidate {
                 upstream: snapshot.upstream(node.id)?.clone(),
                 load: node.load.clone(),
             })
         };
-        let seats: Vec<_> = nodes.into_iter().filter_map(seat).collect();
+        let candidates: Vec<_> = nodes.into_iter().filter_map(candidate).collect();
         let (fleet, deadline) = (&self.state.fleet, self.deadline());
         let client = self.context.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
-        let found = fleet.wait(client, &seats, deadline).await;
+        let found = fleet.wait(client, &candidates, deadline).await;
         drop(in_line);
         match found {
             Ok(place) => {

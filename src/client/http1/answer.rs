@@ -104,12 +104,12 @@ impl Http1Session<'_> {
         let mut parts = piece.chunks(PART_BYTES_MAX);
         let mut all = (&self.output[..]).chain(parts.next().unwrap_or_default());
         let written = self.stream.write_all_buf(&mut all);
-        let written = self.alarm.within(WRITE_TIME_MAX, written).await;
+        let written = self.timer.within(WRITE_TIME_MAX, written).await;
         written.map_err(|_| ClientGone)?.map_err(|_| ClientGone)?;
         self.output.clear();
         for part in parts {
             let written = self.stream.write_all(part);
-            let written = self.alarm.within(WRITE_TIME_MAX, written).await;
+            let written = self.timer.within(WRITE_TIME_MAX, written).await;
             written.map_err(|_| ClientGone)?.map_err(|_| ClientGone)?;
         }
         self.flush().await
@@ -122,7 +122,7 @@ impl Http1Session<'_> {
             stream.write_all(output).await?;
             stream.flush().await
         };
-        let written = self.alarm.within(WRITE_TIME_MAX, writing).await;
+        let written = self.timer.within(WRITE_TIME_MAX, writing).await;
         self.output.clear();
         written.map_err(|_| ClientGone)?.map_err(|_| ClientGone)
     }

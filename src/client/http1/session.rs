@@ -49,7 +49,7 @@ pub struct Http1Session<'e> {
     pub(super) stream: Stream,
     input: InputBuffer,
     pub(super) output: Vec<u8>,
-    pub(super) alarm: Timer,
+    pub(super) timer: Timer,
     address: Option<IpAddr>,
     /// Whether it may turn out to speak HTTP/2.
     may_be_http2: bool,
@@ -89,7 +89,7 @@ impl<'e> Http1Session<'e> {
             stream: silent.stream,
             input: InputBuffer::from(heard),
             output: Vec::new(),
-            alarm: silent.alarm,
+            timer: silent.timer,
             asked: RequestHead::default(),
             body: BodyReader::Ended,
             keeps: true,
@@ -101,7 +101,7 @@ impl<'e> Http1Session<'e> {
     pub fn into_silent(self) -> SilentConnection {
         SilentConnection {
             stream: self.stream,
-            alarm: self.alarm,
+            timer: self.timer,
             may_be_http2: self.may_be_http2,
             place: self.place,
             time_left: IDLE_TIME_MAX.saturating_sub(QUIET_TIME_MAX),
@@ -209,7 +209,7 @@ impl<'e> Http1Session<'e> {
     ) -> Result<Result<(), ClientGone>, DeadlineExceeded> {
         let buffer = self.input.reserve(READ_BYTES);
         let read = self.stream.read_buf(buffer);
-        self.alarm.within(time, read).await.map(some)
+        self.timer.within(time, read).await.map(some)
     }
 
     /// Reads some bytes, about `bytes` at most.
@@ -220,14 +220,14 @@ impl<'e> Http1Session<'e> {
     ) -> Result<Result<(), ClientGone>, DeadlineExceeded> {
         let buffer = self.input.reserve(bytes);
         let read = self.stream.read_buf(buffer);
-        self.alarm.until(until, read).await.map(some)
+        self.timer.until(until, read).await.map(some)
     }
 
     /// Ends the connection so that the client has our last words: closing on bytes that nobody
     /// read would reset it.
     pub async fn finish(&mut self) {
         let until = clock::now() + DRAIN_TIME_MAX;
-        let closed = self.alarm.until(until, self.stream.shutdown()).await;
+        let closed = self.timer.until(until, self.stream.shutdown()).await;
         if !matches!(closed, Ok(Ok(()))) || (self.body.is_ended() && self.input.bytes.is_empty()) {
             return;
         }

@@ -21,7 +21,7 @@ pub const QUIET_TIME_MAX: Duration = Duration::from_secs(5);
 /// A connection before its first request, or long after one.
 pub struct SilentConnection {
     pub(super) stream: Stream,
-    pub(super) alarm: Timer,
+    pub(super) timer: Timer,
     /// Whether it may turn out to speak HTTP/2.
     pub(super) may_be_http2: bool,
     /// Among those of the chain that it called last.
@@ -37,7 +37,7 @@ impl SilentConnection {
             // With TLS it would have been agreed upon (RFC 9113 §3.2).
             may_be_http2: stream.get_ssl_digest().is_none(),
             stream,
-            alarm: Timer::default(),
+            timer: Timer::default(),
             place: None,
             time_left: IDLE_TIME_MAX,
         }
@@ -58,7 +58,7 @@ impl SilentConnection {
                 input
             }))
         });
-        self.alarm
+        self.timer
             .within(self.time_left, heard)
             .await
             .ok()

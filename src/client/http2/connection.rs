@@ -43,7 +43,7 @@ struct Http2Session {
     backlog: Arc<Backlog>,
     streams: JoinSet<()>,
     closing: watch::Receiver<bool>,
-    alarm: Timer,
+    timer: Timer,
     opened_at: Instant,
     /// When the last of the streams ended.
     idle_since: Instant,
@@ -80,7 +80,7 @@ async fn open(
         backlog,
         streams: JoinSet::new(),
         closing: endpoint.entry.process().closing(),
-        alarm: Timer::default(),
+        timer: Timer::default(),
         opened_at: now,
         idle_since: now,
         has_answered: false,
@@ -111,7 +111,7 @@ impl Http2Session {
                     self.is_told = true;
                     self.connection.graceful_shutdown();
                 }
-                () = poll_fn(|cx| self.alarm.poll(cx, self.idle_since + IDLE_TIME_MAX)), if is_idle => return,
+                () = poll_fn(|cx| self.timer.poll(cx, self.idle_since + IDLE_TIME_MAX)), if is_idle => return,
             }
         }
     }

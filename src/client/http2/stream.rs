@@ -147,14 +147,14 @@ impl Http2Stream {
         if bytes.is_empty() && !ends {
             return Ok(());
         }
-        let mut alarm = timer::lend();
+        let mut timer = timer::lend();
         while !bytes.is_empty() {
             let has_room = self.backlog.has_room();
-            let has_room = alarm.within(WRITE_TIME_MAX, has_room).await;
+            let has_room = timer.within(WRITE_TIME_MAX, has_room).await;
             has_room.map_err(|_| ClientGone)?;
             sending.reserve_capacity(bytes.len());
             let opened = poll_fn(|cx| sending.poll_capacity(cx));
-            let opened = alarm.within(WRITE_TIME_MAX, opened).await;
+            let opened = timer.within(WRITE_TIME_MAX, opened).await;
             let room = opened
                 .ok()
                 .flatten()

@@ -42,8 +42,8 @@ async fn probed(script: &[(&'static str, MockResponse)]) -> ProbeReply {
         ("eth_chainId", result("\"0x1\"")),
     ];
     whole.extend_from_slice(script);
-    let actor = MockNode::play(&whole).await;
-    probe_for(&actor.spec(), WITH_CHAIN, PATIENCE).await
+    let mock = MockNode::play(&whole).await;
+    probe_for(&mock.spec(), WITH_CHAIN, PATIENCE).await
 }
 
 fn at(head: u64) -> ProbeOutcome {
@@ -76,23 +76,23 @@ async fn a_good_node_tells_its_head_and_its_chain() {
 
 #[tokio::test]
 async fn the_chain_is_asked_for_only_when_it_is_wanted() {
-    let actor = MockNode::at(100).await;
-    let probed = probe_for(&actor.spec(), ProbeRequest::default(), PATIENCE).await;
+    let mock = MockNode::at(100).await;
+    let probed = probe_for(&mock.spec(), ProbeRequest::default(), PATIENCE).await;
     assert!(matches!(
         probed.probe,
         ProbeOutcome::Answered { chain_id: None, .. }
     ));
-    assert_eq!(actor.heard().len(), 2);
+    assert_eq!(mock.heard().len(), 2);
 }
 
 #[tokio::test]
 async fn a_request_is_one_call_to_the_nodes_path_with_the_nodes_headers() {
-    let actor = MockNode::at(100).await;
-    let mut record = actor.record();
+    let mock = MockNode::at(100).await;
+    let mut record = mock.record();
     record.headers = [("Authorization".to_string(), "Bearer t0ken".to_string())].into();
     let spec = record.resolve(&|_| None).unwrap();
     probe_for(&spec, WITH_CHAIN, PATIENCE).await;
-    let heard = actor.heard();
+    let heard = mock.heard();
     assert_eq!(heard.len(), 4);
     for request in &heard {
         assert!(
@@ -183,8 +183,8 @@ async fn what_a_node_says_of_its_syncing_may_be_passed_over() {
         ("eth_getBlockByNumber", block(100)),
         ("eth_syncing", result("{}")),
     ];
-    let actor = MockNode::play(&script).await;
-    let probed = probe_for(&actor.spec(), asked, PATIENCE).await;
+    let mock = MockNode::play(&script).await;
+    let probed = probe_for(&mock.spec(), asked, PATIENCE).await;
     assert!(matches!(
         probed.probe,
         ProbeOutcome::Answered { syncing: false, .. }

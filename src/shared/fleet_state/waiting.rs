@@ -14,36 +14,38 @@ use forebay_core::vocabulary::node::NodeId;
 const DOUBTED_AFTER: Duration = Duration::from_secs(1);
 
 impl FleetState {
-    /// A place at one of `seats`, waited for until `deadline` at most, and while one of them may answer.
+    /// A place at one of `candidates`, waited for until `deadline` at most, and while one of them may answer.
     ///
     /// # Errors
     /// There is none.
     pub async fn wait(
         &self,
         client: Client,
-        seats: &[NodeCandidate],
+        candidates: &[NodeCandidate],
         deadline: Instant,
     ) -> Result<NodePlace, Missed> {
-        let fit = self.fit_of(seats);
+        let fit = self.fit_of(candidates);
         let is_worth = || {
             let now = clock::now();
             let then = now.checked_sub(DOUBTED_AFTER).unwrap_or(now);
-            let is_heard = |seat: &NodeCandidate| seat.load.conduct.was_heard_since(then);
-            if !seats.iter().any(is_heard) {
+            let is_heard = |candidate: &NodeCandidate| candidate.load.conduct.was_heard_since(then);
+            if !candidates.iter().any(is_heard) {
                 self.hurry();
             }
             select::is_worth_waiting(&self.present.load().view, &fit, now)
         };
-        self.places.wait(client, seats, deadline, is_worth).await
+        self.places
+            .wait(client, candidates, deadline, is_worth)
+            .await
     }
 
-    fn fit_of(&self, seats: &[NodeCandidate]) -> Vec<NodeId> {
+    fn fit_of(&self, candidates: &[NodeCandidate]) -> Vec<NodeId> {
         let view = &self.present.load().view;
         let is_fit = |id: &NodeId| {
             let node = view.node(*id);
             node.is_some_and(|node| node.standing.is_healthy())
         };
-        let ids = seats.iter().map(|seat| seat.upstream.id);
+        let ids = candidates.iter().map(|candidate| candidate.upstream.id);
         ids.filter(is_fit).collect()
     }
 }

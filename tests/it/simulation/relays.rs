@@ -61,7 +61,7 @@ impl World {
         }
         let lines = self.listeners.lines.values().map(|source| OpenLine {
             source: *source,
-            takes_orders: true,
+            takes_commands: true,
         });
         let (open, now): (Vec<_>, _) = (lines.collect(), self.instant());
         let relays = &mut self.listeners.relays;

@@ -47,7 +47,7 @@ pub struct OpenLine {
     /// Where it leads to.
     pub source: FeedSource,
     /// It may be asked for more.
-    pub takes_orders: bool,
+    pub takes_commands: bool,
 }
 
 /// A topic as it is asked for once. What a node still says to an earlier asking is not mistaken for
@@ -269,7 +269,7 @@ fn tellers(view: &FleetView, open: &[OpenLine]) -> Vec<FeedSource> {
     let counted = witnesses(view);
     let mut tellers: Vec<_> = open
         .iter()
-        .filter(|line| line.takes_orders && counted.contains(&line.source.node))
+        .filter(|line| line.takes_commands && counted.contains(&line.source.node))
         .filter_map(|line| Some((view.node(line.source.node)?.head, line.source)))
         .collect();
     tellers.sort_by_key(|(head, source)| (std::cmp::Reverse(*head), source.node));

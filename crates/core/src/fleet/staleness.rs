@@ -56,33 +56,33 @@ mod tests {
     #[test]
     fn it_is_stale_after_three_block_times_in_which_others_were_ahead() {
         let start = crate::testing::now();
-        let mut silence = SocketStaleness::new(7);
-        assert!(!silence.is_stale(7, BLOCK_TIME, start + LONG), "a pause");
-        assert!(!silence.is_stale(8, BLOCK_TIME, start + LONG));
+        let mut staleness = SocketStaleness::new(7);
+        assert!(!staleness.is_stale(7, BLOCK_TIME, start + LONG), "a pause");
+        assert!(!staleness.is_stale(8, BLOCK_TIME, start + LONG));
         let limit = start + LONG + BLOCK_TIME * BLOCK_TIMES;
-        assert!(!silence.is_stale(9, BLOCK_TIME, limit));
-        assert!(silence.is_stale(9, BLOCK_TIME, limit + Duration::from_millis(1)));
-        silence.broken(9);
-        assert!(!silence.is_stale(9, BLOCK_TIME, limit + LONG));
+        assert!(!staleness.is_stale(9, BLOCK_TIME, limit));
+        assert!(staleness.is_stale(9, BLOCK_TIME, limit + Duration::from_millis(1)));
+        staleness.broken(9);
+        assert!(!staleness.is_stale(9, BLOCK_TIME, limit + LONG));
     }
 
     #[test]
     fn a_quick_chain_has_two_seconds() {
         let start = crate::testing::now();
-        let mut silence = SocketStaleness::new(7);
+        let mut staleness = SocketStaleness::new(7);
         let quick = Duration::from_millis(100);
-        assert!(!silence.is_stale(8, quick, start));
-        assert!(!silence.is_stale(8, quick, start + PATIENCE_MIN));
-        assert!(silence.is_stale(8, quick, start + PATIENCE_MIN * 2));
+        assert!(!staleness.is_stale(8, quick, start));
+        assert!(!staleness.is_stale(8, quick, start + PATIENCE_MIN));
+        assert!(staleness.is_stale(8, quick, start + PATIENCE_MIN * 2));
     }
 
     #[test]
     fn what_a_reorg_takes_back_and_what_is_told_first_are_no_moves_of_others() {
         let start = crate::testing::now();
-        let mut silence = SocketStaleness::new(7);
-        assert!(!silence.is_stale(8, BLOCK_TIME, start));
-        assert!(!silence.is_stale(7, BLOCK_TIME, start + LONG));
-        assert!(!silence.is_stale(8, BLOCK_TIME, start + LONG * 2));
+        let mut staleness = SocketStaleness::new(7);
+        assert!(!staleness.is_stale(8, BLOCK_TIME, start));
+        assert!(!staleness.is_stale(7, BLOCK_TIME, start + LONG));
+        assert!(!staleness.is_stale(8, BLOCK_TIME, start + LONG * 2));
         let mut first = SocketStaleness::new(0);
         assert!(!first.is_stale(8, BLOCK_TIME, start));
         assert!(!first.is_stale(8, BLOCK_TIME, start + LONG));

@@ -155,7 +155,7 @@ impl NodeSocket {
                     Ok(heard) => self.hear(live, heard).await,
                     Err(fault) => Err(SocketFailure::Fault(fault)),
                 },
-                order = next_order(&mut live.place) => self.obey(live, order).await,
+                command = next_command(&mut live.place) => self.obey(live, command).await,
                 (number, block) = next_answer(&mut live.asking) => {
                     self.compare(live, number, block).await;
                     Ok(())
@@ -178,7 +178,7 @@ impl NodeSocket {
             .intervals
             .say(|intervals| intervals.block_time);
         let told = self.exchange.told();
-        if live.silence.is_stale(told, block_time, now) {
+        if live.staleness.is_stale(told, block_time, now) {
             return Err(SocketFailure::Stale);
         }
         if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
@@ -260,9 +260,9 @@ impl NodeSocket {
     async fn obey(
         &self,
         live: &mut SocketState,
-        order: SocketCommand,
+        command: SocketCommand,
     ) -> Result<(), SocketFailure> {
-        match order {
+        match command {
             SocketCommand::Subscribe(request) if live.subscriptions.is_full() => {
                 self.say(live.source, request, TopicEvent::Full).await;
             }
@@ -283,7 +283,7 @@ impl NodeSocket {
             .take(id, None)
             .map_err(|_| SocketFailure::NoHeads)?;
         self.count(live);
-        live.silence = SocketStaleness::new(self.exchange.told());
+        live.staleness = SocketStaleness::new(self.exchange.told());
         self.is_told = false;
         live.place = Some(SocketRegistration::take(&self.exchange, live.source));
         Ok(())
@@ -359,11 +359,11 @@ impl NodeSocket {
     }
 }
 
-async fn next_order(place: &mut Option<SocketRegistration>) -> SocketCommand {
+async fn next_command(place: &mut Option<SocketRegistration>) -> SocketCommand {
     if let Some(place) = place
-        && let Some(order) = place.orders.recv().await
+        && let Some(command) = place.commands.recv().await
     {
-        return order;
+        return command;
     }
     std::future::pending().await
 }

@@ -4,15 +4,15 @@ use super::*;
 
 #[tokio::test]
 async fn rounds_reuse_their_connections() {
-    let actor = MockNode::at(100).await;
+    let mock = MockNode::at(100).await;
     let prober = Prober::new(NodeAccess::plain()).unwrap();
     for _ in 0..10 {
-        let probed = prober.probe(&actor.spec(), WITH_CHAIN, PATIENCE).await;
+        let probed = prober.probe(&mock.spec(), WITH_CHAIN, PATIENCE).await;
         assert_eq!(probed.probe, at(100));
     }
-    assert_eq!(actor.heard().len(), 40);
+    assert_eq!(mock.heard().len(), 40);
     // A connection goes back a moment after its answer, so now and then one more is opened.
-    assert!(actor.connections() < 20, "{}", actor.connections());
+    assert!(mock.connections() < 20, "{}", mock.connections());
 }
 
 /// All that a probe can ask.
@@ -33,22 +33,22 @@ fn everything() -> ProbeRequest {
 
 #[tokio::test]
 async fn few_connections_stay_of_a_probe_that_asks_for_everything() {
-    let actor = MockNode::at(100).await;
+    let mock = MockNode::at(100).await;
     let prober = Prober::new(NodeAccess::plain()).unwrap();
     for _ in 0..10 {
-        let probed = prober.probe(&actor.spec(), everything(), PATIENCE).await;
+        let probed = prober.probe(&mock.spec(), everything(), PATIENCE).await;
         assert_eq!(probed.probe, at(100));
         assert_eq!(probed.details.finalized, Some(BlockNumber(100)));
     }
-    assert_eq!(actor.heard().len(), 90);
+    assert_eq!(mock.heard().len(), 90);
     // One each, and now and then one more: a connection goes back a moment after its answer.
-    let connections = actor.connections();
+    let connections = mock.connections();
     assert!(connections <= QUESTIONS_AT_ONCE + 2, "{connections}");
 }
 
 #[tokio::test]
 async fn questions_that_hang_take_no_more_than_their_turns() {
-    let actor = MockNode::play(&[
+    let mock = MockNode::play(&[
         ("eth_getBlockByNumber", block(100)),
         ("eth_syncing", None),
         ("eth_chainId", result("\"0x1\"")),
@@ -57,17 +57,17 @@ async fn questions_that_hang_take_no_more_than_their_turns() {
     ])
     .await;
     let timeout = Duration::from_millis(500);
-    let probed = probe_for(&actor.spec(), everything(), timeout).await;
+    let probed = probe_for(&mock.spec(), everything(), timeout).await;
     assert_eq!(probed.probe, at(100));
     // Those that came after the two that hang; the head was not among them.
     assert_eq!(probed.details.finalized, None);
-    let asked = |method: &str| actor.heard().iter().any(|heard| heard.contains(method));
+    let asked = |method: &str| mock.heard().iter().any(|heard| heard.contains(method));
     assert!(asked("eth_getBalance") && !asked("eth_capabilities"));
 }
 
 #[tokio::test]
 async fn one_question_that_hangs_keeps_no_other_from_its_answer() {
-    let actor = MockNode::play(&[
+    let mock = MockNode::play(&[
         ("eth_getBlockByNumber", block(100)),
         ("eth_syncing", None),
         ("eth_chainId", result("\"0x1\"")),
@@ -75,7 +75,7 @@ async fn one_question_that_hangs_keeps_no_other_from_its_answer() {
     ])
     .await;
     let timeout = Duration::from_millis(500);
-    let probed = probe_for(&actor.spec(), everything(), timeout).await;
+    let probed = probe_for(&mock.spec(), everything(), timeout).await;
     assert_eq!(probed.probe, at(100));
     assert_eq!(probed.details.net_version.as_deref(), Some("1"));
     assert_eq!(probed.details.finalized, Some(BlockNumber(100)));
@@ -83,13 +83,13 @@ async fn one_question_that_hangs_keeps_no_other_from_its_answer() {
 
 #[tokio::test]
 async fn a_head_counts_though_the_other_questions_hang() {
-    let actor = MockNode::play(&[
+    let mock = MockNode::play(&[
         ("eth_getBlockByNumber", block(100)),
         ("eth_syncing", None),
         ("eth_chainId", None),
     ])
     .await;
-    let probed = probe_for(&actor.spec(), WITH_CHAIN, Duration::from_millis(500)).await;
+    let probed = probe_for(&mock.spec(), WITH_CHAIN, Duration::from_millis(500)).await;
     let wanted = forebay_core::testing::at(100);
     assert_eq!(probed.probe, wanted);
 }

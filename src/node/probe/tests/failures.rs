@@ -187,9 +187,9 @@ async fn a_node_that_asks_for_rest_is_throttled_for_as_long_as_it_says() {
 
 #[tokio::test]
 async fn a_silent_node_is_given_up_after_its_timeout() {
-    let actor = MockNode::play(&[("eth_getBlockByNumber", None)]).await;
+    let mock = MockNode::play(&[("eth_getBlockByNumber", None)]).await;
     let timeout = Duration::from_millis(50);
-    let probed = probe_for(&actor.spec(), WITH_CHAIN, timeout).await;
+    let probed = probe_for(&mock.spec(), WITH_CHAIN, timeout).await;
     assert_eq!(probed.probe, ProbeOutcome::Failed);
     assert_eq!(probed.failure, Some("timeout"));
     assert_eq!(probed.why(), Some("timed out after 0.05 s"));
@@ -199,8 +199,8 @@ async fn a_silent_node_is_given_up_after_its_timeout() {
 #[tokio::test]
 async fn a_body_that_never_ends_is_given_up_too() {
     let half = Some("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_string());
-    let actor = MockNode::play(&[("eth_getBlockByNumber", half)]).await;
-    let probed = probe_for(&actor.spec(), WITH_CHAIN, Duration::from_millis(50)).await;
+    let mock = MockNode::play(&[("eth_getBlockByNumber", half)]).await;
+    let probed = probe_for(&mock.spec(), WITH_CHAIN, Duration::from_millis(50)).await;
     assert_eq!(probed.failure, Some("timeout"));
 }
 

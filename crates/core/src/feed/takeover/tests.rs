@@ -66,7 +66,7 @@ impl Stage {
         let now = crate::testing::now();
         let line = |node| OpenLine {
             source: source(node),
-            takes_orders: true,
+            takes_commands: true,
         };
         Stage {
             relays: Relays::default(),
@@ -126,7 +126,7 @@ fn the_highest_node_with_an_open_line_is_asked_first() {
     assert_eq!(stage.follow(), [subscribe(2, 1)]);
     let mut stage = Stage::new(3);
     stage.close(1);
-    stage.open[0].takes_orders = false;
+    stage.open[0].takes_commands = false;
     assert_eq!(stage.follow(), [subscribe(3, 1)]);
     let mut stage = Stage::new(3);
     stage.view.nodes[0].lives = false;
@@ -328,7 +328,7 @@ fn a_line_that_takes_no_order_is_passed_over() {
     assert_eq!(stage.follow(), [subscribe(2, 2)]);
     stage.relays.unsent(&request(2));
     assert!(stage.relays.is_seeking());
-    stage.open[1].takes_orders = false;
+    stage.open[1].takes_commands = false;
     assert_eq!(stage.follow(), [subscribe(3, 3)]);
     stage.relays.unsent(&request(2));
     assert_eq!(stage.hear(3, 3, TopicEvent::Taken), [begin()]);

@@ -17,7 +17,7 @@ impl NodeSocket {
     pub(super) async fn head(&self, live: &mut SocketState, result: &Bytes) {
         let header = std::str::from_utf8(result).ok().and_then(Header::read);
         let Some(header) = header else { return };
-        live.silence.broken(header.number.0);
+        live.staleness.broken(header.number.0);
         match live.tidings.hear(&header, clock::now()) {
             HeadRating::Good => self.tell(header).await,
             HeadRating::Hint => self.ask(live),

@@ -24,7 +24,7 @@ pub(super) struct SocketState {
     pub subscriptions: Subscriptions,
     /// When the node was last heard.
     pub heard_at: Instant,
-    pub silence: SocketStaleness,
+    pub staleness: SocketStaleness,
     pub tidings: SocketHeads,
     /// The node is asked for the block that a head hints at, or will be.
     pub asking: Option<BlockQuery>,
@@ -44,7 +44,7 @@ impl SocketState {
             place: None,
             subscriptions,
             heard_at: now,
-            silence: SocketStaleness::new(told),
+            staleness: SocketStaleness::new(told),
             tidings: SocketHeads::default(),
             asking: None,
         }

@@ -250,7 +250,7 @@ impl World {
         let dice = &mut self.dice;
         let lines = self.lines.keys().map(|source| OpenLine {
             source: *source,
-            takes_orders: is_ready(dice),
+            takes_commands: is_ready(dice),
         });
         self.stage.open = lines.collect();
         for (source, request, event) in std::mem::take(&mut self.said) {
