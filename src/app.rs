@@ -180,7 +180,7 @@ impl App {
 
 /// Pingora's server, without services so far.
 fn server(mut conf: ServerConf, settings: &Settings, is_upgrade: bool) -> Server {
-    // Only an upgrade waits for this: SIGTERM's own is over by then.
+    // Only an upgrade waits for this: the shutdown that SIGTERM begins is over by then.
     conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
     // `check` says so: we stay in the foreground.
     conf.daemon = false;
@@ -294,11 +294,11 @@ fn endpoint(
         metrics: live.factory.metrics.clone(),
         packs: settings.listen.compression,
     });
-    let door = ClientAcceptor::new(endpoint);
+    let acceptor = ClientAcceptor::new(endpoint);
     let (urls, listeners): (Vec<_>, Vec<_>) = ways_in(&settings.listen, certificates)?
         .into_iter()
         .map(|(url, listener)| {
-            let mut service = Service::new("endpoint".into(), door.clone());
+            let mut service = Service::new("endpoint".into(), acceptor.clone());
             // Everybody here reads and writes in large pieces, and a buffer would be held while idle, too.
             service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
             (url, service)

@@ -266,7 +266,7 @@ impl ChainFactory {
         let cloudwatch_reporter = CloudWatchReporter {
             fleet: fleet.clone(),
             metrics: metrics.clone(),
-            process: self.metrics.clone(),
+            process_metrics: self.metrics.clone(),
             certificates_told: self.certificates_told.clone(),
             intervals: intervals.clone(),
         };

@@ -40,7 +40,7 @@ const EARLY_PART: u32 = 5;
 /// With other balancers: of what clients were told, and of kept answers.
 pub type Exchanges = (Option<SharedExchange>, Option<AnswerExchange>);
 
-/// The household of a chain.
+/// What is done for a chain unasked, again and again.
 pub struct ChainTasks {
     discovery: Mutex<NodeDiscovery>,
     rounds: Mutex<ProbeRounds>,

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct CloudWatchReporter {
     pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
-    pub process: Arc<ProcessMetrics>,
+    pub process_metrics: Arc<ProcessMetrics>,
     /// When a chain's reporter told of the process's certificates last, in milliseconds since 1970: one tells
     /// of them for all.
     pub certificates_told: Arc<AtomicU64>,
@@ -88,7 +88,7 @@ impl CloudWatchReporter {
         if lines.is_empty() || !self.tells_of_certificates(wanted.interval, unix_millis) {
             return lines;
         }
-        if let Some(days) = self.process.certificate_days(unix_millis / 1000) {
+        if let Some(days) = self.process_metrics.certificate_days(unix_millis / 1000) {
             lines += &cloudwatch::certificate_line(&labels, days, unix_millis);
         }
         lines

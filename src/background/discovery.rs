@@ -412,17 +412,17 @@ mod tests {
     use forebay_core::testing;
 
     /// A registry in a file, and who follows it.
-    struct Household {
+    struct ListOnDisk {
         folder: tempfile::TempDir,
         registry: Arc<EmbeddedRegistry>,
         key: Arc<Mutex<Option<String>>>,
     }
 
-    impl Household {
-        fn new() -> Household {
+    impl ListOnDisk {
+        fn new() -> ListOnDisk {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("forebay.db");
-            Household {
+            ListOnDisk {
                 registry: Arc::new(EmbeddedRegistry::open(&path, Arc::new(|_| None)).unwrap()),
                 folder,
                 key: Arc::default(),
@@ -478,82 +478,71 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_of_which_nothing_can_be_used_here_changes_nothing() {
-        let household = Household::new();
-        household.add("http://127.0.0.1:1/${KEY}").await;
-        let mut fresh = household.discovery();
-        assert!(!fresh.begin().await && !household.last_list().exists());
-        household.set_key(Some("k"));
+        let list = ListOnDisk::new();
+        list.add("http://127.0.0.1:1/${KEY}").await;
+        let mut fresh = list.discovery();
+        assert!(!fresh.begin().await && !list.last_list().exists());
+        list.set_key(Some("k"));
         assert!(fresh.begin().await);
         assert_eq!(count(&fresh), 1);
-        let saved = std::fs::read(household.last_list()).unwrap();
-        household.set_key(None);
+        let saved = std::fs::read(list.last_list()).unwrap();
+        list.set_key(None);
         assert!(!fresh.refresh().await);
         assert_eq!(count(&fresh), 1);
-        assert!(
-            !household.discovery().begin().await,
-            "neither list has a node"
-        );
-        assert_eq!(std::fs::read(household.last_list()).unwrap(), saved);
+        assert!(!list.discovery().begin().await, "neither list has a node");
+        assert_eq!(std::fs::read(list.last_list()).unwrap(), saved);
     }
 
     #[tokio::test]
     async fn a_new_task_goes_on_to_the_last_list_when_the_list_cannot_be_used() {
-        let household = Household::new();
-        household.add("http://127.0.0.1:1").await;
-        assert!(household.discovery().begin().await);
-        household
-            .registry
-            .remove("http://127.0.0.1:1")
-            .await
-            .unwrap();
-        household.add("http://127.0.0.1:2/${KEY}").await;
-        let mut next = household.discovery();
+        let list = ListOnDisk::new();
+        list.add("http://127.0.0.1:1").await;
+        assert!(list.discovery().begin().await);
+        list.registry.remove("http://127.0.0.1:1").await.unwrap();
+        list.add("http://127.0.0.1:2/${KEY}").await;
+        let mut next = list.discovery();
         assert!(next.begin().await);
         assert_eq!(count(&next), 1);
     }
 
     #[tokio::test]
     async fn a_last_list_that_cannot_be_written_is_written_as_soon_as_it_can() {
-        let household = Household::new();
-        household.add("http://127.0.0.1:1").await;
-        std::fs::create_dir(household.last_list()).unwrap();
-        let mut discovery = household.discovery();
+        let list = ListOnDisk::new();
+        list.add("http://127.0.0.1:1").await;
+        std::fs::create_dir(list.last_list()).unwrap();
+        let mut discovery = list.discovery();
         assert!(discovery.begin().await);
-        assert!(!discovery.refresh().await && household.last_list().is_dir());
-        std::fs::remove_dir(household.last_list()).unwrap();
+        assert!(!discovery.refresh().await && list.last_list().is_dir());
+        std::fs::remove_dir(list.last_list()).unwrap();
         assert!(!discovery.refresh().await, "it is the same list");
-        assert!(household.last_list().is_file());
+        assert!(list.last_list().is_file());
     }
 
     #[tokio::test]
     async fn damaged_rows_empty_no_fleet_and_let_no_new_task_begin() {
-        let household = Household::new();
-        household.add("http://127.0.0.1:1").await;
-        let mut running = household.discovery();
+        let list = ListOnDisk::new();
+        list.add("http://127.0.0.1:1").await;
+        let mut running = list.discovery();
         assert!(running.begin().await);
-        household.damage_all_rows();
+        list.damage_all_rows();
         assert!(!running.refresh().await);
         assert_eq!(count(&running), 1);
-        std::fs::remove_file(household.last_list()).unwrap();
-        assert!(!household.discovery().begin().await);
-        std::fs::write(household.last_list(), "{").unwrap();
-        assert!(!household.discovery().begin().await);
+        std::fs::remove_file(list.last_list()).unwrap();
+        assert!(!list.discovery().begin().await);
+        std::fs::write(list.last_list(), "{").unwrap();
+        assert!(!list.discovery().begin().await);
     }
 
     #[tokio::test]
     async fn a_registry_that_is_new_or_emptied_on_purpose_is_begun_with() {
-        let household = Household::new();
-        let mut running = household.discovery();
+        let list = ListOnDisk::new();
+        let mut running = list.discovery();
         assert!(running.begin().await);
-        household.add("http://127.0.0.1:1").await;
+        list.add("http://127.0.0.1:1").await;
         assert!(running.refresh().await);
-        household
-            .registry
-            .remove("http://127.0.0.1:1")
-            .await
-            .unwrap();
+        list.registry.remove("http://127.0.0.1:1").await.unwrap();
         assert!(running.refresh().await);
         assert_eq!(count(&running), 0);
-        assert!(household.discovery().begin().await);
+        assert!(list.discovery().begin().await);
     }
 }

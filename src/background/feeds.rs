@@ -44,7 +44,7 @@ pub struct FeedResources {
 /// All of it.
 pub struct Feeds {
     lines: NodeSockets,
-    headlines: Mutex<HeadFeed>,
+    head_feed: Mutex<HeadFeed>,
     logs: Mutex<LogFeed>,
     relays: Mutex<RelayFeed>,
     heads: mpsc::Sender<NodeHead>,
@@ -80,7 +80,7 @@ impl Feeds {
             open,
             epochs: AtomicU64::default(),
         };
-        let headlines = HeadFeed {
+        let head_feed = HeadFeed {
             fleet: fleet.clone(),
             hub: hub.clone(),
             metrics: metrics.clone(),
@@ -105,7 +105,7 @@ impl Feeds {
             lines: NodeSockets {
                 exchange: Arc::new(exchange),
             },
-            headlines: Mutex::new(headlines),
+            head_feed: Mutex::new(head_feed),
             logs: Mutex::new(logs),
             relays: Mutex::new(relays),
             heads,
@@ -119,8 +119,8 @@ impl Feeds {
 
     /// Tells, for ever.
     pub async fn run(&self) {
-        let (mut headlines, mut logs) = (self.headlines.lock().await, self.logs.lock().await);
+        let (mut heads, mut logs) = (self.head_feed.lock().await, self.logs.lock().await);
         let mut relays = self.relays.lock().await;
-        tokio::join!(self.lines.run(), headlines.run(), logs.run(), relays.run());
+        tokio::join!(self.lines.run(), heads.run(), logs.run(), relays.run());
     }
 }

@@ -16,13 +16,10 @@ use crate::config::{self, Finding, Severity};
 use crate::observe::journal::{CONFIGURATION, Event};
 use crate::observe::metrics::{ProcessMetrics, ReloadOutcome};
 use crate::registry::Environment;
-use crate::shared::fleet_state::FleetState;
+use crate::shared::fleet_state::ChainFleets;
 
 /// Puts settings in force.
 pub type ApplySettings = Box<dyn Fn(&Settings) + Send + Sync>;
-
-/// The fleets of all chains, as of now.
-pub type Pools = Box<dyn Fn() -> Vec<Arc<FleetState>> + Send + Sync>;
 
 /// Follows the file.
 pub struct ConfigReload {
@@ -33,7 +30,7 @@ pub struct ConfigReload {
     pub server: ServerKeys,
     pub apply: ApplySettings,
     /// Of all chains that there are.
-    pub fleets: Pools,
+    pub fleets: ChainFleets,
     pub metrics: Arc<ProcessMetrics>,
     /// The file's bytes when it was read last.
     pub bytes: Option<Vec<u8>>,

@@ -4,23 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::background::shared_leader::SharedHeads;
 use crate::clock;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::handed_on::{HandedOn, Handover};
 use crate::shared::recent_writes::{SharedWrites, marks};
-use crate::shared::store::{SharedStore, StoreNews};
+use crate::shared::store::{LogPlace, SharedStore, StoreNews};
 use forebay_core::call::recent_writes::TIME_MAX;
 use forebay_core::call::shared_news::{ITEMS_MAX, SharedNews};
-use forebay_core::fleet::head_floor::{HeadFloor, ShownHead};
+use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor, ShownHead, StoredFloor};
 
 /// How long the head stands in the store.
 const HEAD_KEEPS: Duration = Duration::from_secs(60);
-/// Tries to read it after the way to the store was found again, and the pause between.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause between two tries to read what was said before it was listened to.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Transactions that are read then.
 const LOG_MAX: usize = 65_536;
 /// The store's clock may be behind ours.
@@ -36,7 +36,9 @@ pub struct SharedExchange {
     names: StoreNames,
     news: Mutex<mpsc::Receiver<StoreNews>>,
     handed: Mutex<mpsc::Receiver<HandedOn>>,
-    heard: std::sync::Mutex<Option<HeadFloor>>,
+    head: std::sync::Mutex<StoredFloor>,
+    /// It listens from now on, or again.
+    begun: Notify,
 }
 
 /// What is called how in the store.
@@ -78,7 +80,8 @@ impl SharedExchange {
         SharedExchange {
             news: Mutex::new(store.listen(&names.channel)),
             handed: Mutex::new(handed),
-            heard: std::sync::Mutex::default(),
+            head: std::sync::Mutex::default(),
+            begun: Notify::new(),
             store,
             fleet,
             recent_writes,
@@ -89,7 +92,12 @@ impl SharedExchange {
 
     /// For as long as it is awaited.
     pub async fn run(&self) {
-        tokio::join!(self.tell_heads(), self.hand_on(), self.hear());
+        tokio::join!(
+            self.tell_heads(),
+            self.hand_on(),
+            self.hear(),
+            self.catch_up()
+        );
     }
 
     async fn tell_heads(&self) {
@@ -102,8 +110,9 @@ impl SharedExchange {
             }) else {
                 continue;
             };
-            let lowers =
-                told.is_some_and(|told| told.reorgs < shown.reorgs) && shown.hash.is_some();
+            let lowers = told.is_some_and(|told| {
+                told.reorgs < shown.reorgs && told.number > shown.number && shown.hash.is_some()
+            });
             let is_said = self.tell_head(shown.at(clock::unix_millis()), lowers);
             told = is_said.then_some(shown).or(told);
         }
@@ -111,14 +120,22 @@ impl SharedExchange {
 
     /// `false`: the store is away.
     fn tell_head(&self, floor: HeadFloor, lowers: bool) -> bool {
+        let put = self
+            .head()
+            .say(FloorWrite { floor, lowers }, self.store.listening());
+        // First, so that what others have heard stands there.
+        let is_put = put.is_none_or(|floor| self.put_head(floor));
         let message = SharedNews::Head(floor).write();
-        let is_said = self.store.publish(&self.names.channel, &message);
-        let mut heard = self.heard();
-        if floor.replaces(heard.as_ref(), lowers, floor.raised_at) {
-            *heard = Some(floor);
-            self.store.put(&self.names.head, &message, HEAD_KEEPS);
+        self.store.publish(&self.names.channel, &message) && is_put
+    }
+
+    fn put_head(&self, floor: HeadFloor) -> bool {
+        let message = SharedNews::Head(floor).write();
+        let is_put = self.store.put(&self.names.head, &message, HEAD_KEEPS);
+        if is_put {
+            self.head().is_put(floor);
         }
-        is_said
+        is_put
     }
 
     /// Several at a time, and none waits for others.
@@ -146,37 +163,61 @@ impl SharedExchange {
         let mut news = self.news.lock().await;
         while let Some(news) = news.recv().await {
             match news {
-                StoreNews::Begun => self.catch_up().await,
+                StoreNews::Begun => self.begun.notify_one(),
                 StoreNews::Message(bytes) => self.take(&bytes),
             }
         }
     }
 
-    /// What was said while nobody listened here.
+    /// What was said while nobody listened here: until it is read, however long the store takes.
     async fn catch_up(&self) {
-        for _ in 0..TRIES {
-            if let Some(head) = self.store.get(&self.names.head).await {
-                self.take(&head);
-                break;
+        self.begun.notified().await;
+        loop {
+            self.head().begin();
+            let read = async {
+                self.read_head().await;
+                self.read_log().await;
+                self.begun.notified().await;
+            };
+            tokio::select! {
+                () = self.begun.notified() => {}
+                () = read => {}
             }
-            tokio::time::sleep(PAUSE).await;
         }
-        let since =
-            clock::unix_millis().saturating_sub((TIME_MAX + CLOCKS_APART).as_millis() as u64);
+    }
+
+    async fn read_head(&self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            if let Some(listening) = self.store.listening()
+                && let Ok(head) = self.store.read(&self.names.head).await
+            {
+                if let Some(head) = head {
+                    self.take(&head);
+                }
+                let put = self.head().read(listening, clock::unix_millis());
+                put.map(|floor| self.put_head(floor));
+                return;
+            }
+            wait(&mut pause).await;
+        }
+    }
+
+    /// What is heard meanwhile may stand there, too.
+    async fn read_log(&self) {
+        let age = (TIME_MAX + CLOCKS_APART).as_millis() as u64;
+        let mut place = LogPlace::since(clock::unix_millis().saturating_sub(age), LOG_MAX);
+        let (log, mut pause) = (&self.names.writes, PAUSE_MIN);
         let take = |entry: &[u8]| self.take(entry);
-        self.store
-            .log(&self.names.writes, since, LOG_MAX, take)
-            .await;
+        while self.store.log(log, &mut place, take).await.is_err() {
+            wait(&mut pause).await;
+        }
     }
 
     fn take(&self, bytes: &[u8]) {
         match SharedNews::read(bytes) {
             Some(SharedNews::Head(floor)) if floor.is_young(clock::unix_millis()) => {
-                let mut heard = self.heard();
-                if floor.replaces(heard.as_ref(), false, clock::unix_millis()) {
-                    *heard = Some(floor);
-                }
-                drop(heard);
+                self.head().hear(floor, clock::unix_millis());
                 self.fleet.hear_floor(floor);
             }
             Some(SharedNews::Floors(floors)) => self.fleet.hear_client_floors(&floors),
@@ -199,8 +240,14 @@ impl SharedExchange {
         }
     }
 
-    fn heard(&self) -> std::sync::MutexGuard<'_, Option<HeadFloor>> {
-        let lock = self.heard.lock();
+    fn head(&self) -> std::sync::MutexGuard<'_, StoredFloor> {
+        let lock = self.head.lock();
         lock.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Waits before the next try, each time longer.
+async fn wait(pause: &mut Duration) {
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(PAUSE_MAX);
 }

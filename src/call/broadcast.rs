@@ -236,7 +236,7 @@ impl<'a> BroadcastCall<'a> {
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = BroadcastRound {
-            fan: fanout::ask_all(&state.fleet, &state.admission, nodes, &question),
+            fanout: fanout::ask_all(&state.fleet, &state.admission, nodes, &question),
             recent_writes: state.recent_writes.clone(),
             tx: self.tx.clone(),
             client: self.context.client,
@@ -336,7 +336,7 @@ fn longest(form: BroadcastForm) -> u64 {
     }
 }
 
-/// A fan's answer, held in the client's own `room` from now on; as everywhere, the first
+/// A fanout's answer, held in the client's own `room` from now on; as everywhere, the first
 /// [`WHOLE_BYTES_MAX`] of it are the batch's to find room for.
 fn held(answer: WholeAnswer, room: &AnswerBudget<'_>) -> CallReply {
     if room.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
@@ -349,7 +349,7 @@ fn held(answer: WholeAnswer, room: &AnswerBudget<'_>) -> CallReply {
 /// One volley, which outlives the call: it remembers who has taken the transaction, and tells the
 /// call as long as it listens.
 struct BroadcastRound {
-    fan: Fanout,
+    fanout: Fanout,
     recent_writes: Arc<SharedWrites>,
     tx: Option<Arc<RawTransaction>>,
     client: Client,
@@ -359,7 +359,7 @@ struct BroadcastRound {
 
 impl BroadcastRound {
     async fn run(mut self) {
-        while let Some(heard) = self.fan.next().await {
+        while let Some(heard) = self.fanout.next().await {
             let error = heard.answer.as_ref().and_then(WholeAnswer::error);
             let word = broadcast::word(heard.verdict.class, error.as_ref());
             if matches!(

@@ -54,7 +54,7 @@ struct OpenLookup {
     begun_at: Instant,
     /// What clients were shown then.
     head: Option<BlockNumber>,
-    seat: LookupReceiver,
+    receiver: LookupReceiver,
 }
 
 /// What is looked up.
@@ -122,20 +122,20 @@ impl Lookups {
             .await
     }
 
-    /// What is heard in the seat that `join` finds.
+    /// What is heard in the receiver that `join` finds.
     async fn sit(
         &self,
         node: NodeId,
         request: LookupRequest<'_>,
         join: impl FnOnce() -> Option<LookupReceiver>,
     ) -> Option<NodeAnswer> {
-        let mut seat = join()?;
+        let mut receiver = join()?;
         let footprint = request.following.and_then(|following| {
             let snapshot = self.fleet.snapshot();
             let upstream = snapshot.upstream(node)?;
             Some(following.begin(&upstream.spec.name))
         });
-        let heard = seat.wait_for(Option::is_some).await.ok()?.clone()?;
+        let heard = receiver.wait_for(Option::is_some).await.ok()?.clone()?;
         if let Some(footprint) = footprint {
             footprint.end(heard.verdict.class);
         }
@@ -153,21 +153,21 @@ impl Lookups {
         let mut open = self.open();
         if let Some(one) = open.get(&key) {
             let is_held_back = now.saturating_duration_since(one.begun_at) >= JOINED_AFTER;
-            let seat = (one.head == head || is_held_back).then(|| one.seat.clone());
+            let receiver = (one.head == head || is_held_back).then(|| one.receiver.clone());
             drop(open);
-            if seat.is_some() {
+            if receiver.is_some() {
                 // The one that it joins has its own.
                 drop(place.take());
             }
-            return seat;
+            return receiver;
         }
         let piece = self.background_sends.begin(request.body.len());
         let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
-        let (say, seat) = watch::channel(None);
+        let (say, receiver) = watch::channel(None);
         let begun = OpenLookup {
             begun_at: now,
             head,
-            seat: seat.clone(),
+            receiver: receiver.clone(),
         };
         open.insert(key.clone(), begun);
         drop(open);
@@ -193,7 +193,7 @@ impl Lookups {
             _piece: piece,
         };
         tokio::spawn(task.run());
-        Some(seat)
+        Some(receiver)
     }
 
     /// See [`LastHoldback::hear_of`].

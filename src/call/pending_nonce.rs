@@ -134,12 +134,12 @@ async fn ask(
         trace: context.trace,
         path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
+    let mut fanout = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
     let mut best = None;
     loop {
         let until = counts.until(question.until, !holders.is_empty());
-        let Ok(Some(heard)) = timeout_at(until.into(), fan.next()).await else {
+        let Ok(Some(heard)) = timeout_at(until.into(), fanout.next()).await else {
             break;
         };
         holders.retain(|holder| *holder != heard.node);
@@ -218,9 +218,9 @@ async fn counted(
         trace: context.trace,
         path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&state.fleet, &state.admission, nodes, &question);
+    let mut fanout = fanout::ask_all(&state.fleet, &state.admission, nodes, &question);
     let mut counts = Vec::new();
-    while let Some(heard) = fan.next().await {
+    while let Some(heard) = fanout.next().await {
         let result = heard.answer.as_ref().and_then(WholeAnswer::result);
         counts.extend(
             result

@@ -116,9 +116,9 @@ async fn mined(
         trace: context.trace,
         path: context.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
+    let mut fanout = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
     let mut has_denied = false;
-    while let Some(heard) = fan.next().await {
+    while let Some(heard) = fanout.next().await {
         let Some(answer) = heard
             .answer
             .filter(|_| heard.verdict.class == AttemptClass::Ok)

@@ -19,7 +19,7 @@ use crate::clock;
 #[derive(Debug, Default)]
 pub struct Timer(Option<Pin<Box<Sleep>>>);
 
-/// Alarms that are kept on one thread for who needs one next.
+/// Timers that are kept on one thread for who needs one next.
 const KEPT_MAX: usize = 256;
 
 thread_local! {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_timer_left_running_rouses_nobody_too_early() {
+    async fn a_timer_left_running_rouses_nobody_too_early() {
         let mut timer = Timer::default();
         let soon = clock::now() + Duration::from_millis(5);
         let quick = timer.until(soon, async {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_timer_of_a_runtime_that_is_gone_is_never_lent() {
+    fn a_timer_of_a_runtime_that_is_gone_is_never_lent() {
         for _ in 0..2 {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()

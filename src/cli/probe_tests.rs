@@ -82,7 +82,7 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
         chain(),
     ];
     let backoff = r#"{"code":-32005,"message":"x","data":{"rate":{"backoff_seconds":30}}}"#;
-    let actors = [
+    let mocks = [
         (MockNode::at(1000).await, "fit", ""),
         (
             MockNode::play(&foreign).await,
@@ -116,7 +116,7 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
             r#"JSON-RPC error -32005, "x", asks for a rest of 30 s"#,
         ),
     ];
-    let nodes: Vec<_> = actors
+    let nodes: Vec<_> = mocks
         .iter()
         .map(|(mock, ..)| spec(mock, "node", Role::Own))
         .collect();
@@ -129,7 +129,7 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
         lines[0].ends_with("as no leader is set); chain 1 (configured)"),
         "{table}"
     );
-    for ((_, verdict, why), line) in actors.iter().zip(&lines[2..]) {
+    for ((_, verdict, why), line) in mocks.iter().zip(&lines[2..]) {
         let wanted = format!("{verdict:12}  {why}");
         assert!(line.ends_with(wanted.trim_end()), "{wanted}\n{table}");
     }

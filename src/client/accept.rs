@@ -1,4 +1,4 @@
-//! The door: takes a connection, and shows it to whoever speaks its version of HTTP.
+//! Takes a connection, and shows it to whoever speaks its version of HTTP.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl ServerApp for ClientAcceptor {
     /// On a task of its own: Pingora's has room for a TLS handshake, for as long as the connection
     /// is there.
     async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        let door = self.clone();
-        tokio::spawn(async move { door.attend(stream).await });
+        let acceptor = self.clone();
+        tokio::spawn(async move { acceptor.attend(stream).await });
         None
     }
 }

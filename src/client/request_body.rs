@@ -73,7 +73,7 @@ impl From<RequestBodyError> for MissingBody {
     }
 }
 
-/// What is held of a body, in the admission's eyes: it grows as the body comes, so that what is refused is
+/// What is held of a body, as the admission counts it: it grows as the body comes, so that what is refused is
 /// never all in memory.
 struct BodyReservation<'b, 'g> {
     pass: &'b mut Permit<'g>,

@@ -21,7 +21,7 @@ pub struct AnswerReservation<'a> {
     bytes: u64,
 }
 
-/// What is read of an answer before it is judged, of the whole house's room alone; given back when
+/// What is read of an answer before it is judged, of the whole process's room alone; given back when
 /// dropped.
 #[derive(Debug)]
 pub struct ReadReservation<'a> {
@@ -59,7 +59,7 @@ impl<'a> AnswerBudget<'a> {
         })
     }
 
-    /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
+    /// Takes room for `bytes` more; `false` when there is none, here or in the whole process.
     pub fn hold(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         if !add_within(&self.bytes, bytes, self.bytes_max) {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use forebay_core::vocabulary::caps::Caps;
 
-    fn house() -> ChainShare {
+    fn share() -> ChainShare {
         ChainShare::alone(&Caps {
             answers: 100,
             ..Caps::ROOMY
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
-        let all = house();
+        let all = share();
         let room = AnswerBudget::new(&all, 10);
         assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
         assert!(
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
-        let all = house();
+        let all = share();
         let room = AnswerBudget::new(&all, 10);
         let mut failed = room.attempt();
         assert!(failed.hold(6) && !failed.hold(5));
@@ -165,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_counts_in_the_house_and_not_for_the_request() {
-        let all = house();
+    fn what_is_read_counts_in_the_process_and_not_for_the_request() {
+        let all = share();
         let room = AnswerBudget::new(&all, 10);
         let reading = room.reading(91).unwrap();
         assert!(room.reading(10).is_none() && !room.hold(10) && room.hold(9));
@@ -177,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_all_requests_are_held_to_the_houses_limit_and_given_back() {
-        let all = house();
+    fn answers_of_all_requests_are_held_to_the_limit_of_the_process_and_given_back() {
+        let all = share();
         let room = || AnswerBudget::new(&all, u64::MAX);
         let (half, one, other) = (50, room(), room());
         assert!(one.hold(half) && other.hold(half));

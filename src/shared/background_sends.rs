@@ -1,5 +1,5 @@
 //! Work that goes on after its client has been answered: bounded in number and in bytes. Each
-//! piece has a time of its own; a farewell waits for all of them.
+//! piece has a time of its own; a shutdown waits for all of them.
 
 use std::sync::Arc;
 

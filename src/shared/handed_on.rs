@@ -24,23 +24,23 @@ pub enum HandedOn {
 #[derive(Debug)]
 pub struct Handover {
     pub hashes: ClientHasher,
-    sender: mpsc::Sender<HandedOn>,
+    handed: mpsc::Sender<HandedOn>,
 }
 
 impl Handover {
     pub fn new(secret: &str) -> (Handover, mpsc::Receiver<HandedOn>) {
-        let (sender, handed) = mpsc::channel(WAITING_MAX);
+        let (handed, taken) = mpsc::channel(WAITING_MAX);
         let hashes = ClientHasher::new(secret);
-        (Handover { hashes, sender }, handed)
+        (Handover { hashes, handed }, taken)
     }
 
     pub fn floor(&self, client: Client, head: BlockNumber) {
         if let Some(client) = self.hashes.client(client) {
-            let _ = self.sender.try_send(HandedOn::Floor(client, head));
+            let _ = self.handed.try_send(HandedOn::Floor(client, head));
         }
     }
 
     pub fn mined(&self, hash: TxHash, block: BlockNumber) {
-        let _ = self.sender.try_send(HandedOn::Mined(hash, block));
+        let _ = self.handed.try_send(HandedOn::Mined(hash, block));
     }
 }

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn another_call_and_another_head_are_other_singleflight() {
+    fn another_call_and_another_head_are_other_flights() {
         let singleflight = Singleflight::default();
         let _first = leader(&singleflight);
         for (body, head) in [

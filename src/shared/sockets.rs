@@ -48,7 +48,7 @@ struct SocketCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketShortage {
     /// There are too many in all.
-    House,
+    Process,
     /// There are too many of one address.
     Address,
 }
@@ -94,7 +94,7 @@ impl SocketCounter {
     pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketPlace, SocketShortage> {
         let limits = self.limits();
         if !self.share.take(Resource::Sockets, 1) {
-            return Err(SocketShortage::House);
+            return Err(SocketShortage::Process);
         }
         let mut place = SocketPlace {
             sockets: self.clone(),
@@ -175,7 +175,7 @@ mod tests {
         let _second = sockets.admit(None).unwrap();
         assert_eq!(
             sockets.admit(address(2)).unwrap_err(),
-            SocketShortage::House
+            SocketShortage::Process
         );
         drop(first);
         assert!(sockets.admit(address(2)).is_ok());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_after_the_farewell_began_is_told_too() {
+    fn who_asks_after_the_shutdown_began_is_told_too() {
         let sockets = sockets(1, 1);
         assert!(!*sockets.leaving().borrow());
         sockets.leave();

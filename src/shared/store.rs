@@ -58,6 +58,29 @@ pub enum StoreError {
     Url(&'static str),
 }
 
+/// What stands there isn't known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the shared store can't be read")]
+pub struct Unread;
+
+/// How far a log was read.
+#[derive(Debug)]
+pub struct LogPlace {
+    next: String,
+    left: usize,
+}
+
+impl LogPlace {
+    /// Before the entries that are younger than `from`, in milliseconds since 1970 by the store's clock; about
+    /// `most` of them are read at most.
+    pub fn since(from: u64, most: usize) -> LogPlace {
+        LogPlace {
+            next: from.to_string(),
+            left: most,
+        }
+    }
+}
+
 /// What a listener is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreNews {
@@ -131,6 +154,23 @@ impl SharedStore {
         }
     }
 
+    /// What stands under `key`, waited for longer than calls may. It isn't for calls.
+    ///
+    /// # Errors
+    /// It isn't known: the store is away, or slow.
+    pub async fn read(&self, key: &str) -> Result<Option<Bytes>, Unread> {
+        // Which says of a key of another kind, too, that nothing is there.
+        let mut command = redis::cmd("MGET");
+        command.arg(prefixed(key));
+        match self.patiently("get", &command).await {
+            Some(Value::Array(values)) => Ok(values.into_iter().find_map(|value| match value {
+                Value::BulkString(bytes) => Some(bytes.into()),
+                _ => None,
+            })),
+            Some(_) | None => Err(Unread),
+        }
+    }
+
     /// Since when it hears without a break what is said, as a number; `None`: it doesn't hear.
     pub fn listening(&self) -> Option<u64> {
         let listening = self.listening.load(Ordering::Acquire);
@@ -138,7 +178,7 @@ impl SharedStore {
     }
 
     /// Writes `value` under `key` for so long, whenever it can: nobody waits. `false`: there is no room, or the
-    /// engine is away.
+    /// store is away.
     pub fn put(&self, key: &str, value: &[u8], keeps: Duration) -> bool {
         let mut command = redis::cmd("SET");
         command.arg(prefixed(key)).arg(value);
@@ -179,32 +219,34 @@ impl SharedStore {
         }
     }
 
-    /// Hands to `take` the entries of the log `key` that are younger than `from`, in milliseconds since 1970 by
-    /// the store's clock, oldest first, about `most` of them at most, a few at a time. It isn't for calls: it waits as long as it takes.
-    pub async fn log(&self, key: &str, from: u64, most: usize, mut take: impl FnMut(&[u8])) {
-        let mut taken = 0;
-        let mut next = format!("{from}");
-        while taken < most {
-            let Some(connection) = self.connection.load_full() else {
-                break;
-            };
+    /// Hands to `take` the entries of the log `key` from `place` on, oldest first, a few at a time, and moves it
+    /// behind them. It isn't for calls: it waits as long as it takes.
+    ///
+    /// # Errors
+    /// The store is away, or slow: there may be more.
+    pub async fn log(
+        &self,
+        key: &str,
+        place: &mut LogPlace,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), Unread> {
+        while place.left > 0 {
             let mut command = redis::cmd("XRANGE");
-            command.arg(prefixed(key)).arg(&next).arg("+");
+            command.arg(prefixed(key)).arg(&place.next).arg("+");
             command.arg("COUNT").arg(LOG_PART);
-            let asked = tokio::time::timeout(upkeep::BEHIND_MAX, connection.ask(&command));
-            let Ok(Ok(Value::Array(part))) = asked.await else {
-                break;
+            let Some(Value::Array(part)) = self.patiently("get", &command).await else {
+                return Err(Unread);
             };
-            let last = part.last().and_then(entry_id);
-            taken += part.len();
             part.iter()
                 .filter_map(entry_of)
                 .for_each(|entry| take(&entry));
-            match last {
-                Some(last) if part.len() == LOG_PART => next = format!("({last}"),
+            place.left = place.left.saturating_sub(part.len());
+            match part.last().and_then(entry_id) {
+                Some(last) if part.len() == LOG_PART => place.next = format!("({last}"),
                 Some(_) | None => break,
             }
         }
+        Ok(())
     }
 
     /// The latest entries of the log `key`, up to `most`, as far as they are known in [`CALL_MAX`].

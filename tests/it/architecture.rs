@@ -277,12 +277,12 @@ mod the_rules {
             let fault = format!("{module}: `background` must not import `client`");
             breaks(&PROGRAM, &[client, (path, code)], &fault);
         }
-        let roster = ("background/roster.rs", "");
+        let discovery = ("background/discovery.rs", "");
         breaks(
             &PROGRAM,
             &[
-                roster,
-                ("client/http2.rs", "use crate::background::roster;"),
+                discovery,
+                ("client/http2.rs", "use crate::background::discovery;"),
             ],
             "client/http2: `client` must not import `background`",
         );
@@ -307,14 +307,17 @@ mod the_rules {
             &PROGRAM,
             &[
                 ("lib.rs", "pub mod client; pub mod background;"),
-                ("app.rs", "use crate::{client::http2, background::roster};"),
-                ("background/roster.rs", "use crate::shared::gate; "),
+                (
+                    "app.rs",
+                    "use crate::{client::http2, background::discovery};",
+                ),
+                ("background/discovery.rs", "use crate::shared::admission; "),
                 (
                     "client/http2.rs",
-                    "use super::head; use crate::shared::gate;",
+                    "use super::head; use crate::shared::admission;",
                 ),
                 ("client/head.rs", "use crate::Error;"),
-                ("shared/gate.rs", "use forebay_core::fleet::Fleet;"),
+                ("shared/admission.rs", "use forebay_core::fleet::Fleet;"),
             ],
         );
     }

@@ -334,7 +334,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         Fault::NoTable,
         Fault::Empty,
     ] {
-        // Another edition, so that the list is read whole.
+        // Another revision, so that the list is read whole.
         registry.set("a", &to_weight(1)).await.unwrap();
         proxy.go_wrong(fault);
         let is_seen = async || told(&balancer, "the list stays as it was") == outages + 1;

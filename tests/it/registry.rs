@@ -448,7 +448,7 @@ async fn a_seed_longer_than_a_transaction_is_written_whole() {
     everywhere(long_seed).await;
 }
 
-/// DynamoDB takes 100 writes at once, one of them the list's edition.
+/// DynamoDB takes 100 writes at once, one of them the list's revision.
 async fn long_seed(home: Home) {
     let urls = (0..100).map(|number| format!("http://seed-{number}"));
     let seeds: Vec<_> = urls.map(|url| NodeRecord::at(&url)).collect();

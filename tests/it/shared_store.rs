@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::observe::metrics::ProcessMetrics;
-use forebay::shared::store::{SharedStore, StoreConfig, StoreNews};
+use forebay::shared::store::{LogPlace, SharedStore, StoreConfig, StoreNews};
 use forebay_core::vocabulary::node::Secret;
 use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 use serde_json::{Value, json};
@@ -51,8 +51,9 @@ async fn is_well(store: &Arc<SharedStore>) {
     eventually("both are read", PATIENCE, async || {
         let mut read = Vec::new();
         let take = |entry: &[u8]| read.push(entry.to_vec());
-        store.log("log", now - 60_000, 10, take).await;
-        read == [&b"one"[..], b"other"]
+        let mut place = LogPlace::since(now - 60_000, 10);
+        let all = store.log("log", &mut place, take).await;
+        all.is_ok() && read == [&b"one"[..], b"other"]
     })
     .await;
     assert_eq!(store.latest("log", 1).await, ["other"]);
@@ -157,11 +158,32 @@ impl Two {
         let head = self.chain.head() + 1;
         self.chain.set_head(head);
         eventually("the one sees it", PATIENCE, async || {
-            shown(&self.one).await == head
+            shown(&self.one).await == Some(head)
         })
         .await;
         eventually("the other has heard", Duration::from_secs(3), async || {
-            shown(&self.other).await == head
+            shown(&self.other).await == Some(head)
+        })
+        .await;
+    }
+
+    /// The other ends, and begins anew with nothing, while all nodes but one fall back: half of the weight has
+    /// less than the shared head.
+    async fn begin_the_other_behind(&mut self) {
+        for node in &self.nodes[1..] {
+            node.set_lag(1);
+        }
+        self.other.process.kill();
+        let folder = self.other.folder();
+        for file in ["forebay.db", "last-list.head.json"] {
+            drop(std::fs::remove_file(folder.join(file)));
+        }
+        self.other.start_again().await;
+    }
+
+    async fn other_finds(&self, head: u64) {
+        eventually("it has found the head", PATIENCE, async || {
+            shown(&self.other).await == Some(head)
         })
         .await;
     }
@@ -201,9 +223,11 @@ async fn is_up(balancer: &Balancer, wanted: f64) {
     .await;
 }
 
-async fn shown(balancer: &Balancer) -> u64 {
+/// `None`: it answers with an error.
+async fn shown(balancer: &Balancer) -> Option<u64> {
     let answer = balancer.ask("eth_blockNumber", json!([])).await;
-    number(&answer["result"])
+    let quantity = answer.get("result").filter(|said| said.is_string());
+    quantity.map(number)
 }
 
 fn number(value: &Value) -> u64 {
@@ -218,19 +242,47 @@ async fn what_one_balancer_shows_the_other_shows_at_once_and_one_begun_later_too
     for _ in 0..3 {
         two.share_heads().await;
     }
-    // All but one node fall back: half of the weight has less.
-    for node in &two.nodes[1..] {
-        node.set_lag(1);
-    }
     let head = two.chain.head();
-    two.other.process.kill();
-    let folder = two.other.folder();
-    for file in ["forebay.db", "last-list.head.json"] {
-        drop(std::fs::remove_file(folder.join(file)));
+    two.begin_the_other_behind().await;
+    two.other_finds(head).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_begun_while_the_store_lets_nothing_be_read_catches_up_later_and_writes_nothing_over_it()
+ {
+    let server = RedisServer::start().await;
+    let mut two = Two::over(3, [&server.url(), &server.url()], "").await;
+    two.share_heads().await;
+    for node in &two.nodes {
+        node.set_result("eth_getTransactionCount", "\"0x0\"");
+        node.set_result("eth_getTransactionByHash", "null");
     }
-    two.other.start_again().await;
-    eventually("it has found the head", PATIENCE, async || {
-        shown(&two.other).await == head
+    let wallet = Wallet::rich();
+    let sent = json!([wallet.sign(0, Draft::on(1)).raw]);
+    two.one.ask("eth_sendRawTransaction", sent).await;
+
+    let head = two.chain.head();
+    let rights = async |rights: &str| {
+        let set = server.ask(&format!("ACL SETUSER default {rights}")).await;
+        assert!(set.starts_with("+OK"), "{set}");
+    };
+    rights("-mget -xrange").await;
+    two.begin_the_other_behind().await;
+    // Its first round is over, and it has tried more than once.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let number = String::from_iter(head.to_be_bytes().map(char::from));
+    let stands = async || {
+        let stands = server.ask("GETRANGE forebay:main:head 2 9").await;
+        assert!(stands.contains(&number), "{stands:?}");
+    };
+    stands().await;
+    rights("+mget +xrange").await;
+    two.other_finds(head).await;
+    stands().await;
+    eventually("it counts what was sent before", PATIENCE, async || {
+        let count = json!([wallet.address, "pending"]);
+        let counted = two.other.ask("eth_getTransactionCount", count).await;
+        counted["result"] == "0x1"
     })
     .await;
 }
@@ -297,13 +349,13 @@ async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothin
     let head = two.chain.head() + 1;
     two.chain.set_head(head);
     eventually("the one goes on", PATIENCE, async || {
-        shown(&two.one).await == head
+        shown(&two.one).await == Some(head)
     })
     .await;
     gate.mend();
     is_up(&two.other, 1.0).await;
     eventually("the other hears of it", PATIENCE, async || {
-        shown(&two.other).await == head
+        shown(&two.other).await == Some(head)
     })
     .await;
     // A lie of a time long past, in the key and said aloud.
@@ -316,7 +368,7 @@ async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothin
         drop(server.ask(&command).await);
     }
     two.answer_for(Duration::from_millis(300)).await;
-    assert_eq!(shown(&two.other).await, head);
+    assert_eq!(shown(&two.other).await, Some(head));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -313,7 +313,7 @@ async fn sockets_subscriptions_and_messages_have_their_limits() {
     assert_eq!(
         refused(open(address, elsewhere).await),
         503,
-        "the house is full"
+        "the process is full"
     );
     drop((two, three));
     eventually("places are given back", PATIENCE, async || {

@@ -976,7 +976,7 @@ async fn clients_behind_one_address_are_told_apart_by_their_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_farewell_waits_for_transactions_that_are_still_on_their_way() {
+async fn a_shutdown_waits_for_transactions_that_are_still_on_their_way() {
     let scene = Pretend::set(&[1, 1], "").await;
     scene.nodes[0].set_fault_for(&[SEND], slowly());
     assert_eq!(scene.call(SEND).await.json()["result"], HASH);

@@ -79,7 +79,7 @@ impl HeadFeed {
         let mut head_tracker =
             HeadTracker::new(self.intervals.say(|intervals| intervals.block_time));
         let mut notes = HeadFeedState::default();
-        let mut fleet = self.fleet.news();
+        let mut fleet_news = self.fleet.news();
         let mut fetch: Option<HeaderFetch> = None;
         loop {
             // All that was said before calls were served a head: else it would be one node's alone.
@@ -104,7 +104,7 @@ impl HeadFeed {
                     Some((id, header)) => head_tracker.hear(id, header, clock::now()),
                     None => return,
                 },
-                changed = fleet.changed() => if changed.is_err() { return },
+                changed = fleet_news.changed() => if changed.is_err() { return },
                 (hash, header) = fetched => {
                     fetch = None;
                     notes.fetched.extend(header.as_ref().map(|header| header.hash));

@@ -37,7 +37,7 @@ impl RelayFeed {
     /// Passes on, for ever.
     pub async fn run(&mut self) {
         let mut wanted = self.hub.news();
-        let mut fleet = self.fleet.news();
+        let mut fleet_news = self.fleet.news();
         let (mut is_due, mut is_seeking) = (true, false);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,7 +55,7 @@ impl RelayFeed {
                     None => return,
                 },
                 changed = wanted.changed() => if changed.is_err() { return },
-                changed = fleet.changed() => if changed.is_err() { return },
+                changed = fleet_news.changed() => if changed.is_err() { return },
                 changed = self.open.changed() => if changed.is_err() { return },
                 _ = looks.tick(), if is_seeking => {}
             }

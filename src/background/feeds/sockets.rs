@@ -31,9 +31,9 @@ use forebay_core::vocabulary::node::{NodeId, Role};
 
 /// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
 pub const SAID_BYTES_MAX: usize = 64 << 20;
-/// Orders that wait for a line: to give all topics up, and to ask for as many others. It takes memory
+/// Commands that wait for a line: to give all topics up, and to ask for as many others. It takes memory
 /// only as it fills.
-const ORDERS_MAX: usize = 2 * TOPICS_MAX;
+const COMMANDS_MAX: usize = 2 * TOPICS_MAX;
 
 /// A node's head, as it told it.
 pub type NodeHead = (NodeId, Arc<Header>);
@@ -92,7 +92,7 @@ struct SocketRegistration {
 
 impl SocketRegistration {
     fn take(exchange: &Arc<SocketContext>, source: FeedSource) -> SocketRegistration {
-        let (commands, taken) = mpsc::channel(ORDERS_MAX);
+        let (commands, taken) = mpsc::channel(COMMANDS_MAX);
         let epoch = source.epoch;
         exchange.open.send_modify(|open| {
             open.insert(source.node, OpenSocket { epoch, commands });

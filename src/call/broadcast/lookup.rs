@@ -135,8 +135,8 @@ impl BroadcastCall<'_> {
         hash: TxHash,
         nodes: &[NodeId],
     ) -> Option<NodeAnswer> {
-        let mut fan = self.ask(method, &format!("[\"{hash}\"]"), nodes);
-        while let Some(heard) = fan.next().await {
+        let mut fanout = self.ask(method, &format!("[\"{hash}\"]"), nodes);
+        while let Some(heard) = fanout.next().await {
             let result = heard.answer.as_ref().and_then(|answer| answer.result());
             if heard.verdict.class == AttemptClass::Ok
                 && result.is_some_and(|found| found != b"null")

@@ -1,6 +1,6 @@
 //! One connection: its streams, each on a task of its own, and its end.
 //!
-//! When the process closes its client is told to go elsewhere (GOAWAY, RFC 9113 §6.8), but not before
+//! When the process closes, its client is told to go elsewhere (GOAWAY, RFC 9113 §6.8), but not before
 //! its first stream is answered and the answer written: a client whose connection was made while we
 //! leave would lose the calls that it was made for.
 
@@ -107,7 +107,7 @@ impl Http2Session {
                         self.idle_since = clock::now();
                     }
                 }
-                () = farewell(&mut self.closing, not_before), if may_go => {
+                () = goaway_due(&mut self.closing, not_before), if may_go => {
                     self.is_told = true;
                     self.connection.graceful_shutdown();
                 }
@@ -142,7 +142,7 @@ impl Http2Session {
 }
 
 /// Waits until the process closes, and it is not before that time.
-async fn farewell(closing: &mut watch::Receiver<bool>, not_before: Option<Instant>) {
+async fn goaway_due(closing: &mut watch::Receiver<bool>, not_before: Option<Instant>) {
     if closing.wait_for(|closes| *closes).await.is_err() {
         pending::<()>().await;
     }

@@ -40,7 +40,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     drop(head);
     let mut place = None;
     if !ChainConnection::settle(&mut place, &state.admission) {
-        return deny(&mut stream, HandshakeRefusal::House, endpoint).await;
+        return deny(&mut stream, HandshakeRefusal::Process, endpoint).await;
     }
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -104,7 +104,7 @@ fn place(state: &CallState, address: Option<IpAddr>) -> Result<SocketPlace, Hand
     }
     let place = state.sockets.admit(address);
     place.map_err(|full| match full {
-        SocketShortage::House => HandshakeRefusal::House,
+        SocketShortage::Process => HandshakeRefusal::Process,
         SocketShortage::Address => HandshakeRefusal::Address,
     })
 }
@@ -128,7 +128,7 @@ async fn deny<S: AsyncWrite + Unpin>(stream: &mut S, why: HandshakeRefusal, endp
         )),
         HandshakeRefusal::Malformed(_)
         | HandshakeRefusal::Origin
-        | HandshakeRefusal::House
+        | HandshakeRefusal::Process
         | HandshakeRefusal::Address
         | HandshakeRefusal::Closing
         | HandshakeRefusal::Chain(_) => answer.push_str("Connection: close\r\n"),

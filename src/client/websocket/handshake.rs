@@ -34,7 +34,7 @@ pub enum HandshakeRefusal {
     /// §4.2.2: the page may not call from where it is.
     Origin,
     /// Too many sockets in all.
-    House,
+    Process,
     /// Too many sockets of one address.
     Address,
     /// The process is about to end.
@@ -50,7 +50,7 @@ impl HandshakeRefusal {
             HandshakeRefusal::Origin => 403,
             HandshakeRefusal::Version => 426,
             HandshakeRefusal::Address => 429,
-            HandshakeRefusal::House | HandshakeRefusal::Closing => 503,
+            HandshakeRefusal::Process | HandshakeRefusal::Closing => 503,
             HandshakeRefusal::Chain(_) => 404,
         }
     }
@@ -60,7 +60,7 @@ impl HandshakeRefusal {
             HandshakeRefusal::Malformed(why) => why,
             HandshakeRefusal::Version => "the version of WebSocket here is 13\n",
             HandshakeRefusal::Origin => "pages of this origin may not call here\n",
-            HandshakeRefusal::House => "there is no room for another socket\n",
+            HandshakeRefusal::Process => "there is no room for another socket\n",
             HandshakeRefusal::Address => "your address has too many sockets\n",
             HandshakeRefusal::Closing => "this server is going away, connect again\n",
             HandshakeRefusal::Chain(why) => return format!("{}\n", why.sentence()).into(),
@@ -71,7 +71,7 @@ impl HandshakeRefusal {
     /// For `Retry-After`, in whole seconds.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            HandshakeRefusal::House | HandshakeRefusal::Address | HandshakeRefusal::Closing => {
+            HandshakeRefusal::Process | HandshakeRefusal::Address | HandshakeRefusal::Closing => {
                 Some(1)
             }
             HandshakeRefusal::Malformed(_)

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_table_without_anything_and_without_an_revision_was_never_written() {
+    fn only_a_table_without_anything_and_without_a_revision_was_never_written() {
         for revision in [Revision::New, Revision::Unkept] {
             assert!(read(revision, Vec::new()).is_unwritten);
             assert!(!read(revision, vec![DynamoRow::new(Attributes::new())]).is_unwritten);

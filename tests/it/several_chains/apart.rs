@@ -15,7 +15,7 @@ use crate::support::{Heard, Listener, PATIENCE};
 /// Calls that are measured, one each pause.
 const MEASURED: usize = 200;
 const PAUSE: Duration = Duration::from_millis(10);
-/// What the house has room for with 64 MiB is some 200 requests; of them the chain that is flooded gets a
+/// What the process has room for with 64 MiB is some 200 requests; of them the chain that is flooded gets a
 /// quarter for itself and three quarters of the half that is shared, some 125, and one caller three quarters of
 /// what is left of them. Here are twice as many.
 const SOCKETS: usize = 8;

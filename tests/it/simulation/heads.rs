@@ -64,7 +64,7 @@ struct World {
     blooms: Blooms,
     skips: bool,
     nodes: Vec<Odd>,
-    headline: HeadTracker,
+    head_tracker: HeadTracker,
     trust: BloomTrust,
     heard: Vec<Arc<Header>>,
 }
@@ -97,7 +97,7 @@ impl World {
             blooms,
             skips,
             nodes,
-            headline: HeadTracker::new(BLOCK_TIME),
+            head_tracker: HeadTracker::new(BLOCK_TIME),
             trust: BloomTrust::default(),
             heard: Vec::new(),
         };
@@ -168,8 +168,8 @@ impl World {
             }
             self.nodes[at].has += 1 + self.below(left as u64) as usize;
             let head = self.chain[self.nodes[at].has - 1].clone();
-            self.headline.hear(ids[at], head, self.now);
-            self.headline
+            self.head_tracker.hear(ids[at], head, self.now);
+            self.head_tracker
                 .heed(&ids, ids.clone(), Some(BlockNumber(u64::MAX)));
             self.obey();
         }
@@ -188,7 +188,7 @@ impl World {
     /// Does all that is to be done now; until when there is nothing more.
     fn obey(&mut self) -> Option<Instant> {
         for _ in 0..1000 {
-            match self.headline.next(self.now) {
+            match self.head_tracker.next(self.now) {
                 HeadStep::Tell(turn) => {
                     self.must(!turn.is_torn, "the chain was torn");
                     self.must(
@@ -208,7 +208,7 @@ impl World {
                             break;
                         }
                     }
-                    self.headline.bring(hash, answers.best(), self.now);
+                    self.head_tracker.bring(hash, answers.best(), self.now);
                 }
                 HeadStep::Wait(until) => return until,
             }

@@ -1,7 +1,7 @@
 //! The simulated world: its time, its nodes, the rounds and the registry.
 //!
 //! Everything that decides is the real thing from `domain`; the world only carries out, as the
-//! prober and the roster do, and tells the oracle each step.
+//! prober and the discovery do, and tells the oracle each step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub const LAG_BLOCKS_MAX: u64 = 10;
 pub const RISE: u32 = 2;
 pub const BLOCK_TIME: Duration = Duration::from_secs(12);
 pub const ROUND: Duration = Duration::from_secs(5);
-const ROSTER: Duration = Duration::from_secs(5);
+const DISCOVERY: Duration = Duration::from_secs(5);
 const FIRST_HEAD: u64 = 20_000;
 /// Every so many rounds a node is asked for its chain, and at its first probe.
 const CHAIN_ROUNDS: u64 = 6;
@@ -58,7 +58,7 @@ pub enum Event {
         probes: Vec<(NodeId, ProbeOutcome)>,
         sound: Vec<bool>,
     },
-    Roster,
+    Discovery,
     Arrival,
     AttemptIsOver {
         call: u32,
@@ -167,7 +167,7 @@ impl World {
         for member in world.registry.clone() {
             world.nodes.insert(member.id.0, Pretend::good());
         }
-        world.after(Duration::ZERO, Event::Roster);
+        world.after(Duration::ZERO, Event::Discovery);
         world.after(Duration::ZERO, Event::Round);
         world.after(Duration::ZERO, Event::Arrival);
         world.after(Duration::ZERO, Event::Look);
@@ -222,7 +222,7 @@ impl World {
             }
             Event::Round
             | Event::RoundIsIn { .. }
-            | Event::Roster
+            | Event::Discovery
             | Event::Arrival
             | Event::Look
             | Event::LookAgain { .. }
@@ -284,7 +284,7 @@ impl World {
                 }
                 self.end_round(&probes, &sound);
             }
-            Event::Roster => self.read_registry(),
+            Event::Discovery => self.read_registry(),
             Event::Arrival => self.arrive(),
             Event::AttemptIsOver { call, reply } => self.hear(call, reply),
             Event::LookAgain { call } => self.look_again(call),
@@ -371,7 +371,7 @@ impl World {
     }
 
     fn read_registry(&mut self) {
-        self.after(ROSTER, Event::Roster);
+        self.after(DISCOVERY, Event::Discovery);
         let before = self.view.clone();
         if !self.registry_works {
             self.oracle.note(self.now, Note::RegistryFails);

@@ -238,6 +238,70 @@ impl FloorWriter {
     }
 }
 
+/// What this process puts where the head stands in the store that all balancers share.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoredFloor {
+    /// The highest that any of them said since it is listened to.
+    said: Option<HeadFloor>,
+    /// What stands there was read while it was listened to for this time.
+    read_at: Option<u64>,
+    /// What this process said last.
+    own: Option<HeadFloor>,
+    /// When the chain was taken back and that could not be put, in milliseconds since 1970.
+    lowered_at: Option<u64>,
+}
+
+impl StoredFloor {
+    /// It is listened to from now on, or again: until what stands there is read, nothing is put over it.
+    pub fn begin(&mut self) {
+        self.said = None;
+        self.read_at = None;
+    }
+
+    /// Another balancer said it, or it stands there. `now`: in milliseconds since 1970.
+    pub fn hear(&mut self, floor: HeadFloor, now: u64) {
+        if floor.replaces(self.said.as_ref(), false, now) {
+            self.said = Some(floor);
+        }
+    }
+
+    /// What stands there was read, and heard, while it was listened to for the time `listening`. What to put
+    /// there now.
+    pub fn read(&mut self, listening: u64, now: u64) -> Option<HeadFloor> {
+        self.read_at = Some(listening);
+        // What another said after the chain was taken back here holds.
+        let lowers = |said: HeadFloor| self.lowered_at.is_some_and(|at| said.raised_at <= at);
+        let lowers = self.said.is_some_and(lowers);
+        self.lowered_at = None;
+        let floor = HeadFloor {
+            raised_at: now,
+            ..self.own?
+        };
+        floor
+            .replaces(self.said.as_ref(), lowers, now)
+            .then_some(floor)
+    }
+
+    /// This process says it; what to put there. `listening`: for which time it is listened to, if it is.
+    pub fn say(&mut self, write: FloorWrite, listening: Option<u64>) -> Option<HeadFloor> {
+        let FloorWrite { floor, lowers } = write;
+        self.own = Some(floor);
+        if listening.is_none() || self.read_at != listening {
+            let lowered_at = lowers.then_some(floor.raised_at);
+            self.lowered_at = lowered_at.or(self.lowered_at);
+            return None;
+        }
+        floor
+            .replaces(self.said.as_ref(), lowers, floor.raised_at)
+            .then_some(floor)
+    }
+
+    /// It was put there.
+    pub fn is_put(&mut self, floor: HeadFloor) {
+        self.said = Some(floor);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,6 +448,70 @@ mod tests {
             Some((99, false)),
             "what stood there was old"
         );
+    }
+
+    /// The number of what is put, as this process says `number` at `at`, listening for the time `listening`.
+    fn put(
+        stored: &mut StoredFloor,
+        (number, lowers, at): (u64, bool, u64),
+        listening: Option<u64>,
+    ) -> Option<u64> {
+        let floor = floor(number, at);
+        let put = stored.say(FloorWrite { floor, lowers }, listening)?;
+        stored.is_put(put);
+        Some(put.number.0)
+    }
+
+    fn read(stored: &mut StoredFloor, listening: u64, now: u64) -> Option<(u64, u64)> {
+        let put = stored.read(listening, now)?;
+        stored.is_put(put);
+        Some((put.number.0, put.raised_at))
+    }
+
+    #[test]
+    fn nothing_is_put_over_a_stored_head_that_was_not_read_nor_over_a_higher_one() {
+        let start = 1_000_000;
+        let mut stored = StoredFloor::default();
+        let unread = put(&mut stored, (99, false, start), Some(1));
+        assert_eq!(unread, None, "it may be higher");
+        stored.hear(floor(100, start), start);
+        assert_eq!(read(&mut stored, 1, start), None, "and it is");
+        assert_eq!(put(&mut stored, (99, false, start), Some(1)), None);
+        assert_eq!(put(&mut stored, (101, false, start), Some(1)), Some(101));
+        stored.hear(floor(102, start), start);
+        assert_eq!(put(&mut stored, (102, false, start), Some(1)), None);
+        assert_eq!(put(&mut stored, (100, true, start), Some(1)), Some(100));
+        assert_eq!(put(&mut stored, (101, false, start), None), None, "deaf");
+        assert_eq!(put(&mut stored, (101, false, start), Some(3)), None);
+        let mut empty = StoredFloor::default();
+        put(&mut empty, (7, false, start), None);
+        assert_eq!(read(&mut empty, 1, start + 5), Some((7, start + 5)));
+    }
+
+    #[test]
+    fn what_was_said_while_the_store_was_away_is_put_by_what_stands_there_then() {
+        let (start, later) = (1_000_000, 1_090_000);
+        let away = |said: (u64, bool, u64), stands: HeadFloor| {
+            let mut stored = StoredFloor::default();
+            read(&mut stored, 1, start);
+            put(&mut stored, (105, false, start), Some(1));
+            stored.begin();
+            put(&mut stored, said, None);
+            put(&mut stored, (said.0 + 1, false, said.2 + 1), None);
+            stored.hear(stands, later);
+            read(&mut stored, 3, later).map(|(number, _)| number)
+        };
+        let (fresh, young) = (floor(105, later), floor(105, later - 1_000));
+        assert_eq!(away((103, true, later), fresh), Some(104), "taken back");
+        assert_eq!(away((103, true, later - 2_000), young), None, "before that");
+        assert_eq!(away((99, false, start), young), None, "said long ago");
+        assert_eq!(away((105, false, start), young), Some(106));
+
+        let mut lost = StoredFloor::default();
+        read(&mut lost, 1, start);
+        put(&mut lost, (105, false, start), Some(1));
+        lost.begin();
+        assert_eq!(read(&mut lost, 3, later), Some((105, later)), "it is gone");
     }
 
     #[test]

@@ -129,8 +129,8 @@ impl NodeHistory {
             return None;
         }
         let told = self.told(now);
-        let ask = |resource, sounding: &ResourceHistory, told: Option<BlockNumber>| {
-            let place = sounding.next(now).filter(|_| told.is_none())?;
+        let ask = |resource, history: &ResourceHistory, told: Option<BlockNumber>| {
+            let place = history.next(now).filter(|_| told.is_none())?;
             Some(DepthQuestion { resource, place })
         };
         ask(HistoryResource::State, &self.state, told.state_from)
@@ -162,12 +162,12 @@ impl NodeHistory {
             (DepthPoint::Edge(_), None) => return,
             (DepthPoint::Number(_) | DepthPoint::Behind(_), _) => {}
         }
-        let sounding = match found.question.resource {
+        let history = match found.question.resource {
             HistoryResource::State => &mut self.state,
             HistoryResource::Blocks => &mut self.blocks,
             HistoryResource::Proofs => return,
         };
-        sounding.hear(found, head, now);
+        history.hear(found, head, now);
     }
 
     /// Whether the node is to be asked what it has. One that says so says so every round.

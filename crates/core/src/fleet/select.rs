@@ -236,9 +236,9 @@ impl<'a> Draw<'a> {
                 nodes().map(|node| merit(node, preference)).max()
             }
         };
-        let is_wished =
+        let is_preferred =
             |node: &&'a NodeView| best.is_none_or(|best| merit(node, preference) == best);
-        let nodes = || nodes().filter(is_wished);
+        let nodes = || nodes().filter(is_preferred);
         // Where one alone will do, its place is waited for.
         let some_free = nodes().any(|node| node.load.limiter.has_room());
         let among = nodes().filter(|node| !some_free || node.load.limiter.has_room());
@@ -1068,16 +1068,16 @@ mod tests {
         let mut view = fleet.view();
         view.nodes[1].depth.state_from = Some(BlockNumber(50));
         view.nodes[3].depth.state_from = Some(BlockNumber(10));
-        let wished = |preference| {
+        let preferred = |preference| {
             let needs = NodeRequirements {
                 preference,
                 ..NodeRequirements::default()
             };
             drawn(&view, Tier::Own, &needs, now)
         };
-        assert_eq!(wished(NodePreference::Any), [1, 2, 3]);
-        assert_eq!(wished(NodePreference::Freshest), [1, 3]);
-        assert_eq!(wished(NodePreference::Deepest), [2]);
+        assert_eq!(preferred(NodePreference::Any), [1, 2, 3]);
+        assert_eq!(preferred(NodePreference::Freshest), [1, 3]);
+        assert_eq!(preferred(NodePreference::Deepest), [2]);
     }
 
     #[test]
@@ -1092,16 +1092,16 @@ mod tests {
             view.nodes[full].load.limiter.fix(Some(1), now);
             view.nodes[full].load.begin();
         }
-        let wished = |preference| {
+        let preferred = |preference| {
             let needs = NodeRequirements {
                 preference,
                 ..NodeRequirements::default()
             };
             drawn(&view, Tier::Own, &needs, now)
         };
-        assert_eq!(wished(NodePreference::Any), [3]);
-        assert_eq!(wished(NodePreference::Freshest), [3]);
-        assert_eq!(wished(NodePreference::Deepest), [2], "no other has it");
+        assert_eq!(preferred(NodePreference::Any), [3]);
+        assert_eq!(preferred(NodePreference::Freshest), [3]);
+        assert_eq!(preferred(NodePreference::Deepest), [2], "no other has it");
     }
 
     #[test]

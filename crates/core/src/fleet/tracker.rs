@@ -208,16 +208,11 @@ impl Fleet {
 
     /// Those whose blocks can be compared: they live on our chain, and not far behind.
     fn comparable(&self) -> Vec<(NodeId, BlockNumber)> {
-        let reference = self.reference.map(|reference| reference.number);
-        let is_near = |head: BlockNumber| {
-            let lag = reference.map_or(Lag(0), |reference| head.lag_behind(reference));
-            head.0 > 0 && lag <= Lag(self.criteria.lag_blocks_max)
-        };
         let entries = self.entries.iter();
         entries
             .filter(|entry| entry.lives && !self.is_on_another_chain(entry))
             .filter_map(|entry| Some((entry.member.id, entry.head?)))
-            .filter(|(_, head)| is_near(*head))
+            .filter(|(_, head)| head.0 > 0 && self.is_near(*head))
             .collect()
     }
 
@@ -309,6 +304,13 @@ impl Fleet {
         })
     }
 
+    /// Whether `head` is no further behind the reference than a fit node's may be.
+    fn is_near(&self, head: BlockNumber) -> bool {
+        let lag_max = Lag(self.criteria.lag_blocks_max);
+        self.reference
+            .is_none_or(|reference| head.lag_behind(reference.number) <= lag_max)
+    }
+
     /// Whether a node that answered is fit, else why not.
     fn fitness(
         &self,
@@ -320,8 +322,11 @@ impl Fleet {
         if self.is_on_another_chain(entry) {
             return Err(Reason::WrongChain);
         }
-        let reference = self.reference.map_or(head, |reference| reference.number);
-        if head.0 == 0 && reference.0 > 0 {
+        if head.0 == 0
+            && self
+                .reference
+                .is_some_and(|reference| reference.number.0 > 0)
+        {
             return Err(Reason::HeightZero);
         }
         if syncing {
@@ -348,7 +353,7 @@ impl Fleet {
                 Ok(())
             };
         }
-        if head.lag_behind(reference) <= Lag(self.criteria.lag_blocks_max) {
+        if self.is_near(head) {
             return Ok(());
         }
         let fell = head_before.is_some_and(|before| before > head);

@@ -89,7 +89,7 @@ impl Role {
     /// Best first.
     pub const ALL: [Role; 3] = [Role::Own, Role::Leader, Role::Fallback];
 
-    /// The value of the label `role`, and the word of the registry and the status page.
+    /// The value of the label `rung`, and the word of the registry and the status page.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Own => "own",

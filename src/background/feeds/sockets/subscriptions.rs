@@ -193,7 +193,7 @@ impl Subscriptions {
         None
     }
 
-    /// The node tells what was wished, or heads, under this id.
+    /// The node tells what was requested, or heads, under this id.
     ///
     /// # Errors
     /// It is none. What was told under it before, still is.
@@ -312,7 +312,7 @@ mod tests {
             .take(&id("\"0x1\""), Some(syncing(2)))
             .unwrap();
         subscriptions.drop_request(&syncing(1));
-        assert_eq!(subscriptions.next(now), None, "an earlier wish");
+        assert_eq!(subscriptions.next(now), None, "an earlier request");
         subscriptions.drop_request(&syncing(2));
         assert_eq!(
             subscriptions.next(now),

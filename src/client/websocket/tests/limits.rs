@@ -71,7 +71,7 @@ async fn what_is_refused_is_not_kept_and_no_more_is_read_before_the_no_is_taken(
 }
 
 #[tokio::test]
-async fn a_full_house_refuses_a_message_and_the_socket_stays() {
+async fn a_full_process_refuses_a_message_and_the_socket_stays() {
     let mut scene = Scene::set().await;
     let state = scene.state.clone();
     let inside: Vec<_> =

@@ -7,7 +7,7 @@ use crate::fleet::node_state::NodeState;
 use crate::fleet::overload;
 use crate::fleet::probe_failure::ProbeFailure;
 use crate::fleet::report::{FleetChange, ProbeDetails, ProbeOutcome};
-use crate::vocabulary::chain::{BlockNumber, Lag};
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::NodeId;
 
 impl Fleet {
@@ -95,8 +95,7 @@ impl Fleet {
 
     /// Whether the word of a node that it is syncing is not to be believed.
     pub(super) fn keeps_up(&mut self, at: usize, head: BlockNumber, now: Instant) -> bool {
-        let reference = self.reference.map_or(head, |reference| reference.number);
-        let is_near = head.lag_behind(reference) <= Lag(self.criteria.lag_blocks_max);
+        let is_near = self.is_near(head);
         let is_other =
             |other: &NodeState| other.lives && self.is_ours(other) && other.head.is_some();
         let mut others = self.entries.iter().enumerate();
@@ -108,14 +107,8 @@ impl Fleet {
 
     /// Whether a node that gets calls is further behind than a fit one may be: a round is due.
     pub fn is_round_due(&self) -> bool {
-        let Some(reference) = self.reference else {
-            return false;
-        };
-        let lag_max = Lag(self.criteria.lag_blocks_max);
         self.entries.iter().any(|entry| {
-            let is_behind = entry
-                .head
-                .is_some_and(|head| head.lag_behind(reference.number) > lag_max);
+            let is_behind = entry.head.is_some_and(|head| !self.is_near(head));
             is_behind && self.serves(entry, entry.member.role)
         })
     }
@@ -219,7 +212,7 @@ mod tests {
             (111, ReferenceSource::Leader)
         );
         let other = view.node(OTHER).unwrap();
-        assert_eq!(other.lag(), Some(Lag(11)));
+        assert_eq!(other.lag(), Some(crate::vocabulary::chain::Lag(11)));
         assert!(other.standing.is_healthy(), "a round says who is fit");
     }
 

@@ -19,7 +19,7 @@ use forebay_core::vocabulary::header::Header;
 pub(super) struct SocketState {
     pub socket: UpstreamSocket,
     pub source: FeedSource,
-    /// Since it is open to orders.
+    /// Since it is open to commands.
     pub place: Option<SocketRegistration>,
     pub subscriptions: Subscriptions,
     /// When the node was last heard.

@@ -404,12 +404,12 @@ impl World {
     }
 
     /// Who can't tell it well is left for all who can, and those are asked again and again.
-    fn may_stay(&self, source: &Held, wanted: &Wanted, others: &[FeedSource]) {
+    fn may_stay(&self, held: &Held, wanted: &Wanted, others: &[FeedSource]) {
         let is_recent = |other: &FeedSource| {
             let asked_at = wanted.asked_at.get(&other.node);
             asked_at.is_some_and(|at| self.stage.now < *at + STAY + SEARCH_MAX)
         };
-        let is_fit = may_tell(&self.stage.view, source.source.node).is_ok();
+        let is_fit = may_tell(&self.stage.view, held.source.node).is_ok();
         self.must(is_fit || others.iter().all(is_recent), "it isn't left");
     }
 
