@@ -512,6 +512,14 @@ mod tests {
         put(&mut lost, (105, false, start), Some(1));
         lost.begin();
         assert_eq!(read(&mut lost, 3, later), Some((105, later)), "it is gone");
+
+        let mut missed = StoredFloor::default();
+        missed.hear(floor(103, start), start);
+        missed.begin();
+        missed.hear(floor(101, start), start);
+        read(&mut missed, 3, start);
+        let said = put(&mut missed, (102, false, start), Some(3));
+        assert_eq!(said, Some(102), "others took the chain back");
     }
 
     #[test]
