@@ -29,7 +29,7 @@ pub fn criteria(settings: &Settings) -> HealthCriteria {
     HealthCriteria {
         chain_id: settings.chain.id.map(ChainId),
         block_time: settings.chain.block_time,
-        look: settings.health.interval,
+        round_interval: settings.health.interval,
         lag_blocks_max: settings.health.lag_blocks_max,
         hysteresis: Hysteresis {
             rise: settings.health.rise,

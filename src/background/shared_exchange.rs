@@ -1,6 +1,7 @@
 //! What this balancer tells the others by the store that they share, and what it hears of them: heads, what
 //! single clients were told, transactions that nodes took.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::shared::recent_writes::{SharedWrites, marks};
 use crate::shared::store::{LogPlace, SharedStore, StoreNews};
 use forebay_core::call::recent_writes::TIME_MAX;
 use forebay_core::call::shared_news::{ITEMS_MAX, SharedNews};
-use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor, ShownHead, StoredFloor};
+use forebay_core::fleet::head_floor::{HeadFloor, ShownHead, StoredFloor};
 
 /// How long the head stands in the store.
 const HEAD_KEEPS: Duration = Duration::from_secs(60);
@@ -110,22 +111,19 @@ impl SharedExchange {
             }) else {
                 continue;
             };
-            let lowers = told.is_some_and(|told| {
-                told.reorgs < shown.reorgs && told.number > shown.number && shown.hash.is_some()
-            });
-            let is_said = self.tell_head(shown.at(clock::unix_millis()), lowers);
-            told = is_said.then_some(shown).or(told);
+            if self.tell_head(shown) {
+                told = Some(shown);
+            }
         }
     }
 
-    /// `false`: the store is away.
-    fn tell_head(&self, floor: HeadFloor, lowers: bool) -> bool {
-        let put = self
-            .head()
-            .say(FloorWrite { floor, lowers }, self.store.listening());
-        // First, so that what others have heard stands there.
+    /// `false`: the store is away, or full.
+    fn tell_head(&self, shown: ShownHead) -> bool {
+        let (listening, now) = (self.store.listening(), clock::unix_millis());
+        let put = self.head().say(shown, listening, now);
+        // First: on one server what others hear stands there already.
         let is_put = put.is_none_or(|floor| self.put_head(floor));
-        let message = SharedNews::Head(floor).write();
+        let message = SharedNews::Head(shown.at(now)).write();
         self.store.publish(&self.names.channel, &message) && is_put
     }
 
@@ -163,7 +161,10 @@ impl SharedExchange {
         let mut news = self.news.lock().await;
         while let Some(news) = news.recv().await {
             match news {
-                StoreNews::Begun => self.begun.notify_one(),
+                StoreNews::Begun => {
+                    self.head().begin();
+                    self.begun.notify_one();
+                }
                 StoreNews::Message(bytes) => self.take(&bytes),
             }
         }
@@ -173,11 +174,9 @@ impl SharedExchange {
     async fn catch_up(&self) {
         self.begun.notified().await;
         loop {
-            self.head().begin();
             let read = async {
-                self.read_head().await;
-                self.read_log().await;
-                self.begun.notified().await;
+                tokio::join!(self.read_head(), self.read_log());
+                pending::<()>().await;
             };
             tokio::select! {
                 () = self.begun.notified() => {}
@@ -189,15 +188,18 @@ impl SharedExchange {
     async fn read_head(&self) {
         let mut pause = PAUSE_MIN;
         loop {
-            if let Some(listening) = self.store.listening()
-                && let Ok(head) = self.store.read(&self.names.head).await
+            let listening = self.store.listening();
+            let read = self.store.read(&self.names.head).await;
+            if let (Some(since), Ok(head)) = (listening, read)
+                && self.store.listening() == listening
             {
                 if let Some(head) = head {
                     self.take(&head);
                 }
-                let put = self.head().read(listening, clock::unix_millis());
-                put.map(|floor| self.put_head(floor));
-                return;
+                let put = self.head().read(since, clock::unix_millis());
+                if put.is_none_or(|floor| self.put_head(floor)) {
+                    return;
+                }
             }
             wait(&mut pause).await;
         }

@@ -135,7 +135,7 @@ impl<'a> ForwardedCall<'a> {
         let limits = &context.policy.limits;
         let times = context.policy.times(&call.method);
         let treatment = asking.treatment;
-        let allowance = CallBudget {
+        let budget = CallBudget {
             attempts_max: limits.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: context.arrived_at + times.deadline_of(treatment),
@@ -148,7 +148,7 @@ impl<'a> ForwardedCall<'a> {
             shortlist: asking.affinity.shortlist(),
             ..NodeRequirements::default()
         };
-        let mut retry = RetryPlanner::new(treatment, allowance, needs);
+        let mut retry = RetryPlanner::new(treatment, budget, needs);
         let breadth = asking.is_range.then(|| {
             let breadth = QuerySize::read(call.params(), asking.block);
             retry.avoid(state.fleet.limited_for(&call.method, &breadth));

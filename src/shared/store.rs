@@ -68,6 +68,8 @@ pub struct Unread;
 pub struct LogPlace {
     next: String,
     left: usize,
+    /// Entries that are asked for at once: fewer where they took too long.
+    part: usize,
 }
 
 impl LogPlace {
@@ -77,6 +79,7 @@ impl LogPlace {
         LogPlace {
             next: from.to_string(),
             left: most,
+            part: LOG_PART,
         }
     }
 }
@@ -233,8 +236,9 @@ impl SharedStore {
         while place.left > 0 {
             let mut command = redis::cmd("XRANGE");
             command.arg(prefixed(key)).arg(&place.next).arg("+");
-            command.arg("COUNT").arg(LOG_PART);
+            command.arg("COUNT").arg(place.part);
             let Some(Value::Array(part)) = self.patiently("get", &command).await else {
+                place.part = (place.part / 2).max(1);
                 return Err(Unread);
             };
             part.iter()
@@ -242,7 +246,7 @@ impl SharedStore {
                 .for_each(|entry| take(&entry));
             place.left = place.left.saturating_sub(part.len());
             match part.last().and_then(entry_id) {
-                Some(last) if part.len() == LOG_PART => place.next = format!("({last}"),
+                Some(last) if part.len() == place.part => place.next = format!("({last}"),
                 Some(_) | None => break,
             }
         }

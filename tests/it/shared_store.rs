@@ -268,8 +268,16 @@ async fn one_begun_while_the_store_lets_nothing_be_read_catches_up_later_and_wri
     };
     rights("-mget -xrange").await;
     two.begin_the_other_behind().await;
-    // Its first round is over, and it has tried more than once.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    eventually(
+        "it has tried again and again, and its first round is over",
+        PATIENCE,
+        async || {
+            let name = "forebay_shared_store_failures_total";
+            let failed = two.other.metric(name, &[("operation", "get")]).await;
+            failed >= Some(5.0) && shown(&two.other).await == Some(head - 1)
+        },
+    )
+    .await;
     let number = String::from_iter(head.to_be_bytes().map(char::from));
     let stands = async || {
         let stands = server.ask("GETRANGE forebay:main:head 2 9").await;

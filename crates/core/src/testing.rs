@@ -22,7 +22,7 @@ pub fn criteria() -> HealthCriteria {
     HealthCriteria {
         chain_id: None,
         block_time: Duration::from_secs(12),
-        look: Duration::from_secs(5),
+        round_interval: Duration::from_secs(5),
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 2, fall: 3 },
     }

@@ -123,7 +123,7 @@ impl World {
         let fleet = Fleet::new(HealthCriteria {
             chain_id: setting.chain.map(ChainId),
             block_time: BLOCK_TIME,
-            look: ROUND,
+            round_interval: ROUND,
             lag_blocks_max: LAG_BLOCKS_MAX,
             hysteresis: Hysteresis {
                 rise: RISE,

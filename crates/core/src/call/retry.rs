@@ -88,7 +88,7 @@ pub enum ReplyAction {
 #[derive(Clone, Debug)]
 pub struct RetryPlanner<'a> {
     treatment: Treatment,
-    allowance: CallBudget,
+    budget: CallBudget,
     needs: NodeRequirements<'a>,
     /// Room for as many as most calls may ask: no memory is taken for them.
     tried: SmallVec<[NodeId; 4]>,
@@ -137,16 +137,16 @@ pub struct RetryPlanner<'a> {
 }
 
 impl<'a> RetryPlanner<'a> {
-    /// The way of a call that no node was asked for yet. `allowance`: what it may use up. `needs`: what of
+    /// The way of a call that no node was asked for yet. `budget`: what it may use up. `needs`: what of
     /// a node.
     pub fn new(
         treatment: Treatment,
-        allowance: CallBudget,
+        budget: CallBudget,
         needs: NodeRequirements<'a>,
     ) -> RetryPlanner<'a> {
         RetryPlanner {
             treatment,
-            allowance,
+            budget,
             needs,
             tried: SmallVec::new(),
             tried_before: 0,
@@ -272,8 +272,8 @@ impl<'a> RetryPlanner<'a> {
     /// Whether nobody is asked any more.
     fn is_spent(&self, now: Instant) -> bool {
         let counted = self.tried.len() - self.uncounted;
-        let is_spent = counted >= self.allowance.attempts_max as usize;
-        self.is_over || is_spent || now >= self.allowance.deadline
+        let is_spent = counted >= self.budget.attempts_max as usize;
+        self.is_over || is_spent || now >= self.budget.deadline
     }
 
     /// The last attempt doesn't count: its node may be asked again, free of charge.
@@ -284,7 +284,7 @@ impl<'a> RetryPlanner<'a> {
 
     /// Until when an attempt may last that begins now.
     pub fn attempt_end(&self, now: Instant) -> Instant {
-        (now + self.allowance.attempt).min(self.allowance.deadline)
+        (now + self.budget.attempt).min(self.budget.deadline)
     }
 
     fn finish(&self, now: Instant) -> RetryStep {
@@ -312,7 +312,7 @@ impl<'a> RetryPlanner<'a> {
                 | AttemptClass::Cancelled,
             ) => return RetryStep::Finish(CallEnding::Unserved),
             None if self.overloads > 0 => Refusal::OverCapacity,
-            None if now >= self.allowance.deadline => Refusal::Timeout,
+            None if now >= self.budget.deadline => Refusal::Timeout,
             None => Refusal::NoNode,
         };
         RetryStep::Finish(CallEnding::Refused(refusal))
@@ -879,17 +879,17 @@ mod tests {
     #[test]
     fn the_last_attempt_ends_with_the_deadline() {
         let mut retry = retry(Treatment::Read);
-        let now = retry.allowance.deadline - Duration::from_secs(1);
+        let now = retry.budget.deadline - Duration::from_secs(1);
         let RetryStep::Ask { until, .. } = retry.next(now, drawing(1), || true) else {
             panic!("nobody asked");
         };
-        assert_eq!(until, retry.allowance.deadline);
+        assert_eq!(until, retry.budget.deadline);
     }
 
     #[test]
     fn refusing_when_none_is_fit_asks_no_last_resort() {
         let mut retry = retry(Treatment::Read);
-        retry.allowance.fails_open = false;
+        retry.budget.fails_open = false;
         let last = from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(1)));
         let step = retry.next(testing::now(), last, || true);
         assert_eq!(
@@ -901,7 +901,7 @@ mod tests {
     #[test]
     fn a_null_is_asked_about_once_more_for_nothing_and_then_of_the_leader() {
         let mut retry = retry(Treatment::Read);
-        retry.allowance.attempts_max = 1;
+        retry.budget.attempts_max = 1;
         assert_eq!(asked(&mut retry, 2), Some(1));
         assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
         let step = retry.next(testing::now(), drawing(2), || false);
@@ -1078,7 +1078,7 @@ mod tests {
     fn a_wait_leaves_time_to_ask_and_ends_when_a_node_has_the_block() {
         let mut short = of_block_7(BlockData::State);
         let now = testing::now();
-        short.allowance.deadline = now + Duration::from_secs(4);
+        short.budget.deadline = now + Duration::from_secs(4);
         let until = now + Duration::from_secs(2);
         assert_eq!(
             short.next(now, lacking, || true),
@@ -1089,7 +1089,7 @@ mod tests {
             RetryStep::Ask { .. }
         ));
         let mut impatient = of_block_7(BlockData::State);
-        impatient.allowance.block_wait = None;
+        impatient.budget.block_wait = None;
         assert!(matches!(
             impatient.next(now, lacking, || true),
             RetryStep::Ask { .. }

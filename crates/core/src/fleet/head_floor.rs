@@ -52,6 +52,11 @@ impl ShownHead {
             raised_at: now,
         }
     }
+
+    /// Whether nodes have taken the chain back since `last`, with a hash to show.
+    fn falls_from(&self, last: &ShownHead) -> bool {
+        last.reorgs < self.reorgs && last.number > self.number && self.hash.is_some()
+    }
 }
 
 impl HeadFloor {
@@ -219,9 +224,9 @@ impl FloorWriter {
             return None;
         }
         let floor = shown.at(unix);
-        self.lowers |= self.written.is_some_and(|(last, _)| {
-            last.reorgs < shown.reorgs && last.number > shown.number && shown.hash.is_some()
-        });
+        self.lowers |= self
+            .written
+            .is_some_and(|(last, _)| shown.falls_from(&last));
         if !floor.replaces(stored, self.lowers, unix) {
             return None;
         }
@@ -241,13 +246,14 @@ impl FloorWriter {
 /// What this process puts where the head stands in the store that all balancers share.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoredFloor {
-    /// The highest that any of them said since it is listened to.
+    /// What counts as standing there: the highest that was said or read since it is listened to, or what was
+    /// put last.
     said: Option<HeadFloor>,
     /// What stands there was read while it was listened to for this time.
     read_at: Option<u64>,
     /// What this process said last.
-    own: Option<HeadFloor>,
-    /// When the chain was taken back and that could not be put, in milliseconds since 1970.
+    own: Option<ShownHead>,
+    /// When nodes took the chain back and that was not put yet, in milliseconds since 1970.
     lowered_at: Option<u64>,
 }
 
@@ -258,7 +264,7 @@ impl StoredFloor {
         self.read_at = None;
     }
 
-    /// Another balancer said it, or it stands there. `now`: in milliseconds since 1970.
+    /// A balancer said it, or it stands there. `now`: in milliseconds since 1970.
     pub fn hear(&mut self, floor: HeadFloor, now: u64) {
         if floor.replaces(self.said.as_ref(), false, now) {
             self.said = Some(floor);
@@ -269,36 +275,34 @@ impl StoredFloor {
     /// there now.
     pub fn read(&mut self, listening: u64, now: u64) -> Option<HeadFloor> {
         self.read_at = Some(listening);
-        // What another said after the chain was taken back here holds.
-        let lowers = |said: HeadFloor| self.lowered_at.is_some_and(|at| said.raised_at <= at);
-        let lowers = self.said.is_some_and(lowers);
-        self.lowered_at = None;
-        let floor = HeadFloor {
-            raised_at: now,
-            ..self.own?
-        };
-        floor
-            .replaces(self.said.as_ref(), lowers, now)
-            .then_some(floor)
+        self.due(now)
     }
 
-    /// This process says it; what to put there. `listening`: for which time it is listened to, if it is.
-    pub fn say(&mut self, write: FloorWrite, listening: Option<u64>) -> Option<HeadFloor> {
-        let FloorWrite { floor, lowers } = write;
-        self.own = Some(floor);
-        if listening.is_none() || self.read_at != listening {
-            let lowered_at = lowers.then_some(floor.raised_at);
-            self.lowered_at = lowered_at.or(self.lowered_at);
-            return None;
+    /// This process says `shown`; what to put there. `listening`: for which time it is listened to, if it is.
+    pub fn say(&mut self, shown: ShownHead, listening: Option<u64>, now: u64) -> Option<HeadFloor> {
+        if self.own.is_some_and(|own| shown.falls_from(&own)) {
+            self.lowered_at = Some(now);
         }
-        floor
-            .replaces(self.said.as_ref(), lowers, floor.raised_at)
-            .then_some(floor)
+        self.own = Some(shown);
+        let is_read = listening.is_some() && self.read_at == listening;
+        is_read.then(|| self.due(now)).flatten()
     }
 
     /// It was put there.
     pub fn is_put(&mut self, floor: HeadFloor) {
         self.said = Some(floor);
+        self.lowered_at = None;
+    }
+
+    /// Also what another has said alike: it may have put nothing. What one said after the chain was taken back
+    /// here holds.
+    fn due(&self, now: u64) -> Option<HeadFloor> {
+        let floor = self.own?.at(now);
+        let is_due = self.said.is_none_or(|said| {
+            let lowers = self.lowered_at.is_some_and(|at| said.raised_at <= at);
+            said.number == floor.number || floor.replaces(Some(&said), lowers, now)
+        });
+        is_due.then_some(floor)
     }
 }
 
@@ -450,76 +454,85 @@ mod tests {
         );
     }
 
-    /// The number of what is put, as this process says `number` at `at`, listening for the time `listening`.
+    const START: u64 = 1_000_000;
+
+    /// The number of what is put, as this process says `shown` at `at`, listening for the time `listening`.
     fn put(
         stored: &mut StoredFloor,
-        (number, lowers, at): (u64, bool, u64),
-        listening: Option<u64>,
+        shown: ShownHead,
+        (listening, at): (Option<u64>, u64),
     ) -> Option<u64> {
-        let floor = floor(number, at);
-        let put = stored.say(FloorWrite { floor, lowers }, listening)?;
+        let put = stored.say(shown, listening, at)?;
         stored.is_put(put);
         Some(put.number.0)
     }
 
-    fn read(stored: &mut StoredFloor, listening: u64, now: u64) -> Option<(u64, u64)> {
-        let put = stored.read(listening, now)?;
+    fn read(stored: &mut StoredFloor, (listening, at): (u64, u64)) -> Option<(u64, u64)> {
+        let put = stored.read(listening, at)?;
         stored.is_put(put);
         Some((put.number.0, put.raised_at))
     }
 
     #[test]
     fn nothing_is_put_over_a_stored_head_that_was_not_read_nor_over_a_higher_one() {
-        let start = 1_000_000;
         let mut stored = StoredFloor::default();
-        let unread = put(&mut stored, (99, false, start), Some(1));
-        assert_eq!(unread, None, "it may be higher");
-        stored.hear(floor(100, start), start);
-        assert_eq!(read(&mut stored, 1, start), None, "and it is");
-        assert_eq!(put(&mut stored, (99, false, start), Some(1)), None);
-        assert_eq!(put(&mut stored, (101, false, start), Some(1)), Some(101));
-        stored.hear(floor(102, start), start);
-        assert_eq!(put(&mut stored, (102, false, start), Some(1)), None);
-        assert_eq!(put(&mut stored, (100, true, start), Some(1)), Some(100));
-        assert_eq!(put(&mut stored, (101, false, start), None), None, "deaf");
-        assert_eq!(put(&mut stored, (101, false, start), Some(3)), None);
-        let mut empty = StoredFloor::default();
-        put(&mut empty, (7, false, start), None);
-        assert_eq!(read(&mut empty, 1, start + 5), Some((7, start + 5)));
+        let say = |stored: &mut StoredFloor, shown| put(stored, shown, (Some(1), START));
+        assert_eq!(say(&mut stored, shown(99, 0)), None, "it may be higher");
+        stored.hear(floor(100, START), START);
+        assert_eq!(read(&mut stored, (1, START)), None, "and it is");
+        assert_eq!(say(&mut stored, shown(99, 1)), None);
+        assert_eq!(say(&mut stored, shown(101, 1)), Some(101));
+        stored.hear(floor(102, START), START);
+        let alike = say(&mut stored, shown(102, 1));
+        assert_eq!(alike, Some(102), "the other may have put nothing");
+        assert_eq!(say(&mut stored, shown(100, 2)), Some(100), "taken back");
+        assert_eq!(say(&mut stored, shown(99, 2)), None);
+        for deaf in [None, Some(3)] {
+            assert_eq!(put(&mut stored, shown(101, 2), (deaf, START)), None);
+        }
     }
 
     #[test]
-    fn what_was_said_while_the_store_was_away_is_put_by_what_stands_there_then() {
-        let (start, later) = (1_000_000, 1_090_000);
-        let away = |said: (u64, bool, u64), stands: HeadFloor| {
+    fn what_this_process_said_itself_is_no_bar_to_put_it() {
+        let mut stored = StoredFloor::default();
+        assert_eq!(put(&mut stored, shown(106, 0), (Some(1), START)), None);
+        stored.hear(floor(106, START), START);
+        stored.hear(floor(105, START), START);
+        let later = START + 5;
+        assert_eq!(read(&mut stored, (1, later)), Some((106, later)));
+        // It is gone, while it was not listened to.
+        stored.begin();
+        assert_eq!(read(&mut stored, (3, later)), Some((106, later)));
+        // Others took the chain back meanwhile.
+        let mut other = StoredFloor::default();
+        other.hear(floor(103, START), START);
+        other.begin();
+        other.hear(floor(101, later), later);
+        read(&mut other, (3, later));
+        let said = put(&mut other, shown(102, 0), (Some(3), later));
+        assert_eq!(said, Some(102));
+    }
+
+    #[test]
+    fn a_chain_that_was_taken_back_while_the_store_was_away_lowers_only_what_was_said_before() {
+        let later = START + 90_000;
+        let away = |fell_at: u64, stands: HeadFloor| {
             let mut stored = StoredFloor::default();
-            read(&mut stored, 1, start);
-            put(&mut stored, (105, false, start), Some(1));
+            read(&mut stored, (1, START));
+            put(&mut stored, shown(105, 0), (Some(1), START));
             stored.begin();
-            put(&mut stored, said, None);
-            put(&mut stored, (said.0 + 1, false, said.2 + 1), None);
+            put(&mut stored, shown(103, 1), (None, fell_at));
+            // Said again and again until it is heard, and then the next.
+            put(&mut stored, shown(103, 1), (None, later));
+            put(&mut stored, shown(104, 1), (None, later));
             stored.hear(stands, later);
-            read(&mut stored, 3, later).map(|(number, _)| number)
+            let first = read(&mut stored, (3, later)).map(|(number, _)| number);
+            let next = put(&mut stored, shown(104, 1), (Some(3), later));
+            (first, next)
         };
-        let (fresh, young) = (floor(105, later), floor(105, later - 1_000));
-        assert_eq!(away((103, true, later), fresh), Some(104), "taken back");
-        assert_eq!(away((103, true, later - 2_000), young), None, "before that");
-        assert_eq!(away((99, false, start), young), None, "said long ago");
-        assert_eq!(away((105, false, start), young), Some(106));
-
-        let mut lost = StoredFloor::default();
-        read(&mut lost, 1, start);
-        put(&mut lost, (105, false, start), Some(1));
-        lost.begin();
-        assert_eq!(read(&mut lost, 3, later), Some((105, later)), "it is gone");
-
-        let mut missed = StoredFloor::default();
-        missed.hear(floor(103, start), start);
-        missed.begin();
-        missed.hear(floor(101, start), start);
-        read(&mut missed, 3, start);
-        let said = put(&mut missed, (102, false, start), Some(3));
-        assert_eq!(said, Some(102), "others took the chain back");
+        let stands = floor(105, later - 1_000);
+        assert_eq!(away(later - 500, stands), (Some(104), Some(104)));
+        assert_eq!(away(later - 1_500, stands), (None, None), "said after it");
     }
 
     #[test]

@@ -264,16 +264,16 @@ mod tests {
     const HEAD: BlockNumber = BlockNumber(20_000_000);
 
     /// Asks, round by round, a node whose oldest state and block are so many behind its head.
-    fn sound(soundings: &mut NodeHistory, state: u64, blocks: u64, now: Instant) -> u32 {
+    fn sound(history: &mut NodeHistory, state: u64, blocks: u64, now: Instant) -> u32 {
         let mut questions = 0;
-        while let Some(question) = soundings.question(HEAD, now) {
+        while let Some(question) = history.question(HEAD, now) {
             let kept = match question.resource {
                 HistoryResource::State => state,
                 HistoryResource::Blocks => blocks,
                 HistoryResource::Proofs => panic!("nothing was promised"),
             };
             let has = Some(HEAD.0 - question.place.at(HEAD).0 <= kept);
-            soundings.hear(DepthFinding { question, has }, HEAD, now);
+            history.hear(DepthFinding { question, has }, HEAD, now);
             questions += 1;
             assert!(questions <= 2 * QUESTIONS_MAX, "no end");
         }
@@ -283,10 +283,10 @@ mod tests {
     #[test]
     fn an_archive_node_is_known_by_two_questions() {
         let now = crate::testing::now();
-        let mut soundings = NodeHistory::default();
-        assert_eq!(soundings.depth(HEAD, now), Depth::default());
-        assert_eq!(sound(&mut soundings, HEAD.0, HEAD.0, now), 2);
-        let depth = soundings.depth(HEAD, now);
+        let mut history = NodeHistory::default();
+        assert_eq!(history.depth(HEAD, now), Depth::default());
+        assert_eq!(sound(&mut history, HEAD.0, HEAD.0, now), 2);
+        let depth = history.depth(HEAD, now);
         assert!(depth.has_state(BlockNumber(0)) && depth.has_block(BlockNumber(0)));
         assert_eq!(depth.state_from, Some(BlockNumber(0)));
     }
@@ -295,10 +295,10 @@ mod tests {
     fn a_window_is_found_in_few_questions_and_never_taken_for_larger_than_it_is() {
         let now = crate::testing::now();
         for kept in [30, 63, 127, 128, 511, 10_064, 90_000, 2_350_000, 8_000_000] {
-            let mut soundings = NodeHistory::default();
-            let questions = sound(&mut soundings, kept, HEAD.0, now);
+            let mut history = NodeHistory::default();
+            let questions = sound(&mut history, kept, HEAD.0, now);
             assert!(questions <= QUESTIONS_MAX, "{kept}: {questions}");
-            let from = soundings.depth(HEAD, now).state_from.unwrap();
+            let from = history.depth(HEAD, now).state_from.unwrap();
             let found = HEAD.0 - from.0;
             assert!(
                 found <= kept && found >= kept - kept / 10 - 2,
@@ -310,33 +310,33 @@ mod tests {
     #[test]
     fn a_window_moves_with_its_head() {
         let now = crate::testing::now();
-        let mut soundings = NodeHistory::default();
-        sound(&mut soundings, 127, HEAD.0, now);
-        let before = soundings.depth(HEAD, now).state_from.unwrap();
-        let later = soundings.depth(BlockNumber(HEAD.0 + 50), now);
+        let mut history = NodeHistory::default();
+        sound(&mut history, 127, HEAD.0, now);
+        let before = history.depth(HEAD, now).state_from.unwrap();
+        let later = history.depth(BlockNumber(HEAD.0 + 50), now);
         assert_eq!(later.state_from, Some(BlockNumber(before.0 + 50)));
     }
 
     #[test]
     fn while_the_search_lasts_only_what_is_certainly_missing_is() {
         let now = crate::testing::now();
-        let mut soundings = NodeHistory::default();
+        let mut history = NodeHistory::default();
         for has in [false, true] {
-            let question = soundings.question(HEAD, now).unwrap();
+            let question = history.question(HEAD, now).unwrap();
             let has = Some(has);
-            soundings.hear(DepthFinding { question, has }, HEAD, now);
+            history.hear(DepthFinding { question, has }, HEAD, now);
         }
-        let depth = soundings.depth(HEAD, now);
+        let depth = history.depth(HEAD, now);
         assert!(!depth.has_state(BlockNumber(1)) && depth.has_state(BlockNumber(2)));
     }
 
     #[test]
     fn a_node_that_says_neither_is_given_up_and_has_all_that_is_asked_of_it() {
         let now = crate::testing::now();
-        let mut soundings = NodeHistory::default();
+        let mut history = NodeHistory::default();
         for _ in 0..2 * QUESTIONS_MAX {
-            let question = soundings.question(HEAD, now).unwrap();
-            soundings.hear(
+            let question = history.question(HEAD, now).unwrap();
+            history.hear(
                 DepthFinding {
                     question,
                     has: None,
@@ -345,28 +345,28 @@ mod tests {
                 now,
             );
         }
-        assert_eq!(soundings.question(HEAD, now), None);
-        assert_eq!(soundings.depth(HEAD, now), Depth::default());
+        assert_eq!(history.question(HEAD, now), None);
+        assert_eq!(history.depth(HEAD, now), Depth::default());
     }
 
     #[test]
     fn a_short_chain_is_not_asked() {
-        let (now, soundings) = (crate::testing::now(), NodeHistory::default());
-        assert_eq!(soundings.question(BlockNumber(HEAD_MIN.0 - 1), now), None);
-        assert!(soundings.question(HEAD_MIN, now).is_some());
+        let (now, history) = (crate::testing::now(), NodeHistory::default());
+        assert_eq!(history.question(BlockNumber(HEAD_MIN.0 - 1), now), None);
+        assert!(history.question(HEAD_MIN, now).is_some());
     }
 
     #[test]
     fn what_is_found_is_found_anew_after_an_hour_and_holds_until_then() {
         let start = crate::testing::now();
-        let mut soundings = NodeHistory::default();
-        sound(&mut soundings, 127, HEAD.0, start);
+        let mut history = NodeHistory::default();
+        sound(&mut history, 127, HEAD.0, start);
         let nearly = start + EVIDENCE_MAX - Duration::from_secs(1);
-        assert_eq!(soundings.question(HEAD, nearly), None);
+        assert_eq!(history.question(HEAD, nearly), None);
         let later = start + EVIDENCE_MAX;
-        let question = soundings.question(HEAD, later).unwrap();
+        let question = history.question(HEAD, later).unwrap();
         assert_eq!(question.place, DepthPoint::Number(BlockNumber(1)));
-        soundings.hear(
+        history.hear(
             DepthFinding {
                 question,
                 has: None,
@@ -375,12 +375,12 @@ mod tests {
             later,
         );
         assert!(
-            !soundings.depth(HEAD, later).has_state(BlockNumber(9)),
+            !history.depth(HEAD, later).has_state(BlockNumber(9)),
             "it still holds"
         );
-        sound(&mut soundings, HEAD.0, HEAD.0, later);
+        sound(&mut history, HEAD.0, HEAD.0, later);
         assert!(
-            soundings.depth(HEAD, later).has_state(BlockNumber(0)),
+            history.depth(HEAD, later).has_state(BlockNumber(0)),
             "synced anew"
         );
     }
@@ -388,39 +388,35 @@ mod tests {
     #[test]
     fn what_a_node_says_of_itself_holds_and_spares_the_questions() {
         let now = crate::testing::now();
-        let mut soundings = NodeHistory::default();
+        let mut history = NodeHistory::default();
         let told = Depth {
             state_from: Some(BlockNumber(7)),
             ..Depth::default()
         };
-        soundings.hear_told(CapabilityReport::Told(told), now);
-        assert_eq!(soundings.depth(HEAD, now), told);
-        let question = soundings.question(HEAD, now).unwrap();
+        history.hear_told(CapabilityReport::Told(told), now);
+        assert_eq!(history.depth(HEAD, now), told);
+        let question = history.question(HEAD, now).unwrap();
         assert_eq!(
             question.resource,
             HistoryResource::Blocks,
             "of which it said nothing"
         );
         let later = now + EVIDENCE_MAX;
-        assert_eq!(
-            soundings.depth(HEAD, later),
-            Depth::default(),
-            "too long ago"
-        );
+        assert_eq!(history.depth(HEAD, later), Depth::default(), "too long ago");
     }
 
     /// Ten minutes are over.
     const LATER: Duration = promises::DOUBTED;
 
     fn promising(from: u64, now: Instant) -> NodeHistory {
-        let mut soundings = NodeHistory::default();
+        let mut history = NodeHistory::default();
         let told = Depth {
             state_from: Some(BlockNumber(from)),
             blocks_from: Some(BlockNumber(0)),
             ..Depth::default()
         };
-        soundings.hear_told(CapabilityReport::Told(told), now);
-        soundings
+        history.hear_told(CapabilityReport::Told(told), now);
+        history
     }
 
     fn state_gap(block: BlockNumber, is_lost: bool) -> Gap {
@@ -442,7 +438,7 @@ mod tests {
             searching.hear(DepthFinding { question, has }, HEAD, now);
         }
         let unknown = NodeHistory::default();
-        for (soundings, what, missing, is_lost, left) in [
+        for (history, what, missing, is_lost, left) in [
             (promising(HEAD.0 - 128, now), "promised", 65, true, 64),
             (promising(HEAD.0 - 128, now), "promised", 64, true, 0),
             (promising(HEAD.0 - 128, now), "other words", 3, false, 2),
@@ -451,9 +447,9 @@ mod tests {
             (searching, "120 were found so far", 58, true, 57),
             (searching, "120 were found so far", 57, true, 0),
         ] {
-            let mut soundings = soundings;
-            soundings.hear_missing(state_gap(behind(missing), is_lost), HEAD, now);
-            let from = soundings.depth(HEAD, now).state_from;
+            let mut history = history;
+            history.hear_missing(state_gap(behind(missing), is_lost), HEAD, now);
+            let from = history.depth(HEAD, now).state_from;
             assert_eq!(from, Some(behind(left)), "{what}: {missing}");
         }
     }
@@ -461,20 +457,20 @@ mod tests {
     #[test]
     fn an_absence_that_nobody_noticed_costs_one_miss_however_often() {
         let now = crate::testing::now();
-        let mut soundings = promising(HEAD.0 - 60, now);
+        let mut history = promising(HEAD.0 - 60, now);
         let mut head = HEAD;
         for _ in 0..3 {
             let reads = (head.0 - 28..head.0).map(BlockNumber);
             let misses = reads.filter(|block| {
-                let is_asked = soundings.depth(head, now).has_state(*block);
+                let is_asked = history.depth(head, now).has_state(*block);
                 if is_asked {
-                    soundings.hear_missing(state_gap(*block, true), head, now);
+                    history.hear_missing(state_gap(*block, true), head, now);
                 }
                 is_asked
             });
             assert_eq!(misses.count(), 1);
             let later = BlockNumber(head.0 + 70);
-            let from = soundings.depth(later, now).state_from;
+            let from = history.depth(later, now).state_from;
             assert_eq!(from, Some(head), "what comes it has");
             head = later;
         }
@@ -483,24 +479,24 @@ mod tests {
     #[test]
     fn a_miss_outranks_what_was_promised_until_it_is_found_or_for_ten_minutes() {
         let now = crate::testing::now();
-        let mut soundings = promising(0, now);
+        let mut history = promising(0, now);
         let missing = |behind: u64| BlockNumber(HEAD.0 - behind);
         let lacks = |behind| state_gap(missing(behind), false);
-        soundings.hear_missing(lacks(0), HEAD, now);
-        assert!(soundings.depth(HEAD, now).has_state(missing(0)), "the head");
+        history.hear_missing(lacks(0), HEAD, now);
+        assert!(history.depth(HEAD, now).has_state(missing(0)), "the head");
         for behind in [1000, 5000, 1] {
-            soundings.hear_missing(lacks(behind), HEAD, now);
+            history.hear_missing(lacks(behind), HEAD, now);
         }
-        let depth = soundings.depth(HEAD, now);
+        let depth = history.depth(HEAD, now);
         assert!(!depth.has_state(missing(1)) && depth.has_state(missing(0)));
         let later = BlockNumber(HEAD.0 + 500);
         assert!(
-            soundings.depth(later, now).has_state(missing(0)),
+            history.depth(later, now).has_state(missing(0)),
             "it stays where it was"
         );
-        let question = soundings.question(HEAD, now).unwrap();
+        let question = history.question(HEAD, now).unwrap();
         assert_eq!(question.place, DepthPoint::Edge(missing(1)));
-        let mut found = soundings;
+        let mut found = history;
         for (has, wanted) in [(None, false), (Some(false), false), (Some(true), true)] {
             found.hear(DepthFinding { question, has }, HEAD, now);
             assert_eq!(
@@ -510,31 +506,31 @@ mod tests {
             );
         }
         let nearly = now + LATER - Duration::from_millis(1);
-        assert!(!soundings.depth(HEAD, nearly).has_state(missing(5000)));
-        assert!(soundings.depth(HEAD, now + LATER).has_state(missing(5000)));
+        assert!(!history.depth(HEAD, nearly).has_state(missing(5000)));
+        assert!(history.depth(HEAD, now + LATER).has_state(missing(5000)));
     }
 
     #[test]
     fn what_a_node_was_known_to_have_is_asked_for_once_when_it_is_back_and_stands_if_it_is_there() {
         let now = crate::testing::now();
-        let mut soundings = promising(HEAD.0 - 128, now);
-        soundings.doubt();
-        assert_eq!(soundings.question(HEAD, now), None, "it is not yet back");
+        let mut history = promising(HEAD.0 - 128, now);
+        history.doubt();
+        assert_eq!(history.question(HEAD, now), None, "it is not yet back");
         for _ in 0..ROUNDS_BACK {
             assert!(
-                soundings
+                history
                     .depth(HEAD, now)
                     .has_state(BlockNumber(HEAD.0 - 128))
             );
-            soundings.hear_round(HEAD, now);
+            history.hear_round(HEAD, now);
         }
-        let question = soundings.question(HEAD, now).unwrap();
+        let question = history.question(HEAD, now).unwrap();
         assert_eq!(question.place, DepthPoint::Left(BlockNumber(HEAD.0 - 64)));
         let has = Some(true);
-        soundings.hear(DepthFinding { question, has }, HEAD, now);
-        assert_eq!(soundings.question(HEAD, now), None);
+        history.hear(DepthFinding { question, has }, HEAD, now);
+        assert_eq!(history.question(HEAD, now), None);
         assert!(
-            soundings
+            history
                 .depth(HEAD, now)
                 .has_state(BlockNumber(HEAD.0 - 128))
         );
@@ -543,56 +539,56 @@ mod tests {
     #[test]
     fn a_node_that_forgot_has_its_head_alone_until_it_is_asked_further_and_keeps_what_comes() {
         let now = crate::testing::now();
-        let mut soundings = promising(HEAD.0 - 128, now);
-        soundings.doubt();
-        (0..ROUNDS_BACK).for_each(|_| soundings.hear_round(HEAD, now));
+        let mut history = promising(HEAD.0 - 128, now);
+        history.doubt();
+        (0..ROUNDS_BACK).for_each(|_| history.hear_round(HEAD, now));
         // It has its head and the one before, and an island that nobody asks for.
         let has = |number: BlockNumber| {
             let behind = HEAD.0.saturating_sub(number.0);
             behind < 2 || behind == 127
         };
-        let first = soundings.question(HEAD, now).unwrap();
+        let first = history.question(HEAD, now).unwrap();
         let lost = DepthFinding {
             question: first,
             has: Some(false),
         };
-        soundings.hear(lost, HEAD, now);
-        assert_eq!(soundings.depth(HEAD, now).state_from, Some(HEAD));
+        history.hear(lost, HEAD, now);
+        assert_eq!(history.depth(HEAD, now).state_from, Some(HEAD));
         let mut questions = 0;
-        while let Some(question) = soundings.question(HEAD, now).filter(|_| questions < 10) {
+        while let Some(question) = history.question(HEAD, now).filter(|_| questions < 10) {
             let number = question.place.at(HEAD);
             let has = Some(has(number));
-            soundings.hear(DepthFinding { question, has }, HEAD, now);
+            history.hear(DepthFinding { question, has }, HEAD, now);
             questions += 1;
         }
         let from = BlockNumber(HEAD.0 - 1);
-        assert_eq!(soundings.depth(HEAD, now).state_from, Some(from));
+        assert_eq!(history.depth(HEAD, now).state_from, Some(from));
         let later = BlockNumber(HEAD.0 + 20);
-        assert_eq!(soundings.depth(later, now).state_from, Some(from));
+        assert_eq!(history.depth(later, now).state_from, Some(from));
     }
 
     #[test]
     fn what_came_after_a_node_was_back_it_has_however_late_it_is_asked_what_it_has_left() {
         let now = crate::testing::now();
-        let mut soundings = promising(HEAD.0 - 60, now);
-        soundings.doubt();
-        soundings.hear_round(HEAD, now);
+        let mut history = promising(HEAD.0 - 60, now);
+        history.doubt();
+        history.hear_round(HEAD, now);
         let later = BlockNumber(HEAD.0 + 100);
-        let mut missing = soundings;
-        soundings.hear_round(later, now);
-        let question = soundings.question(later, now).unwrap();
+        let mut missing = history;
+        history.hear_round(later, now);
+        let question = history.question(later, now).unwrap();
         assert_eq!(question.place, DepthPoint::Left(BlockNumber(HEAD.0 - 30)));
         let has = Some(false);
-        let mut fallen = soundings;
+        let mut fallen = history;
         fallen.doubt();
         let below = BlockNumber(HEAD.0 - 40);
         fallen.hear(DepthFinding { question, has }, below, now);
         let edge = DepthPoint::Edge(BlockNumber(HEAD.0 - 30));
         let asked = fallen.question(below, now).map(|asked| asked.place);
         assert_eq!(asked, Some(edge), "its head fell meanwhile");
-        soundings.hear(DepthFinding { question, has }, later, now);
-        assert_eq!(soundings.depth(later, now).state_from, Some(HEAD));
-        assert!(!soundings.is_doubted());
+        history.hear(DepthFinding { question, has }, later, now);
+        assert_eq!(history.depth(later, now).state_from, Some(HEAD));
+        assert!(!history.is_doubted());
         for (block, from) in [(HEAD.0 - 20, HEAD), (HEAD.0 + 60, later)] {
             missing.hear_missing(state_gap(BlockNumber(block), true), later, now);
             assert_eq!(missing.depth(later, now).state_from, Some(from), "{block}");
@@ -602,11 +598,11 @@ mod tests {
     #[test]
     fn a_node_that_is_away_again_and_again_is_not_asked_in_between() {
         let now = crate::testing::now();
-        let mut soundings = promising(HEAD.0 - 128, now);
+        let mut history = promising(HEAD.0 - 128, now);
         for _ in 0..60 {
-            soundings.doubt();
-            soundings.hear_round(HEAD, now);
-            assert_eq!(soundings.question(HEAD, now), None);
+            history.doubt();
+            history.hear_round(HEAD, now);
+            assert_eq!(history.question(HEAD, now), None);
         }
         let mut unknown = NodeHistory::default();
         unknown.doubt();
@@ -618,15 +614,15 @@ mod tests {
     fn a_node_that_says_what_it_has_is_asked_every_round_and_another_every_tenth() {
         let now = crate::testing::now();
         let asked = |says: CapabilityReport| -> String {
-            let mut soundings = NodeHistory::default();
+            let mut history = NodeHistory::default();
             let round = |_| {
-                let asks = soundings.asks_capabilities();
+                let asks = history.asks_capabilities();
                 let said = if asks {
                     says
                 } else {
                     CapabilityReport::NotAsked
                 };
-                soundings.hear_told(said, now);
+                history.hear_told(said, now);
                 if asks { '?' } else { '.' }
             };
             (0..22).map(round).collect()

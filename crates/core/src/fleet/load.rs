@@ -113,7 +113,7 @@ impl Load {
         self.measure(took, now);
     }
 
-    /// A call came to nothing; whose fault that is [`Conduct`] is told apart.
+    /// A call failed. Whose fault that is, [`Conduct`] hears on its own.
     pub fn failed(&self, took: Duration, now: Instant) {
         self.measure(took.max(ERROR_LATENCY), now);
     }

@@ -62,7 +62,7 @@ pub(crate) struct NodeState {
     /// Methods that it takes as they were written only.
     as_written: Arc<UnsupportedMethods>,
     limits: Arc<NodeLimits>,
-    soundings: NodeHistory,
+    history: NodeHistory,
     depth: Depth,
     question: Option<DepthQuestion>,
 }
@@ -109,7 +109,7 @@ impl NodeState {
             lacks: Arc::new(UnsupportedMethods::new(now)),
             as_written: Arc::new(UnsupportedMethods::new(now)),
             limits: Arc::default(),
-            soundings: NodeHistory::default(),
+            history: NodeHistory::default(),
             depth: Depth::default(),
             question: None,
         }
@@ -145,7 +145,7 @@ impl NodeState {
             ProbeOutcome::Failed => {
                 self.lives = false;
                 self.troubled_at = Some(now);
-                self.soundings.doubt();
+                self.history.doubt();
             }
             ProbeOutcome::Throttled(rest) => self.rest(rest, now),
         }
@@ -173,8 +173,8 @@ impl NodeState {
         let told = |tag: Option<BlockNumber>| tag.filter(|tagged| *tagged <= head);
         self.safe = told(details.safe).or(self.safe);
         self.finalized = told(details.finalized).or(self.finalized);
-        self.soundings.hear_told(details.capabilities, now);
-        self.soundings.hear_round(head, now);
+        self.history.hear_told(details.capabilities, now);
+        self.history.hear_round(head, now);
         if let Some(found) = details.depth {
             self.hear_found(found, head, now);
         }
@@ -263,7 +263,7 @@ impl NodeState {
 
     /// What came of a question about its depth, when it was at `head`.
     pub(super) fn hear_found(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
-        self.soundings.hear(found, head, now);
+        self.history.hear(found, head, now);
         self.sound(now);
     }
 
@@ -282,7 +282,7 @@ impl NodeState {
     /// A call met something missing.
     pub(super) fn learn_depth(&mut self, gap: Gap, now: Instant) {
         if let Some(head) = self.head {
-            self.soundings.hear_missing(gap, head, now);
+            self.history.hear_missing(gap, head, now);
             self.sound(now);
         }
     }
@@ -290,15 +290,15 @@ impl NodeState {
     /// It was away, and may have lost what it had.
     pub(super) fn doubt_depth(&mut self, now: Instant) {
         self.troubled_at = Some(now);
-        self.soundings.doubt();
+        self.history.doubt();
         self.sound(now);
     }
 
     /// What is known of its depth, as of now.
     fn sound(&mut self, now: Instant) {
         if let Some(head) = self.head {
-            self.depth = self.soundings.depth(head, now);
-            self.question = self.soundings.question(head, now);
+            self.depth = self.history.depth(head, now);
+            self.question = self.history.question(head, now);
         }
     }
 

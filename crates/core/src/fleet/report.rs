@@ -19,7 +19,7 @@ pub struct HealthCriteria {
     /// The time between blocks, as the settings say.
     pub block_time: Duration,
     /// Between two rounds.
-    pub look: Duration,
+    pub round_interval: Duration,
     /// A node so many blocks behind the reference is fit; one more, and it isn't.
     pub lag_blocks_max: u64,
     /// How many rounds it takes to leave and to come back.

@@ -59,7 +59,7 @@ pub fn of_body(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Optio
 /// A node that lets us in no more may say that it is about money.
 fn paid_for(verdict: Verdict, status: u16, text: &str) -> Verdict {
     let signs = match status {
-        429 => error_table::PAID,
+        429 => error_table::QUOTA_USED_UP,
         403 => error_table::BILLING,
         _ => return verdict,
     };
@@ -163,7 +163,7 @@ fn by_code(error: &RpcError<'_>, text: &str) -> Option<Meaning> {
                 .filter_map(|list| error_table::find(list, text));
             Some(found.next().map_or(meaning, |(found, _)| found))
         }
-        CodeReading::Disarmed => None,
+        CodeReading::NeverBlames => None,
     }
 }
 
@@ -171,7 +171,7 @@ fn by_code(error: &RpcError<'_>, text: &str) -> Option<Meaning> {
 fn is_disarmed(code: i64) -> bool {
     error_table::CODES
         .iter()
-        .any(|row| row.0.contains(&code) && matches!(row.1, CodeReading::Disarmed))
+        .any(|row| row.0.contains(&code) && matches!(row.1, CodeReading::NeverBlames))
 }
 
 fn is_shut(meaning: &Meaning) -> bool {

@@ -45,7 +45,7 @@ impl Story {
         let mut fleet = Fleet::new(HealthCriteria {
             chain_id: Some(ChainId(1)),
             block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
+            round_interval: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 3 },
         });

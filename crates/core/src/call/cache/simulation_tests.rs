@@ -78,7 +78,7 @@ impl World {
         let mut fleet = Fleet::new(HealthCriteria {
             chain_id: Some(ChainId(1)),
             block_time: Duration::from_secs(2),
-            look: Duration::from_secs(5),
+            round_interval: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 3 },
         });

@@ -32,7 +32,7 @@ impl<'a> RetryPlanner<'a> {
     /// Whether the fallback may be asked though all attempts are made: the own nodes broke all of them,
     /// as they do when they die together.
     pub(super) fn may_fall_back(&self, now: Instant) -> bool {
-        let is_in_time = now < self.allowance.deadline;
+        let is_in_time = now < self.budget.deadline;
         let repeats = self.treatment.repeat() == RepeatRule::Freely && !self.is_over;
         let broke = self.all_broke && self.tier == Tier::Own && !self.tried.is_empty();
         is_in_time && repeats && broke && self.doubted.is_none() && !self.fell_back
@@ -60,7 +60,7 @@ impl<'a> RetryPlanner<'a> {
         if let Some(doubted) = self.doubted {
             return self.pick_other(doubted, draw);
         }
-        let unfit = self.allowance.fails_open.then_some(UNFIT);
+        let unfit = self.budget.fails_open.then_some(UNFIT);
         for tiers in [FIT].into_iter().chain(unfit) {
             if let Some((node, tier)) = draw(&self.query(tiers)) {
                 return NodePick::Node(node, tier);
@@ -126,7 +126,7 @@ impl<'a> RetryPlanner<'a> {
     /// on trial among them where the call may go on to another, then whoever there is. Whoever is likely
     /// to refuse it comes last.
     pub(super) fn query<'q>(&'q self, tiers: &'q [Tier]) -> NodeQuery<'q> {
-        let is_first = self.tried.is_empty() && self.allowance.attempts_max > 1;
+        let is_first = self.tried.is_empty() && self.budget.attempts_max > 1;
         let tolerances = if is_first && self.treatment.repeat() == RepeatRule::Freely {
             &[TroubleTolerance::Trial, TroubleTolerance::Whoever]
         } else {
@@ -143,8 +143,8 @@ impl<'a> RetryPlanner<'a> {
 
     /// One wait a call, which leaves half of the time that it has for asking.
     fn wait_end(&mut self, now: Instant) -> Option<Instant> {
-        let left = self.allowance.deadline.saturating_duration_since(now);
-        let wait = self.allowance.block_wait?.min(left / 2);
+        let left = self.budget.deadline.saturating_duration_since(now);
+        let wait = self.budget.block_wait?.min(left / 2);
         Some(*self.waits_until.get_or_insert(now + wait))
     }
 }

@@ -9,7 +9,7 @@ impl RetryPlanner<'_> {
     /// The call speaks of other blocks now, as its tags do: what it waited for won't come.
     pub fn speak_of(&mut self, block: Option<BlockRange>, wait: Option<Duration>) {
         self.needs.block = block;
-        self.allowance.block_wait = wait;
+        self.budget.block_wait = wait;
         self.waits_until = None;
     }
 

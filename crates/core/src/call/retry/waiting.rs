@@ -23,7 +23,7 @@ impl RetryPlanner<'_> {
 
     /// When all is over.
     pub fn deadline(&self) -> Instant {
-        self.allowance.deadline
+        self.budget.deadline
     }
 
     /// The last step's attempt is made at `node` instead.

@@ -36,7 +36,8 @@ const RISES_SLOWLY: u32 = 3;
 const FOUND: f64 = 0.8;
 /// A cut leaves at least this part.
 const CUT_MIN: f64 = 0.5;
-/// The latency and no longer passes until another limit shows in it.
+/// After a change of the limit the latency goes by before it shows what the change does; this long at most, in
+/// seconds.
 const SETTLES_MAX: f64 = 2.0;
 /// A window that was full had at least this part of the limit in flight.
 const FULL: f64 = 0.5;

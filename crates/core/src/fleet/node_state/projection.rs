@@ -51,13 +51,13 @@ impl NodeState {
             standing: self.standing,
             load: self.load.clone(),
             depth: self.narrowed_depth(),
-            is_doubted: self.soundings.is_doubted(),
+            is_doubted: self.history.is_doubted(),
             lacks: self.lacks.clone(),
             as_written: self.as_written.clone(),
             remark: self.remark(),
             limits: self.limits.clone(),
             extras: ProbeExtras {
-                capabilities: self.soundings.asks_capabilities(),
+                capabilities: self.history.asks_capabilities(),
                 // Of a node that syncs, say, nothing would be learnt that lasts.
                 depth: self.question.filter(|_| self.standing.is_healthy()),
                 state: self.keeping_up.says_syncing(),

@@ -105,7 +105,7 @@ impl Fleet {
 
     /// Looks, with each that was asked and answered, whether it stands still while another goes on.
     pub(super) fn look_for_stuck(&mut self, probes: &[(NodeId, ProbeOutcome)], now: Instant) {
-        let (pace, look) = (self.pace.pace(), self.criteria.look);
+        let (pace, round_interval) = (self.pace.pace(), self.criteria.round_interval);
         let was_seen = |entry: &NodeState| {
             probes.iter().any(|(id, probe)| {
                 *id == entry.member.id && matches!(probe, ProbeOutcome::Answered { .. })
@@ -118,7 +118,7 @@ impl Fleet {
         for (at, others_go_on) in seen {
             let entry = &mut self.entries[at];
             entry.standstill.looked_at(others_go_on, now);
-            let patience = entry.standstill.patience(pace, look);
+            let patience = entry.standstill.patience(pace, round_interval);
             entry.is_stuck = entry.standstill.is_stuck(patience, now);
         }
     }
@@ -131,7 +131,9 @@ impl Fleet {
         };
         let reached = reach(head, moved_at, pace, now);
         self.entries.iter().any(|other| {
-            let patience = other.standstill.patience(pace, self.criteria.look);
+            let patience = other
+                .standstill
+                .patience(pace, self.criteria.round_interval);
             let goes_on = other
                 .standstill
                 .moved_at()
@@ -146,7 +148,7 @@ impl Fleet {
     /// The blocks that may come while a call waits for one: those of the wait, and those that were
     /// there already when the nodes were last looked at.
     pub(super) fn expected(&self, highest: BlockNumber, wait: Duration) -> BlockNumber {
-        let time = (wait + self.criteria.look).as_secs_f64();
+        let time = (wait + self.criteria.round_interval).as_secs_f64();
         let blocks = (time / self.pace.pace().as_secs_f64()).ceil() as u64 + 1;
         BlockNumber(highest.0.saturating_add(blocks))
     }
@@ -158,7 +160,7 @@ impl Fleet {
         if self.entries.len() == 1 {
             return Some(BlockNumber(u64::MAX));
         }
-        let time = 2.0 * self.criteria.look.as_secs_f64();
+        let time = 2.0 * self.criteria.round_interval.as_secs_f64();
         let blocks = (time / self.pace.quickest().as_secs_f64()).ceil() as u64;
         Some(BlockNumber(served.0.saturating_add(LEAP_BLOCKS + blocks)))
     }

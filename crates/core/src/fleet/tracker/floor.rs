@@ -87,7 +87,7 @@ impl Fleet {
 
     /// The highest block that there can be by now, where `highest` was the highest at the last look.
     pub(super) fn reach_from(&self, highest: BlockNumber) -> BlockNumber {
-        let time = 2.0 * self.criteria.look.as_secs_f64();
+        let time = 2.0 * self.criteria.round_interval.as_secs_f64();
         let blocks = (time / self.pace.likely().as_secs_f64()).ceil() as u64;
         BlockNumber(highest.0.saturating_add(LEAP_BLOCKS + blocks))
     }
@@ -136,7 +136,7 @@ mod tests {
             let mut fleet = Fleet::new(HealthCriteria {
                 chain_id: Some(ChainId(1)),
                 block_time: 2 * SECOND,
-                look: 2 * SECOND,
+                round_interval: 2 * SECOND,
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
                 ..crate::testing::criteria()
             });

@@ -123,7 +123,7 @@ mod tests {
     use crate::fleet::standing::{Hysteresis, Reason};
     use crate::fleet::view::FleetView;
     use crate::fleet::{FleetMember, HealthCriteria};
-    use crate::vocabulary::chain::BlockHash;
+    use crate::vocabulary::chain::{BlockHash, Lag};
     use crate::vocabulary::node::{Role, Weight};
 
     const LEADER: NodeId = NodeId(0);
@@ -212,7 +212,7 @@ mod tests {
             (111, ReferenceSource::Leader)
         );
         let other = view.node(OTHER).unwrap();
-        assert_eq!(other.lag(), Some(crate::vocabulary::chain::Lag(11)));
+        assert_eq!(other.lag(), Some(Lag(11)));
         assert!(other.standing.is_healthy(), "a round says who is fit");
     }
 

@@ -12,10 +12,13 @@
 //! | none of [`CODES`], or [`CodeReading::TextOr`] there | [`TEXTS`] |
 //! | -32602 | [`IN_PARAMS`] |
 //! | -32600 | [`AT_THE_DOOR`], then [`IN_PARAMS`] |
-//! | 429, as a code or as the status of HTTP | [`PAID`] |
+//! | 429, as a code or as the status of HTTP | [`QUOTA_USED_UP`] |
 //! | 403, likewise | [`BILLING`] |
-//! | [`CodeReading::Disarmed`]: -32603, -32700 | [`TEXTS`], which never speak against the node then |
+//! | [`CodeReading::NeverBlames`]: -32603, -32700 | [`TEXTS`], which never speak against the node then |
 //! | [`CodeReading::Sure`] | none |
+//!
+//! A rate limit in words that name a method is that method's alone, and one of a method that comes with 429 or a
+//! pause is the whole node's (`narrowed`).
 //!
 //! What says that a contract failed ([`EXECUTION`]) is looked for before all of them.
 
@@ -38,7 +41,7 @@ pub(super) enum CodeReading {
     /// Its text decides, if it is one of these; else it means this.
     OneOf(&'static [&'static [PatternGroup]], Meaning),
     /// Nothing by itself; and its text never speaks against the node: a caller may have written it.
-    Disarmed,
+    NeverBlames,
 }
 
 /// Codes, how they are read, and where they stem from.
@@ -50,10 +53,10 @@ pub(super) const CODES: &[CodeRow] = &[
     (&[4], CodeReading::TextOr(Meaning::PoolRefusal), "EIP-7966: sent, and in no block within its time"),
     (&[-32015], CodeReading::TextOr(Meaning::Execution), "Nethermind ErrorCodes.cs: ExecutionError"),
     // The envelope is ours, and right: Ganache says so of everything.
-    (&[-32700], CodeReading::Disarmed, "JSON-RPC 2.0 §5.1; ganache-core lib/httpServer.js"),
+    (&[-32700], CodeReading::NeverBlames, "JSON-RPC 2.0 §5.1; ganache-core lib/httpServer.js"),
     (&[-32600], CodeReading::OneOf(&[AT_THE_DOOR, IN_PARAMS], Meaning::Doubtful), "JSON-RPC 2.0 §5.1"),
     (&[-32602], CodeReading::OneOf(&[IN_PARAMS], Meaning::Doubtful), "JSON-RPC 2.0 §5.1"),
-    (&[-32603], CodeReading::Disarmed, "JSON-RPC 2.0 §5.1; reth: InternalJsTracerError"),
+    (&[-32603], CodeReading::NeverBlames, "JSON-RPC 2.0 §5.1; reth: InternalJsTracerError"),
     (&[-32601], CodeReading::Sure(Meaning::Unsupported), "JSON-RPC 2.0 §5.1"),
     (&[-32604], CodeReading::Sure(Meaning::Unsupported), "Besu RpcErrorType: METHOD_NOT_ENABLED"),
     // Besu: the sender can't pay.
@@ -72,7 +75,7 @@ pub(super) const CODES: &[CodeRow] = &[
     // A range, a day's quota and a rate alike (Infura).
     (&[-32005], CodeReading::TextOr(Meaning::Throttled), "EIP-1474: limit exceeded"),
     (&[-32012, -32016], CodeReading::TextOr(Meaning::Throttled), "proxyd rpc.go: over capacity, over rate limit"),
-    (&[429], CodeReading::OneOf(&[PAID], Meaning::Throttled), "QuickNode, Alchemy: the status as a code"),
+    (&[429], CodeReading::OneOf(&[QUOTA_USED_UP], Meaning::Throttled), "QuickNode, Alchemy: the status as a code"),
     (&[402], CodeReading::Sure(Meaning::Shut(Rejection::Quota)), "the status as a code"),
     (&[401, -40100], CodeReading::Sure(Meaning::Shut(Rejection::Auth)), "Chainnodes; Besu RpcErrorType: UNAUTHORIZED"),
     (&[403], CodeReading::OneOf(&[BILLING], Meaning::Shut(Rejection::Auth)), "the status as a code"),
@@ -130,7 +133,7 @@ const ODD_RANGE: &[ErrorPattern] = &[(
 )];
 
 /// What was paid for is used up, whatever else is said.
-pub(super) const PAID: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA)];
+pub(super) const QUOTA_USED_UP: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA)];
 
 #[rustfmt::skip]
 const QUOTA: &[ErrorPattern] = &[

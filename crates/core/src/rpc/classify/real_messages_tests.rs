@@ -310,7 +310,7 @@ fn every_row_of_the_table_meets_a_real_message() {
 fn every_list() -> Vec<&'static [error_table::PatternGroup]> {
     let of_codes = error_table::CODES.iter().filter_map(|row| match row.1 {
         CodeReading::OneOf(lists, _) => Some(lists),
-        CodeReading::Sure(_) | CodeReading::TextOr(_) | CodeReading::Disarmed => None,
+        CodeReading::Sure(_) | CodeReading::TextOr(_) | CodeReading::NeverBlames => None,
     });
     of_codes
         .flatten()
@@ -393,7 +393,7 @@ fn refused_credentials_alarm_and_a_throttle_does_not() {
 fn reasons() -> impl Strategy<Value = String> {
     let signs: Vec<String> = every_list()
         .into_iter()
-        .chain([error_table::BILLING, error_table::PAID])
+        .chain([error_table::BILLING, error_table::QUOTA_USED_UP])
         .flatten()
         .flat_map(|(_, signs)| {
             signs
