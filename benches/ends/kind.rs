@@ -10,6 +10,8 @@ pub(crate) enum Kind {
     Call,
     /// Always the same of them, but for its id.
     Same,
+    /// Likewise, written as viem does: `data` before `to`, whose capitals are a checksum.
+    SameAsViem,
     ChainId,
     /// With the params of an `eth_call`, which nobody reads.
     PaddedChainId,
@@ -33,6 +35,7 @@ impl Kind {
             return Ok(Kind::Long(calls));
         }
         match arguments.text("method").unwrap_or("eth_call") {
+            "eth_call" if arguments.text("same") == Some("as-viem") => Ok(Kind::SameAsViem),
             "eth_call" if arguments.text("same").is_some() => Ok(Kind::Same),
             "eth_call" => Ok(Kind::Call),
             "eth_chainId" if arguments.text("padded").is_some() => Ok(Kind::PaddedChainId),
@@ -45,6 +48,9 @@ impl Kind {
         match self {
             Kind::Call => call(number),
             Kind::Same => with_id(call(FIRST), number),
+            Kind::SameAsViem => format!(
+                r#"{{"jsonrpc":"2.0","id":{number},"method":"eth_call","params":[{{"data":"0x70a08231{FIRST:064x}","to":"0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"}},"latest"]}}"#
+            ),
             Kind::ChainId | Kind::Fixed(_) => {
                 format!(r#"{{"jsonrpc":"2.0","id":{number},"method":"eth_chainId","params":[]}}"#)
             }
@@ -62,7 +68,7 @@ impl Kind {
     pub(crate) fn is_answer(&self, number: u64, body: &[u8]) -> bool {
         match self {
             Kind::Call => body == answer(number).as_bytes(),
-            Kind::Same => body == with_id(answer(FIRST), number).as_bytes(),
+            Kind::Same | Kind::SameAsViem => body == with_id(answer(FIRST), number).as_bytes(),
             Kind::Long(calls) => {
                 let noughts = noughts(*calls);
                 let more = &noughts[..noughts.len() / 2];

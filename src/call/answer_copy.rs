@@ -2,6 +2,7 @@
 //! once its end has come.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -44,20 +45,20 @@ impl AnswerCopy {
         };
         if answer.result().is_some() {
             let said = (&answer, &self.asked);
-            keep(&self.fleet, &self.cache, (&self.plan, &self.params), said);
+            let call = (&self.plan, &*self.params);
+            keep((&self.fleet, &self.cache), call, said, clock::now());
         }
     }
 }
 
 /// Keeps an answer to a call that was planned so, with these params, where it may be kept. `asked`: its node,
-/// as it was when it was asked.
+/// as it was when it was asked. `now`: when that has answered.
 pub(super) fn keep(
-    fleet: &FleetState,
-    cache: &AnswerCache,
+    (fleet, cache): (&FleetState, &AnswerCache),
     (plan, params): (&CachePlan, &str),
     (answer, asked): (&WholeAnswer, &NodeView),
+    now: Instant,
 ) {
-    let now = clock::now();
     let Some(reply) = KeptReply::of(answer) else {
         return;
     };

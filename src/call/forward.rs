@@ -36,7 +36,7 @@ use crate::shared::answer_budget::AnswerReservation;
 use crate::shared::node_clients::Upstream;
 use crate::shared::singleflight::FlightOwner;
 use forebay_core::call::disputes::Dispute;
-use forebay_core::call::doubts::{self, Doubts};
+use forebay_core::call::doubts::Doubts;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
 use forebay_core::call::tag_fallback::TagFallback;
@@ -259,14 +259,13 @@ impl<'a> ForwardedCall<'a> {
         (verdict, content): (Verdict, AttemptContent<'a>),
     ) -> Option<ServedAnswer> {
         self.digging = None;
+        let heard_at = clock::now();
         let verdict = self.weigh(verdict, node, &content);
-        let is_stray = self.learn(verdict, node, &content);
+        let is_stray = self.learn(verdict, node, &content, heard_at);
         let class = verdict.class;
         let (began, charges) = self.began;
         if charges && verdict.overload.is_none() {
-            let is_doubtful = doubts::is_doubtful(class);
-            let now = if is_doubtful { clock::now() } else { began };
-            self.doubts.hear(node, class, began, now);
+            self.doubts.hear(node, class, began, heard_at);
         }
         let name = &upstream.spec.name;
         match content {
@@ -275,7 +274,7 @@ impl<'a> ForwardedCall<'a> {
                 return Some(self.end(refused, name, CallOutcome::Failed));
             }
             AttemptContent::Large(mut large) => {
-                large.copy = self.copied(node);
+                large.copy = self.copied(node, heard_at);
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
             AttemptContent::Nothing if self.was_silent(class, node) => {
@@ -291,7 +290,9 @@ impl<'a> ForwardedCall<'a> {
                 } else {
                     self.masked(answer, verdict, upstream)
                 };
-                if let Some(served) = self.hear((verdict, is_stray), (answer, held), node) {
+                if let Some(served) =
+                    self.hear((verdict, is_stray), (answer, held), (node, heard_at))
+                {
                     return Some(served);
                 }
             }
@@ -312,7 +313,7 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         (verdict, is_stray): (Verdict, bool),
         (answer, held): (WholeAnswer, AnswerReservation<'a>),
-        said: &NodeView,
+        (said, heard_at): (&NodeView, Instant),
     ) -> Option<ServedAnswer> {
         let class = verdict.class;
         let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
@@ -335,7 +336,7 @@ impl<'a> ForwardedCall<'a> {
         let told = BestAnswer { answer, held, node };
         let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
         if heard == ReplyAction::Deliver && before.is_none() && !is_stray && !is_doubtful {
-            self.keep(&told.answer, said);
+            self.keep(&told.answer, said, heard_at);
         }
         let told = before.unwrap_or(told);
         if heard == ReplyAction::Keep {

@@ -2,7 +2,7 @@
 //! be kept, and when it may be given.
 //!
 //! An entry is one piece of memory: its terms, and behind them the answer as it is sent, but for the id.
-//! Finding one takes the lock of one shard, for reading, and no memory.
+//! Finding one takes the lock of one shard, for reading, and no memory but for a count the first time.
 
 mod entry;
 

@@ -1,5 +1,7 @@
 //! What an answer means of this very call: a refusal may be the caller's own fault, or the node's.
 
+use std::time::Instant;
+
 use crate::call::forward::{AttemptContent, ForwardedCall};
 use crate::clock;
 use crate::shared::node_clients::Upstream;
@@ -12,9 +14,9 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 impl ForwardedCall<'_> {
     /// A node answered well. Who refused the call before, in words that might have been about the
     /// caller, lacks it.
-    pub(super) fn hear_well(&mut self, node: &NodeView) {
+    pub(super) fn hear_well(&mut self, node: &NodeView, now: Instant) {
         let method = &self.call.method;
-        node.hear_well(method, clock::now());
+        node.hear_well(method, now);
         if let Some(breadth) = &self.breadth {
             node.hear_broad(method, breadth);
         }

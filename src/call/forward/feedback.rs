@@ -1,5 +1,7 @@
 //! What attempts say of their nodes, for the calls that follow, and of the call itself.
 
+use std::time::Instant;
+
 use super::CallOutcome;
 use crate::call::forward::{AttemptContent, CallReply, ForwardedCall, ServedAnswer};
 use crate::clock;
@@ -88,14 +90,15 @@ impl ForwardedCall<'_> {
         verdict: Verdict,
         node: &NodeView,
         content: &AttemptContent<'_>,
+        heard_at: Instant,
     ) -> bool {
         let fleet = &self.state.fleet;
         match verdict.class {
             AttemptClass::Ok => {
-                self.hear_well(node);
+                self.hear_well(node, heard_at);
                 let conduct = &node.load.conduct;
                 if conduct.tells_methods() {
-                    conduct.answered_method(&self.call.method, clock::now());
+                    conduct.answered_method(&self.call.method, heard_at);
                 }
                 let told = self.told(node, content);
                 if let Some(head) = told {
@@ -127,7 +130,7 @@ impl ForwardedCall<'_> {
             AttemptClass::Limit => {
                 let told = verdict.ceiling.zip(self.breadth);
                 if let Some((ceiling, breadth)) = told {
-                    node.learn_limit(&self.call.method, ceiling, &breadth, clock::now());
+                    node.learn_limit(&self.call.method, ceiling, &breadth, heard_at);
                 }
             }
             AttemptClass::Throttled if verdict.meaning == Some(Meaning::MethodThrottled) => {

@@ -1,10 +1,10 @@
 //! An answer that the call ends with is kept, where it is one that may be.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::call::answer_copy::{self, AnswerCopy};
 use crate::call::forward::ForwardedCall;
-use crate::clock;
 use crate::shared::answer_cache::AnswerCache;
 use forebay_core::call::cache::CachePlan;
 use forebay_core::fleet::node_view::NodeView;
@@ -13,19 +13,19 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 impl ForwardedCall<'_> {
     /// How the answer of node `said` is kept: `None` where it isn't, as the call wasn't asked as it was
     /// planned.
-    fn keeps(&self, said: &NodeView) -> Option<(&CachePlan, &Arc<AnswerCache>)> {
+    fn keeps(&self, said: &NodeView, now: Instant) -> Option<(&CachePlan, &Arc<AnswerCache>)> {
         let kept = (self.asking.keep.plan()).zip(self.state.cache.as_ref())?;
         // What it was asked as its caller wrote it, it answers of whichever block it takes for the latest.
         let is_as_written = || {
             let method = &self.call.method;
-            !self.asking.edits.is_empty() && said.as_written.has(method, clock::now())
+            !self.asking.edits.is_empty() && said.as_written.has(method, now)
         };
         (self.renewed.is_none() && !is_as_written()).then_some(kept)
     }
 
     /// Copies an answer of node `said` that is passed on as it comes, where it may be kept.
-    pub(super) fn copied(&self, said: &NodeView) -> Option<Box<AnswerCopy>> {
-        let (plan, cache) = self.keeps(said)?;
+    pub(super) fn copied(&self, said: &NodeView, now: Instant) -> Option<Box<AnswerCopy>> {
+        let (plan, cache) = self.keeps(said, now)?;
         Some(Box::new(AnswerCopy {
             fleet: self.state.fleet.clone(),
             cache: cache.clone(),
@@ -37,11 +37,11 @@ impl ForwardedCall<'_> {
         }))
     }
 
-    /// Keeps what node `said`, as it was when it was asked, answered to the call as it was planned.
-    pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView) {
-        if let Some((plan, cache)) = self.keeps(said) {
+    /// Keeps what node `said`, as it was when it was asked, has answered by `now` to the call as it was planned.
+    pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView, now: Instant) {
+        if let Some((plan, cache)) = self.keeps(said, now) {
             let call = (plan, self.call.params());
-            answer_copy::keep(&self.state.fleet, cache, call, (answer, said));
+            answer_copy::keep((&self.state.fleet, cache), call, (answer, said), now);
         }
     }
 }

@@ -66,8 +66,8 @@ pub(super) fn written(
         range(&places.outcome)?,
         pair(row.into(), kind),
     ];
-    // With room to spare it is counted from now on (bytes 1.12): a hit takes no memory.
-    let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len() + 1);
+    // Without room to spare it is counted from its first hit on (bytes 1.12): most are never given.
+    let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len());
     entry.extend_from_slice(head.map(u64::to_le_bytes).as_flattened());
     entry.extend_from_slice(bytes);
     Some(Bytes::from(entry))

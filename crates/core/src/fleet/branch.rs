@@ -66,9 +66,8 @@ impl PublishedChain {
             return self;
         };
         // It may begin earlier by now.
-        let has = |(number, hash): &(BlockNumber, BlockHash)| self.hash_at(*number) == Some(*hash);
-        let is_linked =
-            before.hash_at(first) == Some(hash) || before.blocks.front().is_some_and(has);
+        let has = |(number, hash): &(BlockNumber, BlockHash)| self.tells(*number, hash);
+        let is_linked = before.tells(first, &hash) || before.blocks.front().is_some_and(has);
         let has_left = |&(number, hash): &(BlockNumber, BlockHash)| {
             self.hash_at(number).is_some_and(|told| told != hash)
         };
@@ -116,16 +115,24 @@ impl PublishedChain {
 
     /// The hash of the told block of this number; `None`: there is none, or none that is remembered.
     pub fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
+        self.block_at(number).map(|(_, hash)| *hash)
+    }
+
+    /// Whether the told block of this number is remembered, and called `hash`.
+    pub fn tells(&self, number: BlockNumber, hash: &BlockHash) -> bool {
+        (self.block_at(number)).is_some_and(|(_, told)| told == hash)
+    }
+
+    fn block_at(&self, number: BlockNumber) -> Option<&(BlockNumber, BlockHash)> {
         let (first, _) = self.blocks.front()?;
         let after = usize::try_from(number.0.checked_sub(first.0)?).ok()?;
         // As a rule no number is skipped.
         let usual = self.blocks.get(after).filter(|told| told.0 == number);
-        let told = usual.or_else(|| {
+        usual.or_else(|| {
             let by_number = |told: &(BlockNumber, BlockHash)| told.0;
             let at = self.blocks.binary_search_by_key(&number, by_number);
             self.blocks.get(at.ok()?)
-        });
-        told.map(|(_, hash)| *hash)
+        })
     }
 
     /// The number of the told block that is called `hash`.
@@ -143,11 +150,12 @@ impl PublishedChain {
         number: BlockNumber,
         (head, hash, parent): (BlockNumber, BlockHash, Option<BlockHash>),
     ) -> bool {
-        let Some((last, told)) = self.blocks.back() else {
-            return false;
+        let is_next = || {
+            (self.blocks.back().zip(parent)).is_some_and(|((last, told), parent)| {
+                last.0.checked_add(1) == Some(head.0) && parent == *told
+            })
         };
-        let is_next = last.0.checked_add(1) == Some(head.0) && parent == Some(*told);
-        number <= head && (is_next || self.hash_at(head) == Some(hash))
+        number <= head && (self.tells(head, &hash) || is_next())
     }
 
     /// Where a node stands whose head is block `number`, called `hash`, after `parent`.

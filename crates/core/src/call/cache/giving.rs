@@ -63,7 +63,7 @@ impl KeptTerms {
         let node = view.node(self.node)?;
         let holds = match self.condition {
             KeptCondition::Always => true,
-            KeptCondition::WhileTold(hash) => view.told.hash_at(self.number) == Some(hash),
+            KeptCondition::WhileTold(hash) => view.told.tells(self.number, &hash),
             KeptCondition::WhileSteady { strays } => node.evidence.strays == strays,
         };
         (holds && node.evidence.losses == self.losses).then_some(node)

@@ -212,13 +212,11 @@ fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
 
 /// Of an answer that doesn't say of which block it is.
 fn unsaid(plan: &CachePlan, moment: AnswerMoment<'_>) -> Terms {
-    let (number, hash) = match plan.block {
-        KeptBlock::Told(number, hash) => (number, Some(hash)),
-        KeptBlock::Final(number) => (number, None),
+    let (number, is_still_told) = match &plan.block {
+        KeptBlock::Told(number, hash) => (*number, moment.view.told.tells(*number, hash)),
+        KeptBlock::Final(number) => (*number, true),
         KeptBlock::Hashed(_) | KeptBlock::Named => return Err(NotKept::Unknown),
     };
-    let told = moment.view.told.hash_at(number);
-    let is_still_told = hash.is_none() || told == hash;
     if !is_still_told || !moment.is_on_the_branch(number) {
         return Err(NotKept::Unknown);
     }

@@ -64,25 +64,26 @@ const _: () =
     assert!(HEAD_BYTES.is_multiple_of(PACKET_BYTES) && GATHERED_BYTES.is_multiple_of(PACKET_BYTES));
 
 /// What of a key was gathered, and what was hashed of it already.
-struct KeyWriter {
-    hasher: HighwayHasher,
+struct KeyWriter<'a> {
+    /// Lent, as moving it is a copy.
+    hasher: &'a mut HighwayHasher,
     gathered: [u8; GATHERED_BYTES],
     filled: usize,
     /// All of it is gathered.
     is_whole: bool,
 }
 
-impl KeyWriter {
+impl KeyWriter<'_> {
     #[inline]
-    fn new(secret: CacheSecret, head: &KeyHead) -> KeyWriter {
-        let mut gathered = [0; GATHERED_BYTES];
-        gathered[..HEAD_BYTES].copy_from_slice(&head.0);
-        KeyWriter {
-            hasher: HighwayHasher::new(Key(secret.0)),
-            gathered,
+    fn new<'a>(hasher: &'a mut HighwayHasher, head: &KeyHead) -> KeyWriter<'a> {
+        let mut writer = KeyWriter {
+            hasher,
+            gathered: [0; GATHERED_BYTES],
             filled: HEAD_BYTES,
             is_whole: true,
-        }
+        };
+        writer.gathered[..HEAD_BYTES].copy_from_slice(&head.0);
+        writer
     }
 
     #[inline]
@@ -94,13 +95,17 @@ impl KeyWriter {
             (self.filled, self.is_whole) = (0, false);
             return;
         };
-        room.copy_from_slice(piece);
+        match (room, piece) {
+            // A comma or a bracket, say: less than the call of a copy.
+            ([room], [byte]) => *room = *byte,
+            (room, piece) => room.copy_from_slice(piece),
+        }
         self.filled = end;
     }
 
-    /// Not by value: it is never copied.
+    /// Not by value: what was gathered is never copied.
     #[inline]
-    fn key(&mut self) -> CacheKey {
+    fn finish(&mut self) {
         // No params have zeros: those behind them say nothing, and whole packets are hashed faster. Behind the rest of
         // longer ones stands what was hashed before.
         let end = match self.is_whole {
@@ -108,7 +113,6 @@ impl KeyWriter {
             false => self.filled,
         };
         self.hasher.append(&self.gathered[..end]);
-        CacheKey(self.hasher.clone().finalize128())
     }
 }
 
@@ -119,9 +123,11 @@ pub(super) fn of(
     params: Option<&str>,
     place: BlockPlace,
 ) -> Option<CacheKey> {
-    let mut writer = KeyWriter::new(secret, head);
+    let mut hasher = HighwayHasher::new(Key(secret.0));
+    let mut writer = KeyWriter::new(&mut hasher, head);
     canonical::write(params, place, &mut |piece| writer.add(piece))?;
-    Some(writer.key())
+    writer.finish();
+    Some(CacheKey(hasher.finalize128()))
 }
 
 /// The same for params in their canonical form; where they aren't, no other call's.
@@ -130,11 +136,13 @@ pub(super) fn of_written(
     head: &KeyHead,
     params: &ParamsAsWritten<'_>,
 ) -> CacheKey {
-    let mut writer = KeyWriter::new(secret, head);
+    let mut hasher = HighwayHasher::new(Key(secret.0));
+    let mut writer = KeyWriter::new(&mut hasher, head);
     for piece in params.pieces() {
         writer.add(piece);
     }
-    writer.key()
+    writer.finish();
+    CacheKey(hasher.finalize128())
 }
 
 #[cfg(test)]

@@ -165,19 +165,14 @@ impl CacheSubject {
         kept: impl Fn(&CachePlan) -> Option<T>,
     ) -> Result<T, KeepDecision> {
         let (secret, place) = (rules.secret, place(self.method));
-        let written = ParamsAsWritten::of(call.params, &call.elements, place);
-        let plan = match written {
-            Some(written) => {
-                let plan = self.plan(key::of_written(secret, &self.head, &written));
-                if let Some(found) = kept(&plan) {
-                    return Ok(found);
-                }
-                written.are_canonical().then_some(plan)
+        if let Some(written) = ParamsAsWritten::of(call.params, &call.elements, place) {
+            let plan = self.plan(key::of_written(secret, &self.head, &written));
+            if let Some(found) = kept(&plan) {
+                return Ok(found);
             }
-            None => None,
-        };
-        if let Some(plan) = plan {
-            return Err(KeepDecision::Keep(Box::new(plan)));
+            if written.are_canonical() {
+                return Err(KeepDecision::Keep(Box::new(plan)));
+            }
         }
         let key = key::of(secret, &self.head, call.params, place).ok_or(KeepDecision::Never)?;
         let plan = self.plan(key);

@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 
-use super::compact::CompactText;
+use wide::i8x16;
+
 use super::plain_block::is_plain_block;
-use super::{BLOCK, BlockPlace, are_all};
+use super::{BLOCK, BlockPlace, are_all, is_settled_byte};
 use crate::json::element_places::ElementPlaces;
 
 /// Clients that write capitals or spaces, as in addresses with a checksum, do so within the first bytes.
-const LOOKED_AT_BYTES: usize = 64;
+const LOOKED_AT_BYTES: usize = 32;
+const CHUNK_BYTES: usize = size_of::<i8x16>();
+/// The bits by which capitals differ from digits and small letters, and what they are there.
+const CASE: u8 = 0x60;
+const CAPITAL: u8 = 0x40;
 
 /// Params that may be written in their canonical form, but for a block whose place is known.
 #[derive(Debug)]
@@ -62,12 +67,18 @@ impl<'a> ParamsAsWritten<'a> {
     /// Whether that is known to be their canonical form.
     pub(in crate::call::cache) fn are_canonical(&self) -> bool {
         let bytes = self.text.as_bytes();
-        let Some(compact) = CompactText::of(bytes).filter(|compact| !compact.has_capitals) else {
-            return false;
-        };
-        let is_block = |at: usize| self.block.as_ref().is_some_and(|(index, _)| *index == at);
-        let mut elements = self.elements.iter().enumerate();
-        elements.all(|(index, at)| is_block(index) || is_canonical(bytes, at, &compact))
+        let mut end = 0;
+        self.elements.iter().enumerate().all(|(index, at)| {
+            // A bracket or a comma, and nothing else.
+            let is_next = at.start == end + 1;
+            end = at.end;
+            let is_block = || {
+                self.block
+                    .as_ref()
+                    .is_some_and(|(block, _)| *block == index)
+            };
+            is_next && (is_block() || is_canonical(bytes, at))
+        })
     }
 }
 
@@ -79,36 +90,121 @@ fn may_be_canonical(text: &[u8]) -> bool {
         && are_all(begin, |byte| byte != b' ' && !byte.is_ascii_uppercase())
 }
 
-/// Whether the value at `at` of a text without capitals is known to be written as its canonical form is.
-fn is_canonical(text: &[u8], at: Range<usize>, compact: &CompactText) -> bool {
-    match text.get(at.start) {
-        Some(b'{') => object_end(text, at.start, compact) == Some(at.end),
-        Some(b'[') => !text[at].contains(&b'{'),
-        Some(_) => true,
-        None => false,
-    }
+/// Whether the value at `at` is known to be written as its canonical form is.
+fn is_canonical(text: &[u8], at: Range<usize>) -> bool {
+    let end = match text.get(at.start) {
+        Some(b'{') => object_end(text, at.start),
+        Some(b'"') => string_end(text, at.start),
+        Some(b'[') => are_all(&text[at.clone()], |byte| {
+            is_settled_byte(byte) & (byte > b' ') & (byte != b'{')
+        })
+        .then_some(at.end),
+        Some(_) => Some(at.end),
+        None => None,
+    };
+    end == Some(at.end)
 }
 
-/// Where the object ends that begins at `at`, if its values are strings and its members stand in their order.
-fn object_end(text: &[u8], at: usize, compact: &CompactText) -> Option<usize> {
-    let mut end = at;
+fn string_end(text: &[u8], at: usize) -> Option<usize> {
+    let (_, behind) = split_plain(text.get(at + 1..)?);
+    Some(text.len() - behind.strip_prefix(b"\"")?.len())
+}
+
+/// Where the object ends that begins at `at`, if its values are plain strings and its members stand in their order.
+fn object_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut rest = text.get(at..)?.strip_prefix(b"{\"")?;
     let mut before: &[u8] = b"";
     loop {
-        let start = end + 1;
-        let colon = compact.string_end(start)?;
-        if text.get(start) != Some(&b'"') || text.get(colon..colon + 2) != Some(b":\"") {
-            return None;
-        }
-        let key = text.get(start..colon)?;
+        let (key, behind) = split_plain(rest);
         if (before.len(), before) >= (key.len(), key) {
             return None;
         }
         before = key;
-        end = compact.string_end(colon + 1)?;
-        match text.get(end)? {
-            b',' => {}
-            b'}' => return Some(end + 1),
-            _ => return None,
+        let (_, behind) = split_plain(behind.strip_prefix(b"\":\"")?);
+        match behind.strip_prefix(b"\",\"") {
+            Some(next) => rest = next,
+            None => return Some(text.len() - behind.strip_prefix(b"\"}")?.len()),
+        }
+    }
+}
+
+/// The plain bytes that `text` begins with, and what stands behind.
+fn split_plain(text: &[u8]) -> (&[u8], &[u8]) {
+    let (chunks, rest) = text.as_chunks();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let others = !plain_bytes(chunk);
+        if others != 0 {
+            return text.split_at(at * CHUNK_BYTES + others.trailing_zeros() as usize);
+        }
+    }
+    let others = rest.iter().skip_while(|byte| is_plain(**byte));
+    text.split_at(text.len() - others.count())
+}
+
+/// Whether a string may have it in its canonical form, where it is a digit or a small letter: in ASCII these stand in
+/// blocks of 32 or 16 each.
+fn is_plain(byte: u8) -> bool {
+    byte.cast_signed() >= b'0'.cast_signed() && byte & CASE != CAPITAL
+}
+
+/// A bit for each byte that [is plain](is_plain), the lowest for the first.
+fn plain_bytes(bytes: &[u8; CHUNK_BYTES]) -> u16 {
+    let signed = i8x16::new(bytes.map(u8::cast_signed));
+    let splat = |byte: u8| i8x16::splat(byte.cast_signed());
+    let is_capital = (signed & splat(CASE)).simd_eq(splat(CAPITAL));
+    // Bytes that aren't ASCII are below zero.
+    (!is_capital & signed.simd_gt(splat(b'0' - 1))).to_bitmask() as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_looked_at_alike_alone_and_together() {
+        for byte in 0..=u8::MAX {
+            for at in 0..CHUNK_BYTES {
+                let mut chunk = [b'"'; CHUNK_BYTES];
+                chunk[at] = byte;
+                assert_eq!(
+                    plain_bytes(&chunk),
+                    u16::from(is_plain(byte)) << at,
+                    "{byte}"
+                );
+            }
+            let is_settled = byte > b' ' && byte != b'"' && is_settled_byte(byte);
+            assert!(!is_plain(byte) || is_settled, "{byte}");
+        }
+        assert!((b'0'..=b'9').chain(b'a'..=b'z').all(is_plain));
+    }
+
+    #[test]
+    fn plain_strings_end_at_their_quotes_wherever_these_stand() {
+        for length in 0..70 {
+            for behind in 0..40 {
+                let [plain, other] = ["", "A"].map(|more| {
+                    let digits = "a".repeat(length);
+                    let text = format!("[\"{digits}{more}\"{}", "\"".repeat(behind));
+                    string_end(text.as_bytes(), 1)
+                });
+                assert_eq!((plain, other), (Some(length + 3), None));
+            }
+            let open = format!("[\"{}", "a".repeat(length));
+            assert_eq!(string_end(open.as_bytes(), 1), None);
+        }
+    }
+
+    #[test]
+    fn params_of_any_length_are_known_to_be_in_their_form() {
+        for length in (0..40).chain([1023, 1024, 1025, 100_000]) {
+            for (place, wanted) in [("\"to\"", true), ("\"to\" ", false)] {
+                let digits = "a".repeat(length);
+                let params = format!(r#"[{{{place}:"0x1","data":"{digits}"}},"0x7"]"#);
+                let elements = ElementPlaces::of(&params);
+                let written = ParamsAsWritten::of(Some(&params), &elements, BlockPlace::Nowhere);
+                let are_known = written.is_some_and(|written| written.are_canonical());
+                assert_eq!(are_known, wanted, "{length}");
+            }
         }
     }
 }
