@@ -48,7 +48,7 @@ pub struct AttemptSpec<'a> {
 /// Counts an attempt from its beginning to its end, also when it is dropped on the way: for the metrics as many
 /// as it has calls, for its node's places one.
 pub struct Attempt {
-    stand: AttemptPlacement,
+    placement: AttemptPlacement,
     calls: u32,
     began_at: Instant,
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
@@ -59,7 +59,7 @@ pub struct Attempt {
     /// Where it is recorded.
     span: Option<AttemptSpan>,
     /// Where its client is told of it, call by call.
-    footprints: Vec<TrailGuard>,
+    trail_guards: Vec<TrailGuard>,
 }
 
 /// Where it stands with its node.
@@ -100,20 +100,20 @@ impl Attempt {
         let trace = wanted.trace.as_ref().filter(|_| calls == 1);
         let span = AttemptSpan::begin(trace, name, metrics.chain());
         let leave = |it: TrailContext<'_>| (0..calls).map(|_| it.begin(name)).collect();
-        let footprints = wanted.following.map(leave).unwrap_or_default();
+        let trail_guards = wanted.following.map(leave).unwrap_or_default();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
         if calls > 1 {
             place.load.limiter.begin_with(calls - 1);
         }
         Attempt {
-            stand: AttemptPlacement::Placed(place),
+            placement: AttemptPlacement::Placed(place),
             calls,
             began_at: clock::now(),
             took: None,
             is_settled: false,
             may_be_held_back: wanted.may_be_held_back,
             span,
-            footprints,
+            trail_guards,
         }
     }
 
@@ -124,7 +124,7 @@ impl Attempt {
     }
 
     pub fn upstream(&self) -> &Upstream {
-        self.stand.upstream()
+        self.placement.upstream()
     }
 
     pub fn began_at(&self) -> Instant {
@@ -134,11 +134,11 @@ impl Attempt {
     /// The answer has begun, and goes to the client as it comes: however slowly that takes it, no other
     /// call waits for the place.
     pub fn commit(&mut self) {
-        self.stand = AttemptPlacement::Left(NodeCandidate {
-            upstream: self.stand.upstream().clone(),
-            load: self.stand.load().clone(),
+        self.placement = AttemptPlacement::Left(NodeCandidate {
+            upstream: self.placement.upstream().clone(),
+            load: self.placement.load().clone(),
         });
-        for footprint in self.footprints.drain(..) {
+        for footprint in self.trail_guards.drain(..) {
             footprint.end(AttemptClass::Ok);
         }
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
@@ -156,7 +156,7 @@ impl Attempt {
         if let Some(span) = self.span.take() {
             span.end(verdict.class);
         }
-        let load = self.stand.load();
+        let load = self.placement.load();
         let is_held_back = self.may_be_held_back
             && took > HELD_BACK_MIN
             && load.conduct.has_answered_since(self.began_at);
@@ -175,7 +175,7 @@ impl Attempt {
         match verdict.blame() {
             Blame::Fault | Blame::None if is_held_back => {}
             Blame::Fault => return self.blame_node(verdict.class, took, now),
-            Blame::None => load.answered(self.stand.number(), took, now),
+            Blame::None => load.answered(self.placement.number(), took, now),
             Blame::Rest(_) => load.waited(took, now),
         }
         None
@@ -192,7 +192,7 @@ impl Attempt {
         let now = clock::now();
         let took = now.saturating_duration_since(self.began_at);
         self.is_settled = true;
-        let load = self.stand.load();
+        let load = self.placement.load();
         let (mut met, mut fault) = (None, None);
         for (at, outcome) in outcomes.iter_mut().enumerate() {
             let mut class = alone;
@@ -223,15 +223,15 @@ impl Attempt {
     /// Counts one of its calls.
     fn count(&self, at: usize, class: AttemptClass, took: Duration) {
         self.upstream().metrics.attempted(class, took);
-        if let Some(footprint) = self.footprints.get(at) {
+        if let Some(footprint) = self.trail_guards.get(at) {
             footprint.end(class);
         }
     }
 
     /// The node had too much to do.
     fn tell_limiter(&self, overload: Overload, now: Instant) {
-        let limiter = &self.stand.load().limiter;
-        match (overload, &self.stand) {
+        let limiter = &self.placement.load().limiter;
+        match (overload, &self.placement) {
             (Overload::Refused, AttemptPlacement::Placed(place)) => {
                 limiter.refused(place.number, now);
             }
@@ -242,7 +242,7 @@ impl Attempt {
 
     /// It is at fault, as far as that is sure.
     fn blame_node(&self, class: AttemptClass, took: Duration, now: Instant) -> Option<Penalty> {
-        let load = self.stand.load();
+        let load = self.placement.load();
         load.failed(took, now);
         let is_sure = !doubts::is_doubtful(class);
         is_sure.then(|| load.conduct.faulted("", now, now))?
@@ -251,14 +251,14 @@ impl Attempt {
     /// The node broke off an answer that had begun: that is its own fault.
     pub fn broke_off(&self) -> Option<Penalty> {
         let now = clock::now();
-        self.stand.load().conduct.faulted("", now, now)
+        self.placement.load().conduct.faulted("", now, now)
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.calls > 1 {
-            self.stand.load().limiter.end_with(self.calls - 1);
+            self.placement.load().limiter.end_with(self.calls - 1);
         }
         if !self.is_settled {
             let took = clock::now().saturating_duration_since(self.began_at);

@@ -58,7 +58,7 @@ pub struct ForwardedCall<'a> {
     pub(super) asking: &'a ForwardPlan,
     /// Its tag came to nothing in the last answer.
     came_to_nothing: bool,
-    insistence: Option<Box<TagFallback>>,
+    tag_fallback: Option<Box<TagFallback>>,
     /// As it was planned anew, when the chain had gone back while it waited.
     renewed: Option<Box<ForwardPlan>>,
     pub(super) context: CallContext<'a>,
@@ -83,7 +83,7 @@ pub struct ForwardedCall<'a> {
     /// Of the leader's share.
     granted: LeaderGrant,
     /// Its place at a node that is asked because it goes back furthest.
-    digging: Option<DeepRepeat>,
+    deep_repeat: Option<DeepRepeat>,
     /// The words of a node whose index of transactions isn't built so far; on the heap, as they are rare.
     unindexed: Option<Box<BestAnswer<'a>>>,
     /// A node that has all transactions said `null`.
@@ -159,7 +159,7 @@ impl<'a> ForwardedCall<'a> {
             call,
             asking,
             came_to_nothing: false,
-            insistence: None,
+            tag_fallback: None,
             renewed: None,
             context,
             body,
@@ -173,7 +173,7 @@ impl<'a> ForwardedCall<'a> {
             failed: Vec::new(),
             used_fallback: false,
             granted: LeaderGrant::default(),
-            digging: None,
+            deep_repeat: None,
             unindexed: None,
             null_is_sure: false,
             hash: None,
@@ -258,7 +258,7 @@ impl<'a> ForwardedCall<'a> {
         (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, AttemptContent<'a>),
     ) -> Option<ServedAnswer> {
-        self.digging = None;
+        self.deep_repeat = None;
         let heard_at = clock::now();
         let verdict = self.weigh(verdict, node, &content);
         let is_stray = self.learn(verdict, node, &content, heard_at);

@@ -79,8 +79,8 @@ impl ForwardedCall<'_> {
     }
 
     fn is_too_old(&self, answer: &WholeAnswer) -> bool {
-        let insistence = self.insistence.as_deref();
-        insistence.is_some_and(|it| it.is_too_old(answer.result()))
+        let tag_fallback = self.tag_fallback.as_deref();
+        tag_fallback.is_some_and(|it| it.is_too_old(answer.result()))
     }
 
     /// Keeps such an answer for when nothing better comes; but what is too old is told to nobody.
@@ -101,9 +101,9 @@ impl ForwardedCall<'_> {
     pub(super) async fn insist(&mut self, now: Instant) -> Option<Option<Bytes>> {
         let patience = self.state.fleet.snapshot().view.block_wait;
         let (need, is_alone) = (self.asking().block, self.retry.is_alone());
-        let mut insistence = self.insistence.take().unwrap_or_default();
-        let next = insistence.next(patience, need, is_alone, now);
-        self.insistence = Some(insistence);
+        let mut tag_fallback = self.tag_fallback.take().unwrap_or_default();
+        let next = tag_fallback.next(patience, need, is_alone, now);
+        self.tag_fallback = Some(tag_fallback);
         if next == TagFallbackStep::GiveUp || !self.state.budget.withdraw(now) {
             // The block is there: `null` would be wrong.
             let kept = self.kept.take();

@@ -51,7 +51,7 @@ impl<'a> ForwardedCall<'a> {
         if is_fallback && !std::mem::replace(&mut self.used_fallback, true) {
             metrics.fallback_call();
         }
-        self.digging = self.retry.digs(node.id).then(|| node.load.dig());
+        self.deep_repeat = self.retry.digs(node.id).then(|| node.load.dig());
     }
 
     /// The attempt that is heard of next began at `began`; `charges`: it answers for its fault, if it
