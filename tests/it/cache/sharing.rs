@@ -102,6 +102,20 @@ impl Sharing {
         tokio::time::sleep(BEHIND).await;
         body
     }
+
+    /// A call whose answer the one keeps and the other has found, and the node that gave it. One may come too
+    /// late by chance.
+    pub async fn kept_by_both(&self) -> (String, String) {
+        for _ in 0..20 {
+            let body = self.kept_by_one().await;
+            let answer = self.other.post(&body).await;
+            if is_hit(&answer) {
+                let node = answer.header("x-forebay-node").unwrap();
+                return (body, node.to_string());
+            }
+        }
+        panic!("the other finds nothing of what the one keeps");
+    }
 }
 
 /// What the entries are called that the store has.
