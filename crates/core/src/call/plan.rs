@@ -267,9 +267,7 @@ fn kept<M: CallMemory>(
     by: &PlanContext<'_, M>,
 ) -> Result<KeptAnswer, KeepDecision> {
     let rules = by.cache.ok_or(KeepDecision::Never)?;
-    let Some(subject) = CacheSubject::of((call, row), refs, by.view, rules) else {
-        return Err(KeepDecision::Never);
-    };
+    let subject = CacheSubject::of((call, row), refs, by.view, rules).ok_or(KeepDecision::Never)?;
     let asked = subject.as_asked(call);
     // By what is asked by hash a node is found out that says something else.
     let is_worth_it = subject.is_by_hash || by.memory.note_asked(asked);
