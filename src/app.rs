@@ -241,7 +241,7 @@ fn renewals(
     renewals.collect()
 }
 
-/// The endpoint, and the listeners that it waits for: whoever calls is looked after from the start.
+/// The endpoint, and the listeners that it waits for: calls are looked after from the start.
 fn add_listeners(
     services: &mut ServiceSet,
     server: &mut Server,
@@ -299,7 +299,7 @@ fn endpoint(
         .into_iter()
         .map(|(url, listener)| {
             let mut service = Service::new("endpoint".into(), acceptor.clone());
-            // Everybody here reads and writes in large pieces, and a buffer would be held while idle, too.
+            // Each connection here reads and writes in large pieces, and a buffer would be held while idle, too.
             service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
             (url, service)
         })

@@ -6,7 +6,7 @@
 //! - what a call is held to and comes with: [`policy`], [`request_context`], [`trail`]
 //! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
 //!   that waits as [`patience`] says, by a [`timer`]; what is large is a [`streamed_answer`]
-//! - [`coalesce`] shares identical reads; [`lookups`] are joined by all who ask a node for one hash;
+//! - [`coalesce`] shares identical reads; [`lookups`] are joined by all calls that ask a node for one hash;
 //!   [`cached`] gives answers that are kept here, [`stored`] those that another balancer keeps;
 //!   [`awaited_block`] waits for a block that may be there any moment; [`sticky`] is for filters
 //! - several nodes at once: [`broadcast`] and [`pending_nonce`], each by a [`fanout`];

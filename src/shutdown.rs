@@ -5,8 +5,8 @@
 //! and HTTP/2 clients told to go away. Then the listeners close; those inside, and transactions that
 //! still go to further nodes, are waited for, within the drain time, and so are connections that
 //! haven't been told yet: their next call is answered, too. WebSockets are closed once their calls are
-//! answered. SIGINT skips the lame-duck time, and waits for no connection without a call. SIGQUIT hands the listeners to a new process; clients'
-//! WebSockets stay here until shortly before the drain time is over.
+//! answered. SIGINT skips the lame-duck time, and waits for no connection without a call. SIGQUIT hands the
+//! listeners to a new process; clients' WebSockets stay here until shortly before the drain time is over.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
 
 /// Says that it serves, once the first round is over.
 async fn announce(chains: Arc<Chains>) {
-    // Whoever started us has lost its own patience by then.
+    // What started us has lost its own patience by then.
     if timeout(FIRST_ROUND_PATIENCE, chains.until_ready())
         .await
         .is_ok()

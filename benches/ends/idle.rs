@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         lines.push(line);
     }
     println!("{}", serde_json::json!({ "connections": lines.len() }));
-    // Held until whoever started it has seen enough.
+    // Held until the process that started it has seen enough.
     std::io::Read::read_exact(&mut std::io::stdin(), &mut [0; 1]).ok();
     Ok(())
 }

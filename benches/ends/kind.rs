@@ -13,13 +13,13 @@ pub(crate) enum Kind {
     /// Likewise, written as viem does: `data` before `to`, whose capitals are a checksum.
     SameAsViem,
     ChainId,
-    /// With the params of an `eth_call`, which nobody reads.
+    /// With the params of an `eth_call`, which aren't read.
     PaddedChainId,
     /// So many of `Call` in one.
     Batch(u64),
     /// A single one that is as long as so many of `Call`.
     Long(u64),
-    /// As `ChainId`, of who says the same to everything.
+    /// As `ChainId`, of a node that says the same to everything.
     Fixed(String),
 }
 
@@ -102,7 +102,7 @@ fn noughts(calls: u64) -> String {
     "0".repeat(call(1).len() * usize::try_from(calls).unwrap_or(1).saturating_sub(1))
 }
 
-/// The balance of somebody else each time.
+/// The balance of another holder each time.
 fn call(number: u64) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{number},"method":"eth_call","params":[{{"to":"0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","data":"0x70a08231{number:064x}"}},"latest"]}}"#

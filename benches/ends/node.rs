@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         house.poll.add(&listener, house.listeners.len())?;
         house.listeners.push(listener);
     }
-    // Ends when whoever started it does. To each line it says what it has counted.
+    // Ends when the process that started it does. To each line it says what it has counted.
     let input = io::stdin();
     house.poll.add(&input, usize::MAX)?;
     println!("{}", serde_json::json!({ "ports": ports }));
@@ -60,7 +60,7 @@ struct House {
     listeners: Vec<TcpListener>,
     guests: Vec<Option<Guest>>,
     free: Vec<usize>,
-    /// Guests who are answered later, and when.
+    /// Guests that are answered later, and when.
     late: VecDeque<(Instant, usize)>,
     delay: Duration,
     block_time: Duration,

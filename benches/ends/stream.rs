@@ -27,7 +27,7 @@ pub(crate) struct Tls {
     session: Connection,
 }
 
-/// X25519 and one cipher, so that whoever is at the other end does the same.
+/// X25519 and one cipher, so that the other end does the same.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: vec![ring::cipher_suite::TLS13_AES_128_GCM_SHA256],
@@ -36,7 +36,7 @@ fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// TLS 1.3 with whoever shows the certificate in the file `trusted`. No session is ever resumed.
+/// TLS 1.3 with a server that shows the certificate in the file `trusted`. No session is ever resumed.
 pub(crate) fn toward_servers(trusted: &str, protocol: &[u8]) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted).context("--trusted")?)?;

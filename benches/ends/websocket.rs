@@ -15,7 +15,7 @@ const EIGHT_BYTES: u8 = 127;
 /// Of a caller's frames. A mask keeps proxies of old from taking bytes for HTTP; here are none.
 const MASK: [u8; 4] = *b"mask";
 
-/// A node's yes to who asks with this key.
+/// A node's yes to a caller that asks with this key.
 pub(crate) fn welcome(key: &str) -> Vec<u8> {
     let accept = derive_accept_key(key.as_bytes());
     let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";

@@ -1,9 +1,9 @@
-//! Who may use the admin listener: three questions, each answered by the head alone.
+//! Which requests the admin listener takes: three questions, each answered by the head alone.
 //!
 //! - Is it us that the client meant? A page that lets its own name point at our address (DNS
 //!   rebinding) says that name in `Host`. So only addresses, `localhost` and listed names pass:
-//!   nobody can rebind an address.
-//! - Does a page of ours ask? A browser says in `Origin` whose page asks; programs say nothing.
+//!   an address can't be rebound.
+//! - Does a page of ours ask? A browser says in `Origin` which site's page asks; programs say nothing.
 //! - Does it have the token? Compared by digest, in a time that tells nothing of either.
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
@@ -29,7 +29,7 @@ pub struct AdminAuth {
 }
 
 impl AdminAuth {
-    /// `hosts`: names in lower case beside `localhost`. Without a `token` everybody may come in.
+    /// `hosts`: names in lower case beside `localhost`. Without a `token` every caller may come in.
     pub fn new(token: Option<&Secret>, hosts: Vec<String>) -> AdminAuth {
         AdminAuth {
             token: token.map(|token| digest(token.reveal())),

@@ -18,7 +18,7 @@ struct AuthLogState {
 }
 
 impl AuthLog {
-    /// Somebody at `address` showed a wrong token; the sentence, where one is due.
+    /// A caller at `address` showed a wrong token; the sentence, where one is due.
     pub(super) fn hear(&self, address: Option<IpAddr>, now: Instant) -> Option<String> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_early = |at: Instant| now.saturating_duration_since(at) < SAY_EVERY;

@@ -69,7 +69,7 @@ impl AdminChains {
         }
     }
 
-    /// The same, for who only looks: the first where it isn't said which.
+    /// The same, for a request that only looks: the first where it isn't said which.
     ///
     /// # Errors
     /// There is no such chain, or none at all.

@@ -13,12 +13,12 @@ pub enum AdminError {
     Framing(&'static str),
     /// No `Host`, or more than one.
     HostMissing,
-    /// A name that isn't ours: a page of somebody else's may have let it point here.
+    /// A name that isn't ours: a foreign page may have let it point here.
     HostForeign,
     OriginForeign,
     TokenMissing,
     TokenWrong,
-    /// Full URLs are for those who show a token, and none is configured.
+    /// Full URLs are for callers that show a token, and none is configured.
     RevealNeedsToken,
     NoSuchPage,
     /// With the methods that there are.

@@ -31,7 +31,7 @@ use forebay_core::vocabulary::target::{self, OwnAddresses};
 /// Between two looks whether a drained node is idle.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Who asks, as the log says it.
+/// The caller of a request, as the log says it.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminCaller {
     pub address: Option<IpAddr>,
@@ -108,7 +108,7 @@ impl AdminHandlers {
         })
     }
 
-    /// Who serves beside the registry's nodes: it has lost them.
+    /// The nodes that serve beside the registry's: it has lost them.
     fn leftovers(&self, items: &[RegistryItem]) -> Vec<RegistryItem> {
         if !self.fleet.has_leftovers.load(Ordering::Relaxed) {
             return Vec::new();
@@ -255,7 +255,7 @@ impl AdminHandlers {
         name_of(record.name.as_deref(), &record.url, &*self.environment)
     }
 
-    /// Says who did what, and has the list read at once.
+    /// Says which caller did what, and has the list read at once.
     fn tell(&self, item: &RegistryItem, what: &str, who: AdminCaller) {
         let name = self.name(&item.record);
         let text = format!("node {name} was {what}; by {who}");

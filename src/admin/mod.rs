@@ -49,7 +49,7 @@ use crate::clock;
 use crate::registry::RegistryItem;
 use forebay_core::wire::framing;
 
-/// For whom proxies ask.
+/// The clients for which proxies ask.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// A request's body.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
@@ -71,7 +71,7 @@ pub struct AdminConfig {
     pub auth: AdminAuth,
 }
 
-/// Who carries out what is asked of each chain, as they come and go.
+/// What carries out the requests to each chain, as chains come and go.
 pub type CurrentAdminChains = Arc<ArcSwap<AdminChains>>;
 
 /// The listener's application.
@@ -177,7 +177,7 @@ impl AdminApp {
         if wanted == BodyRule::None && announces_body(&session.req_header().headers) {
             return Err(AdminError::input("no body is taken here"));
         }
-        // Whoever has no token can't take the room away, least of all from an orchestrator's probes.
+        // A request without a token can't take the room away, least of all from an orchestrator's probes.
         let _room = match request.route.needs_token() {
             true => Some(self.room.try_acquire().map_err(|_| AdminError::Busy)?),
             false => None,
@@ -210,7 +210,7 @@ impl AdminApp {
         Ok(AdminRequest { route, query, who })
     }
 
-    /// Who asks, also where a proxy that is trusted asks for it.
+    /// The client that asks, also where a proxy that is trusted asks for it.
     fn address(&self, session: &ServerSession) -> Option<IpAddr> {
         let peer = session.client_addr()?.as_inet()?.ip();
         let forwarded = session.req_header().headers.get_all(FORWARDED_FOR).iter();
@@ -304,7 +304,7 @@ fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
     AdminResponse::json(200, &status)
 }
 
-/// A node of the chain's, as who asked may see it.
+/// A node of the chain's, as the caller may see it.
 fn shown(
     chain: &AdminChain,
     request: &AdminRequest,

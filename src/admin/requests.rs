@@ -152,7 +152,7 @@ pub(super) fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
     Ok(NodeChange { key, edit })
 }
 
-/// How long the one who drains a node wants to wait. No body: not at all.
+/// How long the client that drains a node wants to wait. No body: not at all.
 ///
 /// # Errors
 /// The client's mistake.

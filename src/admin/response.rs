@@ -13,7 +13,7 @@ use crate::admin::routes::Asset;
 
 const JSON: &str = "application/json";
 
-/// Nothing from elsewhere, nothing inline, nobody around us.
+/// Nothing from elsewhere, nothing inline, and no page may frame ours.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

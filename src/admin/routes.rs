@@ -36,7 +36,7 @@ pub(super) enum Asset {
 /// A node taken out of service by hand, or put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainAction {
-    /// No new calls; whoever asks may wait until none is in flight.
+    /// No new calls; the caller may wait until none is in flight.
     Drain,
     /// No new calls.
     Cordon,
@@ -159,7 +159,7 @@ fn turn(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
 pub(super) struct AdminQuery {
     pub url: Option<String>,
     pub name: Option<String>,
-    /// Whose nodes are meant; left out: those of the only chain, or of the default one.
+    /// The chain whose nodes are meant; left out: those of the only chain, or of the default one.
     pub chain: Option<String>,
     /// Whether URLs are wanted whole.
     pub reveal: bool,

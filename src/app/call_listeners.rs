@@ -6,7 +6,7 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use tokio::sync::watch;
 
-/// The listeners, and who closes them.
+/// The listeners, and the signal that closes them.
 pub(super) struct ClosableService<S> {
     pub service: S,
     pub close: watch::Receiver<bool>,
@@ -29,7 +29,7 @@ impl<S: ServiceWithDependents> ServiceWithDependents for ClosableService<S> {
         let is_told = |told: &bool| *told;
         tokio::select! {
             () = &mut serving => return,
-            // Whoever would say so is gone: it is the end, too.
+            // The sender that would say so is gone: it is the end, too.
             _ = self.close.wait_for(is_told) => {}
             _ = shutdown.wait_for(is_told) => {}
         }

@@ -159,7 +159,7 @@ impl ChainFactory {
         };
         chain.show_bounds(settings);
         let tasks = self.tasks(&chain, settings, (registry, last_list), writes);
-        // Who obeys lives as long as the process.
+        // The supervisor that obeys lives as long as the process.
         drop(self.orders.send(ChainOrder::Begin(Box::new(tasks))));
         chain
     }
@@ -350,7 +350,7 @@ impl ChainFactory {
         Some(AnswerExchange::new(store, (stored, writes?), cache, fleet))
     }
 
-    /// A chain is to go: those who have it see that through.
+    /// A chain is to go: the calls and sockets that it still has are seen through.
     pub(super) fn end(&self, chain: &RunningChain) {
         let state = chain.state.clone();
         state.sockets.leave();

@@ -114,7 +114,7 @@ static MACHINE: LazyLock<String> = LazyLock::new(|| {
     }
 });
 
-/// Who may use the admin listener.
+/// Which clients may use the admin listener.
 pub(super) fn admin_config(settings: &Settings) -> AdminConfig {
     let admin = &settings.admin;
     AdminConfig {

@@ -19,7 +19,7 @@ pub fn environment() -> Environment {
 /// What begins like this is the process's own, and no node's.
 const OWN_VARIABLES: [&str; 2] = ["AWS_", "FOREBAY_"];
 
-/// The same for `${NAME}` in nodes. Whoever may add a node chooses where its URL leads, so it
+/// The same for `${NAME}` in nodes. A caller that may add a node chooses where its URL leads, so the URL
 /// could carry off the credentials of the process: those are not given.
 pub fn nodes_environment() -> Environment {
     let environment = environment();

@@ -11,11 +11,11 @@ use crate::config::quantity::size_text;
 use crate::config::settings::{CallSettings, Settings, SocketSettings};
 use forebay_core::vocabulary::caps::{CapInputs, CapShortage, Caps, lacks};
 
-/// Where nobody says how much there is.
+/// Where the system doesn't say how much there is.
 const MEMORY_UNKNOWN: u64 = 2 << 30;
 
 /// From here on memory is taken by small pages alone. By large ones, for which the allocator asks, the system gives
-/// 2 MiB where some bytes are touched, and half of what the process holds is used by nobody; calls are no
+/// 2 MiB where some bytes are touched, and half of what the process holds is used by nothing; calls are no
 /// cheaper with them.
 pub fn take_small_pages() {
     // A system that doesn't know of it has none.
@@ -54,7 +54,7 @@ pub fn caps(settings: &Settings) -> Caps {
     caps
 }
 
-/// A default that shrinks is no mistake of anybody's.
+/// A default that shrinks is no mistake of an operator's.
 fn level_of(lack: CapShortage) -> Level {
     let is_default = match lack {
         CapShortage::Body { wanted, .. } => wanted == CallSettings::default().body_bytes_max,
@@ -92,7 +92,7 @@ fn in_words(lack: CapShortage) -> String {
     }
 }
 
-/// To a tenth: nobody counts bytes here.
+/// To a tenth: single bytes don't matter here.
 fn about(bytes: u64) -> String {
     const MIB: f64 = (1_u64 << 20) as f64;
     let mebibytes = bytes as f64 / MIB;

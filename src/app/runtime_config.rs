@@ -37,7 +37,7 @@ impl ConfigFile {
         }
     }
 
-    /// Who follows it, and changes `live`.
+    /// The reload that follows it, and changes `live`.
     pub(super) fn followed(self, running: Settings, live: RuntimeConfig) -> ConfigReload {
         let (metrics, chains) = (live.factory.metrics.clone(), live.chains.clone());
         ConfigReload {
@@ -106,7 +106,7 @@ impl RuntimeConfig {
                 }
             }
         }
-        // First nobody is led there any more.
+        // First no call is led there any more.
         self.chains.change(directory(settings, &running));
         self.admin_chains
             .store(Arc::new(admin_chains(settings, &running)));

@@ -1,5 +1,5 @@
 //! Services as we run them: none may end alone. A process that has lost one looks alive from outside
-//! and serves nobody, or serves by a list that nobody follows any more; it is better replaced.
+//! and serves no call, or serves by a list that it follows no more; it is better replaced.
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -163,8 +163,8 @@ async fn ends_in_time(serving: impl Future<Output = ()>, endings: &[ShutdownWatc
     ended.is_ok() && endings.iter().any(|ending| *ending.borrow())
 }
 
-/// Listeners with the same app, which are ready once all their addresses are bound, so that who waits
-/// for them serves nobody before. Each is one of its own, so that the end of one is noticed.
+/// Listeners with the same app, which are ready once all their addresses are bound, so that a service that
+/// waits for them serves no call before. Each is one of its own, so that the end of one is noticed.
 pub(super) struct Listeners<A> {
     pub name: &'static str,
     pub threads: Option<usize>,

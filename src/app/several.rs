@@ -28,7 +28,7 @@ pub(super) struct SharedParts {
     pub answer_bytes_max: usize,
 }
 
-/// Connects nobody yet. `None`: there is none.
+/// Connects nothing yet. `None`: there is none.
 pub(super) fn open(
     settings: &Settings,
     caps: &Caps,
@@ -53,7 +53,7 @@ pub(super) fn open(
     }))
 }
 
-/// What all balancers have alike, and nobody else: they may call the store by different names.
+/// What all balancers have alike, and nothing else has: they may call the store by different names.
 fn password(url: &Secret) -> Option<String> {
     let url = url::Url::parse(url.reveal()).ok()?;
     url.password().map(str::to_string)

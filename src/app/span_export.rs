@@ -1,4 +1,4 @@
-//! Who takes traces to their collector.
+//! The exporter that takes traces to their collector.
 
 use anyhow::Context as _;
 use tokio::sync::Mutex;
@@ -9,7 +9,7 @@ use crate::node::collector::Collector;
 use crate::observe::metrics::ProcessMetrics;
 use crate::observe::spans::Tracer;
 
-/// `None`: nobody wants them. The tracer is this process's own, so that a second balancer in it
+/// `None`: they aren't wanted. The tracer is this process's own, so that a second balancer in it
 /// records for the first.
 ///
 /// # Errors

@@ -85,7 +85,7 @@ impl AnswerExchange {
     }
 
     fn lose(&self, lost: &LostAnswers) {
-        // Nodes are found elsewhere now and then; all and a method's go because somebody wants it.
+        // Nodes are found elsewhere now and then; all and a method's go because an operator wants it.
         let level = match lost {
             LostAnswers::All | LostAnswers::Method(_) => Level::Info,
             LostAnswers::Node(_) | LostAnswers::Steady(_) => Level::Debug,

@@ -28,7 +28,7 @@ pub enum ChainOrder {
     End(ChainName, IsIdle),
 }
 
-/// Who does it.
+/// The task that does it.
 pub struct ChainSupervisor {
     orders: mpsc::UnboundedReceiver<ChainOrder>,
     ends: HashMap<ChainName, watch::Sender<bool>>,

@@ -30,7 +30,7 @@ use forebay_core::vocabulary::chain::ChainName;
 
 /// Names are resolved again this often.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
-/// Connections that nobody uses are looked at this often.
+/// Connections that nothing uses are looked at this often.
 const SWEEP_EVERY: Duration = Duration::from_secs(3);
 
 /// An early round, for a block that calls tell of or wait for, comes no sooner than this part of
@@ -128,7 +128,7 @@ impl ChainTasks {
     }
 
     /// Without any list there is no round, and so no readiness: a deployment during an outage of
-    /// the registry must not replace balancers that serve by ones that know nobody.
+    /// the registry must not replace balancers that serve by ones that know no node.
     async fn find_first_list(&self) {
         while !self.discovery.lock().await.begin().await {
             self.intervals.pause(|intervals| intervals.refresh).await;
@@ -210,7 +210,7 @@ impl ChainTasks {
         }
     }
 
-    /// Looks after connections that nobody uses.
+    /// Looks after connections that nothing uses.
     async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY.mul_f64(jitter())).await;

@@ -28,7 +28,7 @@ pub struct CloudWatchReporter {
 }
 
 impl CloudWatchReporter {
-    /// Tells, for ever, from the first round on, as long as somebody wants it.
+    /// Tells, for ever, from the first round on, as long as the settings want it.
     pub async fn run(&self) {
         let mut told = Traffic::default();
         loop {
@@ -44,7 +44,7 @@ impl CloudWatchReporter {
                 continue;
             }
             told = traffic;
-            // On a thread of its own: whoever reads our output may be slow, and probes go on.
+            // On a thread of its own: the reader of our output may be slow, and probes go on.
             let written = tokio::task::spawn_blocking(move || {
                 std::io::stdout().lock().write_all(lines.as_bytes())
             });

@@ -39,7 +39,7 @@ pub struct NodeDiscovery {
     pub intervals: CurrentIntervals,
     pub following: ConfigFollower,
     pub last_list: LastListFile,
-    /// Who serves beside the list until one of it is fit.
+    /// Nodes that serve beside the list until one of it is fit.
     pub leftovers: RetainedNodes,
     /// Of this process: no node is there.
     pub listeners: Vec<SocketAddr>,
@@ -81,8 +81,8 @@ struct CheckedList {
 
 impl NodeDiscovery {
     /// The first list: from the registry, or, when it is out of reach or says nothing that can be
-    /// believed, from the disk, or from the configuration. Says whether there is one: without it nobody knows whom
-    /// to ask.
+    /// believed, from the disk, or from the configuration. Says whether there is one: without it there is no
+    /// node to ask.
     pub async fn begin(&mut self) -> bool {
         self.metrics.registry_awaited(clock::unix_millis() / 1000);
         let file = self.last_list.clone();
@@ -229,7 +229,7 @@ impl NodeDiscovery {
     }
 
     /// What of a list can be served here, if the list is to be believed: one without a usable
-    /// node would leave nobody to ask, so it must be known to be meant.
+    /// node would leave none to ask, so it must be known to be meant.
     fn weigh(&mut self, listing: Listing) -> Result<CheckedList, RegistryError> {
         let is_new = listing.is_unwritten && self.has_no_node();
         if !listing.is_credible() && !is_new {
@@ -366,7 +366,7 @@ impl NodeDiscovery {
     }
 }
 
-/// The registry takes longer than who starts can wait.
+/// The registry takes longer than a process that starts can wait.
 fn late() -> RegistryError {
     RegistryError::OutOfReach {
         operation: "list",
@@ -374,7 +374,7 @@ fn late() -> RegistryError {
     }
 }
 
-/// A list without a node that nobody emptied.
+/// A list without a node, though its nodes weren't taken away.
 fn emptied() -> RegistryError {
     RegistryError::OutOfReach {
         operation: "list",
@@ -411,7 +411,7 @@ mod tests {
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::testing;
 
-    /// A registry in a file, and who follows it.
+    /// A registry in a file, and the processes that follow it.
     struct ListOnDisk {
         folder: tempfile::TempDir,
         registry: Arc<EmbeddedRegistry>,

@@ -48,7 +48,7 @@ impl ConfigFollower {
         Ok(())
     }
 
-    /// Who follows the file may be another file afterwards, which has followed nothing.
+    /// A registry that follows the file may be another file afterwards, which has followed nothing.
     pub fn hear_outage(&mut self) {
         if self.follows {
             self.heard = None;

@@ -31,7 +31,7 @@ pub struct FloorKeeper {
     metrics: Arc<ChainMetrics>,
     /// Beside the last list.
     last_head: PathBuf,
-    /// A write of it goes on, though it took too long for who waited: none is begun beside it.
+    /// A write of it goes on, though it took too long for the task that waited: none is begun beside it.
     is_saving: Arc<AtomicBool>,
     known: Mutex<KnownFloor>,
 }

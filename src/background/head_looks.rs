@@ -1,5 +1,6 @@
 //! Looks at nodes' heads between two rounds: for blocks that calls ask for, and for the next one when it is due.
-//! What they bring is news of heads and nothing else: who is fit, and what has fallen, is for the rounds to say.
+//! What they bring is news of heads and nothing else: which node is fit, and what has fallen, is for the rounds to
+//! say.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,12 +25,12 @@ const TIME_MAX: Duration = Duration::from_secs(1);
 const FLOOR_LOOKS: u32 = 4;
 const FLOOR_PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// Whoever looks.
+/// The task that looks.
 pub struct HeadLookout {
     pub fleet: Arc<FleetState>,
     pub prober: Prober,
     pub intervals: CurrentIntervals,
-    /// Who tells clients of heads.
+    /// To the task that tells clients of heads.
     pub heads: mpsc::Sender<NodeHead>,
 }
 
@@ -78,7 +79,7 @@ impl HeadLookout {
         }
     }
 
-    /// Looks for the next block. Who hasn't answered yet isn't asked again, and holds up nobody else.
+    /// Looks for the next block. A node that hasn't answered yet isn't asked again, and holds up no other.
     async fn look_when_due(&self) {
         let mut asking = FuturesUnordered::new();
         let mut asked = HashSet::new();

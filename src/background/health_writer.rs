@@ -47,7 +47,7 @@ impl HealthWriter {
         }
         match self.registry.holds_pen().await {
             Ok(true) => self.write_due().await,
-            // Whoever holds it next begins with all of them.
+            // The balancer that holds it next begins with all of them.
             Ok(false) => {
                 self.written.clear();
                 self.hear(None);
@@ -84,7 +84,7 @@ impl HealthWriter {
         match self.registry.record_health(&healths).await {
             Ok(()) => self.hear(None),
             Err(why) => {
-                // A verdict that nobody can read yet is due again at once; the others as ever, or
+                // A verdict that can't be read yet is due again at once; the others as ever, or
                 // a table that throttles would be written to more often than one that doesn't.
                 for id in changed {
                     self.written.remove(&id);

@@ -68,7 +68,7 @@ impl CurrentIntervals {
     /// Returns when it `is` so.
     pub async fn becomes(&self, is: impl Fn(&Intervals) -> bool) {
         if self.0.clone().wait_for(is).await.is_err() {
-            // Nobody can change it any more.
+            // Nothing can change it any more.
             std::future::pending().await
         }
     }

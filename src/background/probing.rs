@@ -32,7 +32,7 @@ pub struct ProbeRounds {
     pub asked: HashMap<NodeId, ProbeHistory>,
     /// Where one balancer asks the leader for all.
     pub shared: Option<Arc<SharedHeads>>,
-    /// Who tells clients of heads.
+    /// To the task that tells clients of heads.
     pub heads: mpsc::Sender<NodeHead>,
 }
 
@@ -44,7 +44,7 @@ pub struct ProbeHistory {
 }
 
 impl ProbeRounds {
-    /// One round: asks everybody who is due, and tells the fleet.
+    /// One round: asks every node that is due, and tells the fleet.
     pub async fn run(&mut self) {
         self.fleet.begin_round();
         let snapshot = self.fleet.snapshot();
@@ -101,7 +101,7 @@ impl ProbeRounds {
         borrowed
     }
 
-    /// A leader has its own interval, and whoever asked for rest has it.
+    /// A leader has its own interval, and a node that asked for rest has it.
     fn is_due(&self, node: &NodeView, now: Instant) -> bool {
         if node.standing.rests(now) {
             return false;

@@ -104,8 +104,8 @@ impl ConfigReload {
     /// What the file says; its mistakes go to the log.
     fn read(&mut self, bytes: Vec<u8>) -> Result<(Settings, ServerKeys), String> {
         let path = self.path.display();
-        // At the start an empty file means the defaults. Here it is one that somebody has only
-        // begun to write: without limits, tokens and denials, until the rest of it is there.
+        // At the start an empty file means the defaults. Here it is one that has only
+        // begun to be written: without limits, tokens and denials, until the rest of it is there.
         if bytes.iter().all(u8::is_ascii_whitespace) {
             self.bytes = Some(bytes);
             return Err(format!("{path} is empty"));

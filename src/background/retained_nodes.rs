@@ -1,6 +1,6 @@
-//! Nodes of a list that was replaced though nobody took them away: what stood in for a registry that
-//! was out of reach, or what a table had before it lost its nodes. They serve on beside the new list until one of that is fit, for until then it has
-//! nobody who has been probed.
+//! Nodes of a list that was replaced though they weren't taken away: what stood in for a registry that
+//! was out of reach, or what a table had before it lost its nodes. They serve on beside the new list until one of
+//! that is fit, for until then it has no node that has been probed.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ pub struct RetainedNodes {
 }
 
 impl RetainedNodes {
-    /// The registry has no node, and nobody took them away.
+    /// The registry has no node, though its nodes weren't taken away.
     pub fn hear_loss(&mut self) {
         self.is_after_loss = true;
     }
 
-    /// A list is to be taken: whoever serves now is to serve on, if it `replaces` them unasked.
+    /// A list is to be taken: the nodes that serve now are to serve on, if it `replaces` them unasked.
     pub fn hear_list(&mut self, replaces: bool, present: &Snapshot) {
         if std::mem::take(&mut self.is_after_loss) || replaces {
             let upstreams = present.upstreams.iter();
@@ -33,7 +33,7 @@ impl RetainedNodes {
         self.kept.is_empty()
     }
 
-    /// `list`, and beside it those who are still needed.
+    /// `list`, and beside it those that are still needed.
     pub fn beside(&mut self, mut list: Vec<NodeSpec>, present: &Snapshot) -> Vec<NodeSpec> {
         if self.kept.is_empty() || list.is_empty() || has_fit(&list, present) {
             self.kept.clear();

@@ -170,7 +170,7 @@ impl SharedExchange {
         }
     }
 
-    /// What was said while nobody listened here: until it is read, however long the store takes.
+    /// What was said while nothing listened here: until it is read, however long the store takes.
     async fn catch_up(&self) {
         self.begun.notified().await;
         loop {

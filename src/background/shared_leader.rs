@@ -1,10 +1,10 @@
 //! One balancer's view of the leader's head, shared with the others through the store that they share, or the
 //! registry.
 //!
-//! A paid leader is asked by whoever holds a key in the store, else the registry's pen; the others hear or read what
-//! it told. Who hears nothing new for a while asks the leader itself, and so does everybody at once when the store
-//! is away by which it was heard: nothing here can silence it. Rounds only look into memory: store and registry are
-//! asked in a loop of its own.
+//! A paid leader is asked by the balancer that holds a key in the store, else the registry's pen; the others hear or
+//! read what it told. A balancer that hears nothing new for a while asks the leader itself, and so do all at once when
+//! the store is away by which it was heard: nothing here can silence it. Rounds only look into memory: store and
+//! registry are asked in a loop of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -38,7 +38,7 @@ pub enum LeaderStep {
 /// The way by the store that balancers share.
 pub struct LeaderStore {
     pub store: Arc<SharedStore>,
-    /// Who asks the leader holds it.
+    /// The balancer that asks the leader holds it.
     pub key: String,
     pub channel: String,
     /// What no other process is called.
@@ -260,7 +260,7 @@ impl SharedHeadState {
     fn hear(&mut self, found: Option<SharedHead>, now: Instant) {
         let Some(head) = found else { return };
         let still_for = self.pulse.still_for(head.asked_at, now);
-        // Of the first that is found nobody knows how old it is.
+        // How old the first is that is found isn't known.
         if still_for.is_zero() && self.pulse.has_moved() {
             self.heard = Some((head, now));
             self.is_used = false;

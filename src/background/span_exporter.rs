@@ -19,7 +19,7 @@ const GATHER: Duration = Duration::from_secs(1);
 /// A batch that isn't taken is offered again after each of these.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// Between what is recorded and who collects it.
+/// Between what is recorded and the collector of it.
 pub struct SpanExporter {
     pub collector: Collector,
     pub service: String,

@@ -14,7 +14,7 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
-/// What a call or a batch comes to: its answer, and who gave it.
+/// What a call or a batch comes to: its answer, and which node gave it.
 pub struct ServedAnswer {
     pub answer: CallReply,
     /// As it is counted; of a batch its calls are.
@@ -67,7 +67,7 @@ pub enum CallReply {
     Large(Box<StreamedAnswer>),
     Refused(Refusal),
     /// Put together from the answers to a batch's calls, with their ids in them: sent one after another. There
-    /// is none where nobody wants to hear any. And why all were refused, where that may be said of them as a
+    /// is none where no call wants one. And why all were refused, where that may be said of them as a
     /// whole.
     Several(Vec<Bytes>, Option<Refusal>),
 }

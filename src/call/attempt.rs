@@ -65,7 +65,7 @@ pub struct Attempt {
 /// Where it stands with its node.
 enum AttemptPlacement {
     Placed(NodePlace),
-    /// The node has done its work: the place is somebody else's.
+    /// The node has done its work: the place is free for another attempt.
     Left(NodeCandidate),
 }
 
@@ -144,8 +144,8 @@ impl Attempt {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
-    /// Tells load and metrics. Whose a fault is that the call may be the cause of is told at its end; of
-    /// another it is said what follows. The verdict tells from now on whether the node had too much to do.
+    /// Tells load and metrics. Of a fault that the call may have caused, it is told at the call's end whether it is the
+    /// node's; of another it is said what follows. The verdict tells from now on whether the node had too much to do.
     pub fn settle(&mut self, verdict: &mut Verdict) -> Option<Penalty> {
         let now = clock::now();
         let took = self

@@ -49,7 +49,7 @@ struct FinishedMembers<'a> {
     way: MemberRoute,
     /// Answers, and their places.
     answers: Vec<(usize, ServedAnswer)>,
-    /// Who isn't done yet.
+    /// Calls that aren't done yet.
     left: Vec<BoxedMember<'a>>,
 }
 
@@ -101,7 +101,7 @@ pub async fn serve(
     for place in given {
         under_way.push(one(place, MemberRoute::Given, in_turns));
     }
-    // Each kind has its own turns: who waits for another's answer must not take that one's.
+    // Each kind has its own turns: a call that waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
     loop {
         for group in upstream_batch::split(state, &mut waiting, FAN_OUT - of_shared, attempt) {
@@ -180,7 +180,7 @@ fn collect(
     }
 }
 
-/// Why all calls were refused, where it was for one reason and whoever tries all of them again does
+/// Why all calls were refused, where it was for one reason and trying all of them again does
 /// nothing twice: they are reads, or calls that no node can have carried out, and none is a write.
 fn refused_alike(planned: &[PlannedItem<'_>], answers: &[Option<ServedAnswer>]) -> Option<Refusal> {
     let mut alike = None;
@@ -279,7 +279,7 @@ fn keep(served: ServedAnswer, item: &RequestItem<'_>, room: &AnswerBudget<'_>) -
     }
 }
 
-/// Nobody wants to hear the answer to a notification.
+/// The answer to a notification isn't wanted.
 fn unheard(served: ServedAnswer) -> ServedAnswer {
     ServedAnswer {
         answer: CallReply::Here(String::new()),

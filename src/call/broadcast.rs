@@ -1,5 +1,5 @@
 //! A raw transaction's way to the nodes: to several at once, on to the rest after the first has
-//! taken it, and, where nobody knows or all refuse it, looked up by its hash.
+//! taken it, and, where it isn't known whether a node has it or all refuse it, looked up by its hash.
 
 mod lookup;
 mod receipt;
@@ -40,7 +40,7 @@ use forebay_core::vocabulary::tier::Tier;
 /// The time of a call that is kept for looking its transaction up; a quarter of it at most.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
 
-/// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
+/// Sends the raw transaction that `call` holds. Letting go of the future doesn't stop what was
 /// sent.
 pub async fn send(state: &CallState, call: &Call<'_>, context: CallContext<'_>) -> ServedAnswer {
     let (ended, sending) = BroadcastCall::new(state, call, context).run().await;
@@ -99,7 +99,7 @@ struct BroadcastCall<'a> {
     broadcast: Broadcast,
     deadline: Instant,
     asked: Vec<NodeId>,
-    /// Of those, who refused it for what it is.
+    /// Of those, the nodes that refused it for what it is.
     refused_by: Vec<NodeId>,
     heard: Vec<AttemptClass>,
     failed: Vec<(Arc<str>, AttemptClass)>,
@@ -163,7 +163,7 @@ impl<'a> BroadcastCall<'a> {
         self.finish()
     }
 
-    /// Whom to send it to next: own nodes first, then the others, none of them twice.
+    /// Which nodes to send it to next: own nodes first, then the others, none of them twice.
     fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
         let limits = &self.context.policy.limits;
         let now = clock::now();
@@ -171,7 +171,7 @@ impl<'a> BroadcastCall<'a> {
         if now >= self.until() || self.volleys >= limits.attempts_max as usize {
             return None;
         }
-        // Where not all are asked: those who have this client's earlier ones, or it can't follow.
+        // Where not all are asked: those that have this client's earlier ones, or it can't follow.
         let holders = self.state.recent_writes.holders_for(self.context.client);
         let scope = FanoutScope {
             nodes_max: limits.broadcast,
@@ -346,7 +346,7 @@ fn held(answer: WholeAnswer, room: &AnswerBudget<'_>) -> CallReply {
     }
 }
 
-/// One volley, which outlives the call: it remembers who has taken the transaction, and tells the
+/// One volley, which outlives the call: it remembers which nodes have taken the transaction, and tells the
 /// call as long as it listens.
 struct BroadcastRound {
     fanout: Fanout,
@@ -374,7 +374,7 @@ impl BroadcastRound {
                     .tell(sent.as_ref(), self.client, name)
                     .await;
             }
-            // Nobody listens any more when the call has its answer.
+            // The call listens no more once it has its answer.
             drop(self.say.try_send((word, heard)));
         }
     }

@@ -39,12 +39,12 @@ pub struct ChainDirectory {
     chains: Vec<ServedChain>,
     /// There is one alone, without a name of its own.
     is_alone: bool,
-    /// Who answers at `/`.
+    /// The chain that answers at `/`.
     root: Option<Arc<CallState>>,
     /// By name, and by id.
     by_word: HashMap<Box<str>, Arc<CallState>>,
     by_host: HashMap<Box<str>, Arc<CallState>>,
-    /// How each is asked, for who named none.
+    /// How each is asked, for a caller that named none.
     paths: Arc<str>,
     /// Chains without which the process is no good.
     pub required: Vec<ChainName>,
@@ -98,7 +98,7 @@ impl ChainDirectory {
         self.chains.iter().map(|chain| &chain.state)
     }
 
-    /// Who answers at `/`, else the first.
+    /// The chain that answers at `/`, else the first.
     pub fn first(&self) -> Option<&Arc<CallState>> {
         self.root.as_ref().or_else(|| self.all().next())
     }
@@ -198,7 +198,7 @@ impl Chains {
     }
 
     /// Whether every chain has had its first round, or has had time enough for it. Once it is so, it stays
-    /// so: what comes later takes the process from nobody.
+    /// so: what comes later takes the process from no client.
     pub fn are_ready(&self) -> bool {
         if self.is_ready.load(Ordering::Relaxed) {
             return true;
@@ -208,7 +208,7 @@ impl Chains {
             .all()
             .map(|state| state.fleet.snapshot().view.rounds > 0);
         let is_late = clock::now().saturating_duration_since(self.began_at) >= READY_TIME_MAX;
-        // Nobody is served by a process that knows no node at all.
+        // No client is served by a process that knows no node at all.
         let are_ready = match is_late {
             true => begun.any(|has_begun| has_begun),
             false => begun.all(|has_begun| has_begun),

@@ -25,8 +25,8 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::client::Client;
 
-/// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own
-/// deadline and its own id; when the one who asks leaves, another of them asks.
+/// Asks, or waits for a call that asks the same, while clients are shown `head`. A caller keeps its own
+/// deadline and its own id; when the one that asks leaves, another of them asks.
 pub async fn ask(
     state: &CallState,
     call: &Call<'_>,
@@ -79,7 +79,7 @@ pub async fn ask(
         match timeout_at(deadline.into(), follower.landed()).await {
             Err(_) => return turned_away(failed(Refusal::Timeout)),
             Ok(None) => {}
-            // It had less time left than we: somebody asks again.
+            // It had less time left than we: one of those that wait asks again.
             Ok(Some(FlightOutcome::Refused(refusal))) if refusal.why == Refusal::Timeout => {}
             Ok(Some(FlightOutcome::Nothing)) => return run(None).await,
             Ok(Some(FlightOutcome::Refused(refusal))) => match shed(&refusal, network, sheds) {
@@ -135,12 +135,12 @@ fn tell(
 enum ShedRecovery {
     /// It would have fared alike.
     Taken,
-    /// By whoever of those that wait is first.
+    /// By the first of those that wait.
     AskedAgain,
     Alone,
 }
 
-/// Where there was no place, and it was another caller's: who asks from `network` may have his turn yet.
+/// Where there was no place, and it was another caller's: a caller from `network` may have its turn yet.
 /// `sheds`: others' before it. However many callers flood with the same call, one that doesn't waits for two
 /// of them at most.
 fn shed(refusal: &SharedRefusal, network: Option<IpAddr>, sheds: u32) -> ShedRecovery {

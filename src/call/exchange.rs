@@ -121,7 +121,7 @@ pub(crate) async fn rest(
     }
 }
 
-/// Somebody has to see to it: said once for each rest of the node.
+/// An operator has to see to it: said once for each rest of the node.
 fn alarm(upstream: &Upstream, node: &NodeView, shut: Rejection) {
     upstream.metrics.refused(shut);
     if !node.standing.rests(clock::now()) {

@@ -60,7 +60,7 @@ pub struct FanoutCall {
 /// Answers as they come.
 pub type Fanout = FuturesUnordered<BoxFuture<'static, NodeAnswer>>;
 
-/// Asks `nodes`; whoever lets go of the result stops asking.
+/// Asks `nodes`, until the result is dropped.
 pub fn ask_all(
     fleet: &Arc<FleetState>,
     admission: &Arc<Admission>,

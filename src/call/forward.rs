@@ -67,7 +67,7 @@ pub struct ForwardedCall<'a> {
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
     retry: RetryPlanner<'a>,
-    /// A node's own error, or its `null`, for when nobody says more.
+    /// A node's own error, or its `null`, for when no node says more.
     kept: Option<BestAnswer<'a>>,
     /// Told of the fleet's changes while the call waits for a block.
     news: Option<watch::Receiver<()>>,
@@ -75,9 +75,9 @@ pub struct ForwardedCall<'a> {
     last: Option<AttemptClass>,
     /// How much it asks for, where nodes may find it too much.
     breadth: Option<QuerySize>,
-    /// What it was refused that may be the caller's fault, and by whom.
+    /// Refusals that may be the caller's fault, and the node that each came from.
     doubted: Vec<(NodeId, Dispute)>,
-    /// Who failed at it so far.
+    /// Which nodes failed at it so far.
     failed: Vec<(Arc<str>, AttemptClass)>,
     used_fallback: bool,
     /// Of the leader's share.

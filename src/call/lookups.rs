@@ -1,5 +1,5 @@
 //! Look-ups of a transaction by its hash. Some nodes hold one back until they know more (evmd: for
-//! seconds): then one of a hash is in flight a node, whoever asks again joins it, and it goes on when
+//! seconds): then one of a hash is in flight a node, a call that asks again joins it, and it goes on when
 //! all of them have left.
 
 use std::collections::HashMap;
@@ -219,7 +219,7 @@ impl Lookups {
     }
 }
 
-/// One look-up, which outlives those who asked for it.
+/// One look-up, which outlives the calls that asked for it.
 struct LookupTask {
     asked: BoxFuture<'static, NodeAnswer>,
     hash: TxHash,
@@ -231,7 +231,7 @@ struct LookupTask {
     _piece: BackgroundSend,
 }
 
-/// Nobody joins any more.
+/// Once it is dropped, no call joins any more.
 struct LookupGuard {
     lookups: Arc<Lookups>,
     key: LookupKey,

@@ -30,7 +30,7 @@ const COUNT: &str = "eth_getTransactionCount";
 
 /// What nodes said.
 struct NonceAnswer {
-    /// The answer with the highest count, and whose it is.
+    /// The answer with the highest count, and the node that gave it.
     answer: WholeAnswer,
     name: Arc<str>,
     highest: u64,

@@ -20,9 +20,9 @@ pub struct Policy {
     pub by_method: LimitsByMethod,
     pub rules: MethodRules,
     pub origins: CorsPolicy,
-    /// Whose word on a client's address is believed.
+    /// The proxies whose word on a client's address is believed.
     pub proxies: TrustedProxies,
-    /// Whose calls are told what became of their attempts, where they ask.
+    /// The networks whose calls are told what became of their attempts, where they ask.
     pub trail_for: Vec<IpNet>,
     /// By what answers are kept; `None`: none is.
     pub cache: Option<CacheRules>,
@@ -39,7 +39,7 @@ pub struct Limits {
     pub attempts_max: u32,
     /// Nodes that a raw transaction is sent to at once.
     pub broadcast: usize,
-    /// The share of calls that the leader is asked for although nobody is known to have what they ask for.
+    /// The share of calls that the leader is asked for although no node is known to have what they ask for.
     pub leader_share: f64,
     /// After how many times its node's slow time a read is asked of another, too; `None`: never.
     pub hedge: Option<f64>,

@@ -23,7 +23,7 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// `client`: whose calls get lines in the log.
+    /// `client`: the client whose calls get lines in the log.
     pub fn new(
         trace: Option<TraceParent>,
         path: Option<Arc<RequestTrail>>,
@@ -37,7 +37,7 @@ impl RequestContext {
         }
     }
 
-    /// Of nobody in particular.
+    /// Of no client in particular.
     #[cfg(test)]
     pub fn unknown() -> RequestContext {
         RequestContext::new(None, None, None)

@@ -27,7 +27,7 @@ pub fn plan<'a>(
     (planning::plan(state, call, view, context), context)
 }
 
-/// Carries out what waits for nobody; `None`: the plan is none of that kind.
+/// Carries out what waits for nothing; `None`: the plan is none of that kind.
 pub fn at_once(
     state: &CallState,
     call: &Call<'_>,

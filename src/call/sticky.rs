@@ -52,6 +52,6 @@ async fn meet(state: &CallState, served: &ServedAnswer, node: NodeId, context: C
     }
     let params = format!("[\"{hash}\",false]");
     let call = Call::new(None, "eth_getBlockByHash", Some(&params));
-    // It learns the number; the block itself is nobody's.
+    // It learns the number; the block itself goes to no client.
     drop(ask(state, &call, (node, Treatment::Read), context).await);
 }

@@ -106,7 +106,7 @@ async fn adopt(
         return false;
     };
     cache.keep(plan, terms, answer, now);
-    // Let go of before it was here: who hears of it later finds it here.
+    // It may have been let go of before it was here; where that is heard of later, it is found here.
     let is_current = stored.is_current(&found, plan);
     if !is_current {
         cache.forget(plan);

@@ -19,7 +19,7 @@ use crate::clock;
 #[derive(Debug, Default)]
 pub struct Timer(Option<Pin<Box<Sleep>>>);
 
-/// Timers that are kept on one thread for who needs one next.
+/// Timers that are kept on one thread for the next waits that need one.
 const KEPT_MAX: usize = 256;
 
 thread_local! {
@@ -27,7 +27,7 @@ thread_local! {
     static KEPT: RefCell<Vec<(Id, Timer)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A timer for a while: it is kept running for the next who needs one.
+/// A timer for a while: it is kept running for the next wait that needs one.
 #[derive(Debug)]
 pub struct BorrowedTimer {
     runtime: Id,

@@ -24,7 +24,7 @@ impl RequestTrail {
     }
 }
 
-/// What an attempt is made for, where somebody wants to know of it.
+/// What an attempt is made for, where the client wants to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct TrailContext<'a> {
     pub path: &'a Arc<RequestTrail>,
@@ -57,7 +57,7 @@ impl TrailContext<'_> {
     }
 }
 
-/// An attempt under way. Dropped before it has ended, nobody waits for it any more.
+/// An attempt under way. If this is dropped before it has ended, nothing waits for it any more.
 #[derive(Debug)]
 pub struct TrailGuard {
     path: Arc<RequestTrail>,

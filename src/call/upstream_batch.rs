@@ -2,7 +2,7 @@
 //!
 //! Each is a call like any other: it goes its way from node to node, is judged by itself, and is counted,
 //! logged and shared with identical calls as if it were alone. Together they are drawn a node, asked, and
-//! charged to its load. Who isn't done then goes on: with others, where the node told each call what it
+//! charged to its load. A call that isn't done then goes on: with others, where the node told each call what it
 //! lacks, or alone, where it may have been a single call that spoilt it for all.
 
 mod member;
@@ -43,9 +43,9 @@ use forebay_core::vocabulary::node::NodeId;
 /// The answer to all calls, read to its end.
 type BatchAnswer = Result<(NodeResponse, Bytes), Unread>;
 
-/// Splits those who wait into so many groups at most, which are asked at once. Who finds no room in one waits
-/// on without a node: until his turn comes it may have fallen out, or his time may be over. `attempt`: the
-/// time that a node has.
+/// Splits the calls that wait into so many groups at most, which are asked at once. A call that finds no room
+/// in one waits on without a node: until the call's turn comes a node may have fallen out, or the call's time
+/// may be over. `attempt`: the time that a node has.
 pub fn split<'a>(
     state: &CallState,
     waiting: &mut VecDeque<BoxedMember<'a>>,

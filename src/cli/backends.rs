@@ -1,7 +1,7 @@
 //! `forebay backends`: the nodes in the registry, listed and changed from the command line.
 //!
-//! Results go to `out`, what is worth knowing beside them to `notes`. URLs are shown whole: who
-//! may read the registry's file may read them anyway.
+//! Results go to `out`, what is worth knowing beside them to `notes`. URLs are shown whole: a
+//! user who may read the registry's file may read them anyway.
 
 use std::io::{self, Write};
 

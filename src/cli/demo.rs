@@ -187,7 +187,7 @@ struct DemoRunner {
 enum DemoEnd {
     /// The story is told.
     Told,
-    /// Someone ended it.
+    /// The user ended it.
     Stopped,
 }
 
@@ -207,7 +207,7 @@ async fn perform(mut director: DemoRunner) -> Result<(), CommandError> {
     let kind = OutputKind::of_stdout();
     let played = director.play(kind, &mut signals).await;
     let elapsed = clock::now().saturating_duration_since(started);
-    // A closed stdout ends the demo like a signal: nobody looks any more.
+    // A closed stdout ends the demo like a signal: the user doesn't look any more.
     let end = match played {
         Ok(end) => end,
         Err(why) if why.kind() == io::ErrorKind::BrokenPipe => DemoEnd::Stopped,

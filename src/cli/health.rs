@@ -33,7 +33,7 @@ pub fn run(listen: &ListenSettings) -> Result<(), CommandError> {
             asked.map_err(|_| CommandError::refused(format!("nobody answers at {address}")))?;
         let is_ready = answer.status().is_success();
         let text = answer.text().await.unwrap_or_default();
-        // Whoever reads the exit code alone has closed this.
+        // A caller that reads the exit code alone may have closed stdout.
         drop(writeln!(io::stdout(), "{text}"));
         if is_ready {
             Ok(())

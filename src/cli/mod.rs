@@ -109,7 +109,7 @@ enum Command {
     /// Let answers go that a running balancer keeps
     #[command(subcommand)]
     Cache(cache::CacheCommand),
-    /// Ask all nodes once, and say who is fit and why
+    /// Ask all nodes once, and say which are fit and why
     Probe {
         /// Of this chain [default: the only one, or the one with `default: true`]
         #[arg(long, value_name = "NAME")]
@@ -120,7 +120,7 @@ enum Command {
     },
 }
 
-/// The program's arguments, for whoever describes them.
+/// The program's arguments, for code that describes them.
 pub fn command() -> clap::Command {
     Arguments::command()
 }

@@ -84,7 +84,7 @@ fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// How many were added; who is there already, or can't stand beside them, isn't.
+/// How many were added; a node that is there already, or can't stand beside them, isn't.
 async fn add_all(
     registry: &EmbeddedRegistry,
     records: &[NodeRecord],

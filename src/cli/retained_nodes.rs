@@ -1,4 +1,4 @@
-//! Who serves though the registry has lost them: the running balancer knows, where one is reached.
+//! Nodes that serve though the registry has lost them: the running balancer knows, where one is reached.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn answer(settings: &Settings, chain: Option<&ChainName>) -> Option<Vec<It
         .timeout(PATIENCE)
         .build()
         .ok()?;
-    // Its URLs are of use to somebody who may read the registry; without a token they stay hidden.
+    // Its URLs are of use to a user who may read the registry; without a token they stay hidden.
     let token = settings.admin.token.as_ref();
     let reveal = token.map(|_| "reveal=true".to_string());
     let chain = chain.map(|chain| format!("chain={chain}"));

@@ -43,7 +43,7 @@ pub fn run(path: &Path, pid: Option<i32>) -> Result<(), CommandError> {
         Ok(ended(&mut new)?.or_else(|| meeting.exists().then_some(())))
     });
     if let Err(why) = begun {
-        // It must not be there when somebody else tells the old one.
+        // The new process must not be there when the old one is told to quit in another way.
         drop(new.kill());
         return Err(CommandError::out_of_reach(format!(
             "the new process can't take over, and process {} goes on: {why}",

@@ -1,4 +1,4 @@
-//! Takes a connection, and shows it to whoever speaks its version of HTTP.
+//! Takes a connection, and shows it to the code that speaks its version of HTTP.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl ClientAcceptor {
         }
         let mut silent = SilentConnection::new(stream);
         // What is said is answered on the heap, and given back in silence: the task has room for no more than
-        // a client who says nothing.
+        // a client that says nothing.
         while let Some(heard) = silent.hear().await {
             match Box::pin(http1::serve(silent, heard, address, &self.endpoint)).await {
                 Http1End::Silent(again) => silent = again,
@@ -82,7 +82,7 @@ impl ClientAcceptor {
     }
 
     /// There is no place for it: it hears of our health, or that it must come again. Beyond a few at
-    /// once nobody hears anything.
+    /// once, no client hears anything.
     async fn turn_away(&self, stream: Stream, address: Option<IpAddr>) {
         let process = self.endpoint.entry.process();
         if let Some(_place) = process.wait(process.caller(address)) {

@@ -132,7 +132,7 @@ impl Endpoint {
         );
         request_body::drain(caller).await;
         if !caller.has_ended() {
-            // Nobody goes on reading it, for as long as the client dribbles.
+            // The body isn't read on, for as long as the client dribbles.
             caller.close();
         }
         // Pages of any chain may hear that there is none.

@@ -1,5 +1,5 @@
 //! What the codec holds of one connection's answers until its client takes them: counted as that of the chain
-//! that each answer is of, and bounded for each connection. Who has more to say waits.
+//! that each answer is of, and bounded for each connection. A stream that has more to say waits.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

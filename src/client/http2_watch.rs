@@ -13,7 +13,7 @@ use crate::client::http2_backlog::Backlog;
 use crate::clock;
 use forebay_core::wire::http2_frames::Http2Frames;
 
-/// Who watches one connection.
+/// The watch over one connection.
 #[derive(Debug)]
 pub struct ConnectionWatch {
     frames: Http2Frames,

@@ -11,7 +11,7 @@ use forebay_core::wire::chain_path::ChainKey;
 pub const GREETING: &str =
     "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here, or open a WebSocket.\n";
 
-/// To who asks for a WebSocket without `Upgrade` and `Connection`: a proxy in between took them.
+/// To a client that asks for a WebSocket without `Upgrade` and `Connection`: a proxy in between took them.
 const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection: Upgrade`: does a proxy pass them on?\n";
 
 /// Where there is one chain alone.

@@ -1,4 +1,4 @@
-//! A client's connection with bytes put back: whoever reads it next sees them first. Where it speaks
+//! A client's connection with bytes put back: its next reader sees them first. Where it speaks
 //! HTTP/2 its frames are [watched](Watch) on their way.
 
 use std::fmt;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client::http2_watch::ConnectionWatch;
 
-/// A connection of which bytes were read that somebody else is to read again.
+/// A connection of which bytes were read that another reader is to read again.
 pub struct Replay {
     stream: Stream,
     unread: BytesMut,

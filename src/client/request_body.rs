@@ -171,7 +171,7 @@ async fn read_packed(
     Ok(body.freeze())
 }
 
-/// Reads what is left of a body that nobody wants, within limits.
+/// Reads what is left of a body that isn't wanted, within limits.
 pub async fn drain(caller: &mut impl Downstream) {
     if caller.has_ended() {
         return;

@@ -13,7 +13,7 @@ pub enum RequestKind {
     /// JSON-RPC.
     Call,
     Health,
-    /// A word for whoever looks with a browser.
+    /// A word for a person who looks with a browser.
     Greeting,
     /// A WebSocket, but what it takes to ask for one is missing: a proxy that doesn't pass it on.
     Upgrade,
@@ -65,7 +65,7 @@ pub struct RequestHead {
     pub is_for_head: bool,
     /// HTTP/1.0 has no chunks, no interim answers, and can't tell an answer that broke off.
     pub is_http_1_0: bool,
-    /// Who asks, as the connection says.
+    /// The address that asks, as the connection says.
     pub address: Option<IpAddr>,
     /// The body's length, where the head says it.
     pub body_bytes: Option<u64>,
@@ -73,7 +73,7 @@ pub struct RequestHead {
     pub request_id: Option<String>,
     /// The name that the client gives itself.
     pub client: Option<Box<[u8]>>,
-    /// The values of all `X-Forwarded-For`, in their order: for whom proxies say that they ask.
+    /// The values of all `X-Forwarded-For`, in their order: for which clients proxies say that they ask.
     pub forwarded: Vec<Box<[u8]>>,
     /// Where a browser's page comes from.
     pub origin: Option<Box<[u8]>>,
@@ -171,7 +171,7 @@ impl RequestHead {
         self.chain.as_ref()?.host.as_deref()
     }
 
-    /// Who asks, also where a proxy that is trusted asks for it.
+    /// The address of the client that asks, also where a proxy that is trusted asks for it.
     pub fn client_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
         let forwarded = self.forwarded.iter().map(|value| &value[..]);
         Some(proxies.client(self.address?, forwarded))

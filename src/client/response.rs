@@ -17,17 +17,17 @@ use forebay_core::wire::cors::CorsPolicy;
 pub const JSON: &str = "application/json";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// An answer, but for what depends on who asked.
+/// An answer, but for what depends on the client that asked.
 pub struct ClientResponse<'a> {
     pub status: u16,
     content_type: &'static str,
     pub body: ResponseBody<'a>,
-    /// Who served; `None` where no call was.
+    /// Which node served; `None` where there was no call.
     node: Option<&'a str>,
     attempts: usize,
     /// What the cache had to do with it; `None` where there is none.
     cached: Option<CacheUse>,
-    /// For a caller who is told of them.
+    /// For a caller that is told of its attempts.
     path: Option<&'a RequestTrail>,
     retry_after: Option<u64>,
     /// A refused call may be tried again: told apart from other 503s.
@@ -36,7 +36,7 @@ pub struct ClientResponse<'a> {
     is_preflight: bool,
     /// What the body is packed with.
     coding: Option<Coding>,
-    /// It may be another for who takes another coding.
+    /// It may be another for a client that takes another coding.
     pub varies: bool,
     /// The coding of the request isn't one that we take.
     wants_other_coding: bool,
@@ -116,7 +116,7 @@ impl<'a> ClientResponse<'a> {
         }
     }
 
-    /// Says who served (`local` where nobody was asked), and how many were asked if more than one.
+    /// Says which node served (`local` where none was asked), and how many were asked if more than one.
     pub fn served_by(self, node: &'a str, attempts: usize) -> ClientResponse<'a> {
         ClientResponse {
             node: Some(node),

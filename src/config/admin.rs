@@ -1,6 +1,6 @@
-//! `forebay.admin`: who may use the admin listener.
+//! `forebay.admin`: which requests the admin listener takes.
 //!
-//! Whoever can reach an address off loopback could change the nodes, so there a token is needed.
+//! An attacker who can reach an address off loopback could change the nodes, so there a token is needed.
 
 use super::field::Field;
 use super::form::Form;

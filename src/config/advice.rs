@@ -1,6 +1,6 @@
 //! Settings that work and are unwise: what `check` warns about.
 //!
-//! Few, and each has bitten somebody. What concerns nodes is said where they are read.
+//! Few, and each has bitten an operator. What concerns nodes is said where they are read.
 
 use std::time::Duration;
 

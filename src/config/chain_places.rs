@@ -23,7 +23,7 @@ impl Settings {
     }
 }
 
-/// Nodes of chains other than the default stand where those who know of one chain alone don't look: in a
+/// Nodes of chains other than the default stand where a balancer that knows of one chain alone doesn't look: in a
 /// table of their own, unless the chain names one. In the embedded registry they have rows of their own.
 pub(super) fn keep_apart(settings: &mut Settings) {
     let shared = settings.registry.table.clone();

@@ -14,7 +14,7 @@ pub(super) fn quoted(written: &str) -> String {
     }
 }
 
-/// What to say of a key that nobody knows.
+/// What to say of an unknown key.
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
     match suggestion::nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key; did you mean `{near}`?"),

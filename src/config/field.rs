@@ -27,7 +27,7 @@ pub(super) struct ReadContext<'a> {
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
     pub root: &'a YamlNode,
     pub findings: &'a Findings,
-    /// Who notes what is looked for, where that is wanted and not what stands there.
+    /// Notes what is looked for, where that is wanted instead of what stands in the file.
     pub recorder: Option<&'a SchemaRecorder>,
 }
 

@@ -37,7 +37,7 @@ fn rules(settings: &Settings) -> MethodRules {
     rules.with_reads(methods.reads)
 }
 
-/// Tells which of what the nodes at `path` serve can have no effect, and whom it leaves nothing.
+/// Tells which of what the nodes at `path` serve can have no effect, and which node is left nothing to serve.
 pub(super) fn check_nodes(context: &ReadContext<'_>, path: &str, settings: &Settings) {
     let rules = rules(settings);
     for (at, node) in settings.nodes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `forebay.cloudwatch` and `forebay.log`: what is told beside the metrics, to whom, how often.
+//! `forebay.cloudwatch` and `forebay.log`: what is told beside the metrics, where to, how often.
 
 use serde_json::Value as Json;
 

@@ -1,5 +1,5 @@
-//! How nodes are reached, set here and nowhere else: whom to trust, where to come from, where names lead, how
-//! long a connection may take, and what every request to a node says of us.
+//! How nodes are reached, set here and nowhere else: which certificates to trust, where to come from, where names
+//! lead, how long a connection may take, and what every request to a node says of us.
 //!
 //! Calls and sockets go over streams of Pingora's (`connector`), questions aside over reqwest (`rpc`).
 //! A node that one of them reaches the others reach, too.
@@ -51,7 +51,7 @@ pub enum AccessError {
 /// How nodes are reached. One per process, as what is known of names is.
 pub struct NodeAccess {
     options: ConnectorOptions,
-    /// `None`: whom the system trusts.
+    /// `None`: those that the system trusts.
     trusted: Option<Vec<Certificate>>,
     /// Where questions come from, to each family's addresses. Of several the first: a client of reqwest's has
     /// one.
@@ -61,7 +61,7 @@ pub struct NodeAccess {
 }
 
 impl NodeAccess {
-    /// Takes from Pingora's settings where to bind, whom to trust and where to offload.
+    /// Takes from Pingora's settings where to bind, which certificates to trust and where to offload.
     ///
     /// # Errors
     /// Settings over which Pingora itself would panic.

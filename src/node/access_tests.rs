@@ -1,4 +1,4 @@
-//! Whoever goes to a node goes there alike.
+//! Calls, questions and sockets go to a node alike.
 
 use super::*;
 
@@ -75,7 +75,7 @@ async fn who_is_bound_in_one_family_still_reaches_the_other() {
     }
 }
 
-/// A node that is asked in vain gets no calls by whose failure another address would go first.
+/// Only a failed call makes another address go first, and a node that is asked in vain gets no calls.
 #[tokio::test]
 async fn a_question_finds_the_one_address_that_answers_whichever_it_is() {
     let (address, mut told) = port().await;

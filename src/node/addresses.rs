@@ -1,5 +1,5 @@
 //! Where nodes are, the same for all that goes to them: what a name leads to is found out for the calls, and
-//! whoever else goes to that name goes there as well.
+//! whatever else goes to that name goes there as well.
 
 use std::io;
 use std::net::SocketAddr;
@@ -71,7 +71,7 @@ impl NodeAddresses {
     }
 }
 
-/// The names that calls go to, for whoever else goes there.
+/// The names that calls go to, for whatever else goes there.
 #[derive(Default)]
 pub(super) struct NodeNames {
     /// As many as there are nodes, and few look here: only what opens a connection.

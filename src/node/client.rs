@@ -35,7 +35,7 @@ pub struct NodeClient {
     addresses: Arc<NodeAddresses>,
     /// The host to resolve; `None` for an IP literal.
     name: Option<(String, u16)>,
-    /// Whom the certificate must name; `None` without TLS.
+    /// The host that the certificate must name; `None` without TLS.
     tls_name: Option<String>,
     idle_pool: Arc<IdlePool>,
     /// The calls that went this way have the ids from here on.
@@ -101,7 +101,7 @@ impl NodeClient {
         };
         if let Some(connection) = idle {
             match self.exchange(connection, body, trace).await {
-                // The node closed it before it saw our request: nobody's fault.
+                // The node closed it before it saw our request: that is no failure.
                 Err(SendFault::Closed { .. }) if reuse == ReuseRule::Any => {}
                 Err(SendFault::Closed { sent: false }) => {}
                 answered => return answered,

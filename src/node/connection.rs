@@ -28,7 +28,7 @@ pub const LIFETIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// An open connection to a node. Dropping it closes it.
 pub struct NodeConnection {
     stream: Stream,
-    /// The request while it is written, then bytes of the answer that nobody has taken.
+    /// The request while it is written, then bytes of the answer that haven't been taken.
     pub buffer: BytesMut,
     opened: Instant,
     /// Whether more was read at once than the buffer's first size.

@@ -2,9 +2,9 @@
 //!
 //! In reading order: [`client`] is the way to one node, with its [`request_head`] and its [`idle_pool`];
 //! [`reply`] what came back over it, [`fault`] why nothing did.
-//! [`response_head`], [`chunked`] and [`body`] read bytes and nothing else: they wait for nobody and no
+//! [`response_head`], [`chunked`] and [`body`] read bytes and nothing else: they never wait, and no
 //! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
-//! [`access`] says how nodes are reached, whoever goes there; [`addresses`] where they are, found by [`resolver`].
+//! [`access`] says how nodes are reached, whatever goes there; [`addresses`] where they are, found by [`resolver`].
 //!
 //! Beside the calls, [`probe`] asks nodes for their heads (`probe_questions` gives each its turn; `probed_head`,
 //! `syncing` and `probe_extras` read what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a
@@ -48,7 +48,7 @@ use std::sync::Once;
 pub fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An error says that somebody chose before: good.
+        // An error says that one was chosen before: good.
         drop(rustls::crypto::ring::default_provider().install_default());
     });
 }

@@ -43,7 +43,7 @@ const SYNCING: RpcQuery<Option<SyncingStatus>> = RpcQuery {
     answer_bytes_max: ANSWER_BYTES_MAX,
     read: |result| Ok(SyncingStatus::read(result)),
 };
-/// Of nobody's, at the node's head.
+/// The balance of the zero address, at the node's head.
 const STATE: RpcQuery<()> = RpcQuery {
     method: "eth_getBalance",
     params: r#"["0x0000000000000000000000000000000000000000","latest"]"#,

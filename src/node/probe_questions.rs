@@ -22,7 +22,7 @@ pub(super) struct ProbeQuestions<'a> {
     turns: Semaphore,
 }
 
-/// Who has it may ask, one question after the other.
+/// Its holder may ask, one question after the other.
 pub(super) struct Turn<'a> {
     questions: &'a ProbeQuestions<'a>,
     /// `None` never is: the turns don't end.

@@ -60,7 +60,7 @@ impl NodeResponse {
         }
     }
 
-    /// Whoever reads it gets it unpacked, and counts what is unpacked.
+    /// Its reader gets it unpacked, and counts what is unpacked.
     #[cold]
     fn packed(
         head: &ResponseHead,

@@ -1,6 +1,6 @@
 //! The head of a response: found, parsed and judged strictly (RFC 9112).
 //!
-//! Two readers who disagree on where an answer ends can be made to swap answers, so whatever
+//! Two readers that disagree on where an answer ends can be made to swap answers, so whatever
 //! could be read in two ways is refused. The verdict does not depend on how the bytes were cut.
 
 use std::mem::MaybeUninit;
@@ -201,7 +201,7 @@ impl ResponseFields {
             Encoding::One(coding) => Some(coding),
             Encoding::Other => return Err(MalformedHttp("encoded in a way that we don't know")),
         };
-        // A body where none may be: who knows what this node sends next.
+        // A body where none may be: there is no telling what this node sends next.
         let odd = bodiless && (self.chunked || self.length.is_some_and(|length| length > 0));
         let endless = framing == ResponseFraming::UntilClose;
         Ok(Some(ResponseHead {

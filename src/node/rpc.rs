@@ -214,7 +214,7 @@ async fn body_of(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Rp
     Ok(body)
 }
 
-/// Some pack their answers, although nobody asked for that.
+/// Some nodes pack their answers, although we didn't ask for that.
 fn unpacker_of(response: &Response) -> Result<Option<Decompressor>, RpcFailure> {
     let said = response.headers().get_all(CONTENT_ENCODING).iter();
     let encoding = said.fold(Encoding::Identity, |known, value| {

@@ -24,7 +24,7 @@ pub const TARGET: &str = "forebay::calls";
 /// The longest method that is shown as it came, in bytes.
 const METHOD_BYTES_MAX: usize = 64;
 
-/// Whose request a call came in.
+/// The request that a call came in.
 #[derive(Clone, Debug)]
 pub struct CallOrigin {
     pub chain: ChainName,
@@ -42,7 +42,7 @@ pub struct AccessLogEntry {
     method: String,
     node: Option<Arc<str>>,
     attempts: usize,
-    /// Where nobody served.
+    /// Where no node served.
     pub failed: FailedAttempts,
     outcome: CallOutcome,
     code: Option<i64>,
@@ -112,7 +112,7 @@ impl AccessLogEntry {
         is_failure || share >= 1.0 || (share > 0.0 && dice.fraction() < share)
     }
 
-    /// Whom a failed call is counted for when it gets no line: who failed last.
+    /// The node that a failed call is counted for when it gets no line: the one that failed last.
     fn blamed(&self) -> Arc<str> {
         let failed = self.failed.as_deref().unwrap_or_default();
         let last = failed.last().map(|(name, _)| name.clone());
@@ -222,7 +222,7 @@ struct OmittedCalls {
     message: &'static str,
     left_out: u64,
     seconds: u64,
-    /// `geth-1=120`: by who failed.
+    /// `geth-1=120`: by the node that failed.
     failed: Vec<String>,
 }
 

@@ -299,7 +299,7 @@ fn read_of(view: &FleetView, chain: &str) -> Vec<Value> {
     lines.collect::<Result<_, _>>().unwrap()
 }
 
-/// Of four calls that were answered, one that failed and two that nobody can answer.
+/// Of four calls that were answered, one that failed and two that no node can answer.
 fn traffic() -> Traffic {
     let metrics = ChainMetrics::alone();
     let method = metrics.method(None);

@@ -1,4 +1,4 @@
-//! What happened lately, kept in memory for whoever looks: the last changes, and each node's lag
+//! What happened lately, kept in memory for the status page: the last changes, and each node's lag
 //! and attempts over the last rounds.
 //!
 //! Written by the rounds and by changes of standing, never on a call's path. All of it is bounded,

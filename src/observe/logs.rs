@@ -20,7 +20,7 @@ pub const FILTER_VARIABLE: &str = "FOREBAY_LOG";
 
 /// What holds in everyday service where the variable says nothing else. Pingora tells at level info of each step of
 /// its start and end, its balancer of changes that we tell ourselves, and the verifier of certificates
-/// of each one that is refused, without saying whose: the node's own line does.
+/// of each one that is refused, without saying of which node: the node's own line does.
 pub const EVERYDAY: &str =
     "info,pingora=warn,pingora_load_balancing=error,rustls_platform_verifier=off";
 
@@ -78,7 +78,7 @@ fn filter(wanted: &str, unless_told: &str) -> Filter {
 }
 
 task_local! {
-    /// Whose lines the task writes.
+    /// The chain that the task's lines are about.
     static CHAIN: ChainName;
 }
 
@@ -125,7 +125,7 @@ impl Log for Logger {
 }
 
 fn write(line: &str) {
-    // Where stderr is gone there is nobody left to tell.
+    // Where stderr is gone there is nowhere left to tell it.
     drop(std::io::stderr().lock().write_all(line.as_bytes()));
 }
 
@@ -178,7 +178,7 @@ fn is_clients_doing(target: &str, message: &str) -> bool {
             .any(|(module, opening)| target.starts_with(module) && message.starts_with(opening))
 }
 
-/// Control characters are written as escapes: nobody may forge a line by sending its text.
+/// Control characters are written as escapes: no text that is sent to us may forge a line.
 fn on_one_line(message: &str) -> Cow<'_, str> {
     if !message.contains(char::is_control) {
         return Cow::Borrowed(message);

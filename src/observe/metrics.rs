@@ -191,7 +191,7 @@ impl ChainMetrics {
         self.fallback_calls.inc();
     }
 
-    /// The leader was not asked about what nobody is known to have.
+    /// The leader was not asked about what no node is known to have.
     pub fn leader_withheld(&self) {
         self.leader_withheld.inc();
     }

@@ -144,7 +144,7 @@ impl Tracer {
 #[derive(Debug)]
 pub struct CallSpan(Box<OpenSpan>);
 
-/// An attempt that is recorded. Dropped before it has ended, nobody waits for it any more.
+/// An attempt that is recorded. Dropped before it has ended, no call waits for it any more.
 #[derive(Debug)]
 pub struct AttemptSpan(Box<OpenSpan>);
 

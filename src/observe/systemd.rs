@@ -1,4 +1,4 @@
-//! What systemd, or whoever else started us with `Type=notify`, is told (sd_notify(3)): a datagram of
+//! What systemd, or another program that started us as `Type=notify` does, is told (sd_notify(3)): a datagram of
 //! lines to the socket that `NOTIFY_SOCKET` names.
 
 use std::io;
@@ -12,7 +12,7 @@ pub const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 /// Serves from now on.
 pub const READY: &str = "READY=1";
 
-/// Tells whoever started us; without one nobody is told.
+/// Tells the program that started us, if `NOTIFY_SOCKET` names its socket.
 pub fn tell(message: &str) {
     if let Err(why) = try_tell(message) {
         log::warn!("{SOCKET_VARIABLE} can't be told: {why}");

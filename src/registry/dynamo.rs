@@ -1,7 +1,7 @@
 //! The registry in DynamoDB: one table for several balancers, and a small one beside it.
 //!
 //! The node table may be the 2018 original's, as it is (see [`row`]). The state table holds the
-//! list's revision, so that an unchanged list costs one small read, and who writes health down.
+//! list's revision, so that an unchanged list costs one small read, and which balancer writes health down.
 //! Nothing that goes wrong here is more than an error to the caller: what serves, serves on.
 
 mod changes;
@@ -38,7 +38,7 @@ use forebay_core::vocabulary::chance::Dice as _;
 use forebay_core::vocabulary::lease::LeaseParticipant;
 use forebay_core::vocabulary::node::NodeRecord;
 
-/// The longest that a call takes: a list of many pages, or a change among many who change.
+/// The longest that a call takes: a list of many pages, or a change among many others.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A list is read whole this often, whatever its revision: people edit tables in a console.
 const WHOLE_EVERY: Duration = Duration::from_secs(50);
@@ -55,7 +55,7 @@ const FLOOR_EVERY: Duration = Duration::from_millis(500);
 /// Health of so many nodes is written at once.
 const HEALTHS_AT_ONCE: usize = 8;
 
-/// Where the list is, and how long the lease of who writes health down lasts.
+/// Where the list is, and how long the lease of the balancer that writes health down lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynamoConfig {
     pub table: String,
@@ -85,7 +85,7 @@ struct CachedListing {
 }
 
 impl DynamoRegistry {
-    /// Asks nobody yet, and needs no runtime. `environment` resolves `${NAME}` in URLs.
+    /// Sends no request yet, and needs no runtime. `environment` resolves `${NAME}` in URLs.
     pub fn new(place: &DynamoConfig, environment: Environment) -> DynamoRegistry {
         let me = own_name();
         DynamoRegistry {
@@ -185,7 +185,7 @@ impl DynamoRegistry {
         let read_at = clock::now();
         let snapshot = self.read_rows(revision).await?;
         let mut listing = listing::of(&snapshot, self.lookup());
-        // An empty list that nobody made so is looked at again at once.
+        // An empty list that no change emptied is looked at again at once.
         *listed = listing.is_credible().then(|| CachedListing {
             revision,
             read_at,
@@ -198,7 +198,7 @@ impl DynamoRegistry {
         Ok(listing)
     }
 
-    /// Decides and writes, again and again until nobody came between; within [`PATIENCE`], the
+    /// Decides and writes, again and again until no other change came between; within [`PATIENCE`], the
     /// changes before it included.
     async fn change<T>(
         &self,

@@ -320,7 +320,7 @@ impl Registry for EmbeddedRegistry {
         .await
     }
 
-    /// One server to a file: nobody else writes.
+    /// One server to a file: no other one writes.
     async fn holds_pen(&self) -> Result<bool, RegistryError> {
         Ok(true)
     }
@@ -404,7 +404,7 @@ mod tests {
             EmbeddedRegistry::open(&self.path(), Arc::new(environment)).unwrap()
         }
 
-        /// The file, as someone with a database tool has it.
+        /// The file, as an operator with a database tool has it.
         fn by_hand(&self, sql: &str) {
             let connection = Connection::open(self.path()).unwrap();
             connection.busy_timeout(PATIENCE).unwrap();

@@ -22,7 +22,7 @@ pub struct TurnLost;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Those who wait for a turn.
+/// The work that waits for its turn.
 static QUEUE: LazyLock<Sender<Work>> = LazyLock::new(|| {
     let (queue, work) = channel();
     let work = Arc::new(Mutex::new(work));
@@ -39,7 +39,7 @@ static QUEUE: LazyLock<Sender<Work>> = LazyLock::new(|| {
 static FREE: Semaphore = Semaphore::const_new(TURNS);
 
 /// Does `work` on a thread that may block, when it is its turn. Once begun it is done though its caller leaves;
-/// who leaves before that leaves nothing behind.
+/// one that leaves before that leaves nothing behind.
 ///
 /// # Errors
 /// It panicked.
@@ -61,7 +61,7 @@ fn give_turns(work: &Mutex<Receiver<Work>>) {
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(next) = next else { return };
-        // A panic was told and counted where it happened; who waits for the outcome hears that there is none.
+        // A panic was told and counted where it happened; the waiting caller hears that there is no outcome.
         drop(catch_unwind(AssertUnwindSafe(next)));
     }
 }

@@ -9,7 +9,7 @@ use forebay_core::vocabulary::node::{InFlightMax, RecentBlocks, Role, ServedMeth
 /// The shape of one item. The field order is that of the interface's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemJson {
-    /// As written in the registry, so with any credentials written out in it: who shows this to
+    /// As written in the registry, so with any credentials written out in it: code that shows this to
     /// others replaces it first, and `ws_url` too.
     pub url: String,
     pub is_leader: bool,

@@ -2,7 +2,7 @@
 //!
 //! Records stand in it as written, so `${NAME}` stays unresolved. What an operator wrote out is
 //! in it as well: the file is its owner's alone, and no error quotes it. A chain other than the default one
-//! has a file of its own beside it, which says whose it is.
+//! has a file of its own beside it, which names the chain.
 //! Both functions block; call them from where that is allowed.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub enum LastListError {
 #[serde(deny_unknown_fields)]
 struct LastList {
     version: u64,
-    /// Whose nodes they are; not written of the default one, whose file earlier releases read.
+    /// The chain of these nodes; not written for the default one, whose file earlier releases read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<String>,
     nodes: Vec<LastListEntry>,
@@ -207,7 +207,7 @@ pub fn tidy(file: &LastListFile) {
         });
         let is_gone = |id: u32| !Path::new("/proc").join(id.to_string()).exists();
         if writer.is_some_and(is_gone) {
-            // Whoever else tidies up has done it.
+            // Where that fails, another process that tidies up has done it.
             drop(fs::remove_file(draft.path()));
         }
     }

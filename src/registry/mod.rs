@@ -47,7 +47,7 @@ pub struct RegistryItem {
     pub health: StoredHealth,
 }
 
-/// Who wrote a node down.
+/// What wrote a node down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ItemOrigin {
     /// A command, the API, or a seed.
@@ -92,8 +92,8 @@ pub struct Listing {
     pub rejected: Vec<String>,
     /// What is odd about the items that could be read, for the operator.
     pub warnings: Vec<String>,
-    /// There is no item, and that is known to be meant: an empty list that nobody made so is
-    /// not to be believed.
+    /// There is no item, and that is known to be meant: an empty list that wasn't made so on
+    /// purpose is not to be believed.
     pub is_emptied: bool,
     /// There is nothing at all, and that is known to have been so always.
     pub is_unwritten: bool,
@@ -193,7 +193,7 @@ pub trait Registry: Send + Sync {
         Ok(())
     }
     async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError>;
-    /// `role: Some(Leader)` takes the role from the present leader, who becomes an own node.
+    /// `role: Some(Leader)` takes the role from the present leader, which becomes an own node.
     async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError>;
     async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError>;
     /// Writes health back, by URL as found in the registry; unknown nodes are passed over. What

@@ -1,5 +1,5 @@
-//! What holds for a list of nodes, whatever it is written in: who may stand beside whom, what each
-//! is known by, and whom a key means. Rows may be damaged by hand, and are rows nevertheless.
+//! What holds for a list of nodes, whatever it is written in: which node may stand beside which, what each
+//! is known by, and which node a key means. Rows may be damaged by hand, and are rows nevertheless.
 
 use url::Url;
 

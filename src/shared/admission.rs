@@ -91,13 +91,13 @@ impl Admission {
         self.process.caps()
     }
 
-    /// Who asks from `address`, for whatever is shared among callers.
+    /// The caller at `address`, for whatever is shared among callers.
     pub fn caller(&self, address: Option<IpAddr>) -> Caller {
         self.process.caller_of(address, self.salt)
     }
 
-    /// Lets one request in; `None` when the process is full, or what room there is isn't for who has
-    /// so much of it already.
+    /// Lets one request in; `None` when the process is full, or what room there is isn't for a caller
+    /// that has so much of it already.
     pub fn enter(&self, caller: Caller) -> Option<Permit<'_>> {
         if !self.share.take(Resource::Requests, 1) {
             return None;
@@ -113,7 +113,7 @@ impl Admission {
             .then_some(permit)
     }
 
-    /// Whether a caller who has `own`, without the `amount` that he has just taken, may have it.
+    /// Whether a caller that has `own`, without the `amount` that it has just taken, may have it.
     fn is_fair(&self, of: Resource, own: u64, amount: u64) -> bool {
         let before = self.share.own(of).saturating_sub(amount);
         let is_less = |left: u64| own < left.saturating_mul(SHARE as u64);
@@ -138,7 +138,7 @@ impl Admission {
         })
     }
 
-    /// As [`Admission::unsent`]; whoever took it releases it.
+    /// As [`Admission::unsent`], but the code that takes it must release it.
     pub fn hold_unsent(&self, caller: Caller, bytes: u64) -> bool {
         if !self.share.take(Resource::Unsent, bytes) {
             return false;
@@ -164,12 +164,12 @@ impl Admission {
         self.share.own(Resource::Unsent)
     }
 
-    /// Takes room for `bytes` of a body; `false` when there is none. Whoever took it releases it.
+    /// Takes room for `bytes` of a body; `false` when there is none. The code that takes it must release it.
     pub fn hold(&self, bytes: usize) -> bool {
         self.hold_more(0, bytes)
     }
 
-    /// As [`Admission::hold`], for who holds `own` of it already: what is long leaves room for what is short.
+    /// As [`Admission::hold`], where `own` of it is held already: what is long leaves room for what is short.
     pub fn hold_more(&self, own: usize, bytes: usize) -> bool {
         let bodies = self.share.limits().most(Resource::Bodies);
         let most = match own.saturating_add(bytes) > SHORT_BYTES_MAX {
@@ -179,7 +179,7 @@ impl Admission {
         self.share.take_within(Resource::Bodies, bytes as u64, most)
     }
 
-    /// Takes room of whatever kind, for tests of who then finds none.
+    /// Takes room of whatever kind, for tests of what happens when there is none.
     #[cfg(test)]
     pub fn fill(&self, bytes: usize) {
         self.share.fill(Resource::Bodies, bytes as u64);

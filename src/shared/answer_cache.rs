@@ -27,7 +27,7 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
 
 /// What an entry takes beside its bytes: its place in the shard's table, twice, as tables grow by
-/// doubling; the count of who holds it; and what the allocator rounds up, as a part of it.
+/// doubling; the count of its holders; and what the allocator rounds up, as a part of it.
 const ENTRY_BYTES: u64 = 160;
 const ROUNDING_PART: u64 = 16;
 /// A shard has room for so many of the longest entries, and there are no more shards than these.
@@ -96,7 +96,7 @@ impl Loss {
     }
 }
 
-/// What an answer holds whose end hasn't come.
+/// What an answer holds before its end has come.
 #[derive(Debug)]
 pub struct GatheringRoom {
     gathered: Arc<AtomicU64>,
@@ -193,7 +193,7 @@ impl AnswerStore {
 }
 
 impl AnswerCache {
-    /// Of another chain. `seed`: a number that nobody outside knows. `stored`: what it shares with other balancers.
+    /// Of another chain. `seed`: a number that outsiders don't know. `stored`: what it shares with other balancers.
     pub fn of(
         store: Arc<AnswerStore>,
         (secret, seed): (CacheSecret, u64),

@@ -1,7 +1,7 @@
-//! Who has how much of what is shared: by address, an IPv6 network of 64 bits being one, without a
-//! list that could grow and without a lock.
+//! Which caller has how much of what is shared: by address, an IPv6 network of 64 bits being one, without
+//! a list that could grow and without a lock.
 //!
-//! Callers share a fixed number of slots, by a hash that nobody outside knows. Two in one slot are
+//! Callers share a fixed number of slots, by a hash that outsiders don't know. Two in one slot are
 //! one caller; with so many slots that is rare, and costs them a part of their share at most.
 
 use std::hash::BuildHasher;
@@ -18,7 +18,7 @@ const SLOTS: usize = 4096;
 /// more others there are.
 pub const SHARE: usize = 3;
 
-/// Whether one who has `own` may have more of `max`, of which `all` are taken.
+/// Whether a caller that has `own` may have more of `max`, of which `all` are taken.
 pub fn is_fair(own: usize, all: usize, max: usize) -> bool {
     own < max.saturating_sub(all).saturating_mul(SHARE)
 }
@@ -53,7 +53,7 @@ impl Default for Callers {
 }
 
 impl Callers {
-    /// Who asks from `address`: with another `salt` somebody else.
+    /// The caller at `address`: with another `salt` it is another caller.
     pub fn at(&self, address: Option<IpAddr>, salt: u64) -> Caller {
         let hash = address.map_or(0, |address| self.hash.hash_one(network(address)));
         let hash = hash.wrapping_add(salt);

@@ -1,7 +1,7 @@
 //! The certificates that clients are shown: read as the listener uses them, exchanged while it runs.
 //!
 //! A handshake takes what is in force at its moment; connections that stand are not touched. What
-//! can't be shown to anybody is never put in force: the pair before it stays.
+//! can't be shown to a client is never put in force: the pair before it stays.
 
 use std::fs::File;
 use std::io::{self, Read as _};

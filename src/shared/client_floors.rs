@@ -1,5 +1,5 @@
-//! What each client was told of, as calls share it: the core's memory under locks that only those take
-//! who were told, or may have been told, more than all are shown.
+//! What each client was told of, as calls share it: the core's memory under locks that are only taken
+//! for clients that were told, or may have been told, more than all are shown.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ pub const CLIENTS_MAX: usize = 10_000;
 pub struct SharedFloors {
     shards: [Mutex<client_floors::ClientFloors>; SHARDS],
     hasher: RandomState,
-    /// The highest of all: as a rule all are shown it, and nobody is looked for.
+    /// The highest of all: as a rule all are shown it, and no client is looked for.
     highest: AtomicU64,
     /// Of other balancers' clients, where those tell.
     elsewhere: OnceLock<FloorsElsewhere>,

@@ -24,7 +24,7 @@ impl EarlyRounds {
     }
 }
 
-/// Looks at the nodes' heads, for blocks that calls ask for. They judge nobody, so they may come at any
+/// Looks at the nodes' heads, for blocks that calls ask for. They judge no node, so they may come at any
 /// time and in a row.
 #[derive(Debug, Default)]
 pub struct HeadLooks {

@@ -6,7 +6,7 @@
 //! that snapshot, too: what Pingora was told of follows it a moment later.
 //!
 //! Pingora tells backends apart by address and weight, so two nodes on one address would be one:
-//! here each has a synthetic address, made of its id, that nobody connects to.
+//! here each has a synthetic address, made of its id, that nothing connects to.
 
 mod drawing;
 mod feedback;
@@ -50,16 +50,16 @@ use forebay_core::vocabulary::node::NodeId;
 /// What is known of the nodes of each chain of a process, of those that there are by then.
 pub type ChainFleets = Box<dyn Fn() -> Vec<Arc<FleetState>> + Send + Sync>;
 
-/// The fleet's one writer, and everybody's reader.
+/// The fleet's one writer, and what all others read.
 pub struct FleetState {
-    /// Whose fleet it is.
+    /// The chain that the fleet serves.
     pub chain: ChainName,
     fleet: Mutex<Fleet>,
     present: CurrentSnapshot,
     balancer: LoadBalancer<WeightedSelection>,
     telling: tokio::sync::Mutex<()>,
     floors: SharedFloors,
-    /// What changed lately, for whoever looks.
+    /// What changed lately, to be looked up.
     pub journal: Journal,
     /// Where the list comes from.
     pub list_from: CurrentListSource,
@@ -67,7 +67,7 @@ pub struct FleetState {
     pub has_leftovers: AtomicBool,
     /// Whether too many calls fail.
     pub failing: FailureRate,
-    /// Somebody here has changed the registry: the list is due to be read.
+    /// This process has changed the registry: the list is due to be read.
     pub list_is_due: Notify,
     /// Sent to whenever `present` changes.
     news: watch::Sender<()>,

@@ -20,7 +20,7 @@ pub enum HandedOn {
     Mined(TxHash, BlockNumber),
 }
 
-/// The way there. Nobody waits on it.
+/// The way there. Nothing waits on it.
 #[derive(Debug)]
 pub struct Handover {
     pub hashes: ClientHasher,

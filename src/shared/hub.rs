@@ -1,7 +1,7 @@
-//! Who listens to what: the subscriptions of all clients by topic, and the way to tell them.
+//! Which clients listen to what: the subscriptions of all clients by topic, and the way to tell them.
 //!
-//! All who ask for the same share one topic, and a topic has one source: the heads that the fleet
-//! agrees on, or one node's socket. Nobody here waits for a client: news go into its [`Outbox`].
+//! All clients that ask for the same share one topic, and a topic has one source: the heads that the fleet
+//! agrees on, or one node's socket. Nothing here waits for a client: news go into its [`Outbox`].
 //! Telling and subscribing exclude each other, so a subscription begins between two news, and its
 //! `Begun` stands in the outbox before the first of them.
 
@@ -116,7 +116,7 @@ impl Hub {
         self.news.subscribe()
     }
 
-    /// Whether nobody listens or waits.
+    /// Whether no client listens or waits.
     pub fn is_idle(&self) -> bool {
         self.register().topics.is_empty()
     }
@@ -137,7 +137,7 @@ impl Hub {
         self.register().topics.keys().cloned().collect()
     }
 
-    /// Tells all who listen to `topic`; how many those are.
+    /// Tells all listeners of `topic`; how many those are.
     pub fn tell(&self, topic: &Topic, result: &Bytes) -> usize {
         let mut register = self.register();
         let Some(audience) = register.topics.get_mut(topic) else {
@@ -152,7 +152,7 @@ impl Hub {
         audience.listeners.len()
     }
 
-    /// Who listens to the chain: to heads or logs.
+    /// The clients that listen to the chain: to heads or logs.
     pub fn followers(&self) -> HashSet<Client> {
         let register = self.register();
         let is_chain = |(topic, _): &(&Topic, &TopicAudience)| !matches!(topic, Topic::Passed(_));
@@ -178,12 +178,12 @@ impl Hub {
     }
 
     /// A block as a socket `told` it, and as the node answered when asked for it: what the answer has
-    /// beyond that is left out, but for those who began with it.
+    /// beyond that is left out, but for listeners that began with it.
     pub fn compare(&self, told: &Header, block: &Header) {
         self.register().shape.compare(told, block);
     }
 
-    /// The filters of logs that somebody who hears the block of this turn listens to.
+    /// The filters of all log listeners that hear the block of this turn.
     pub fn filters(&self, turn: u64) -> Vec<Arc<LogFilter>> {
         let register = self.register();
         let heard = register
@@ -200,7 +200,7 @@ impl Hub {
         heard.collect()
     }
 
-    /// Tells logs of the block of this turn, in order, to those who listen to `filter`.
+    /// Tells logs of the block of this turn, in order, to the listeners of `filter`.
     pub fn tell_logs(&self, filter: &Arc<LogFilter>, turn: u64, logs: &[Bytes]) {
         let register = self.register();
         let Some(audience) = register.topics.get(&Topic::Logs(filter.clone())) else {
@@ -214,14 +214,14 @@ impl Hub {
         }
     }
 
-    /// Those who hear the logs of this turn's block have missed some that can't be brought.
+    /// Listeners that hear the logs of this turn's block have missed some that can't be brought.
     pub fn close_logs(&self, turn: u64, why: &'static str) {
         self.close_where(why, |topic, listener| {
             matches!(topic, Topic::Logs(_)) && listener.since < turn
         });
     }
 
-    /// Those who listen to heads or logs have missed some that can't be brought. At once: who comes
+    /// Listeners to heads or logs have missed some that can't be brought. At once: a client that comes
     /// again meanwhile has missed nothing.
     pub fn close_chain(&self, why: &'static str) {
         self.close_where(why, |topic, _| !matches!(topic, Topic::Passed(_)));
@@ -252,7 +252,7 @@ impl Hub {
         }
     }
 
-    /// Those who listen to `topic` have missed something that can't be brought.
+    /// Listeners of `topic` have missed something that can't be brought.
     pub fn close(&self, topic: &Topic, why: &'static str) {
         let register = self.register();
         let audience = register.topics.get(topic);

@@ -50,7 +50,7 @@ impl ListSource {
     }
 }
 
-/// The word on it, for all who ask.
+/// The source at present, for all that ask.
 #[derive(Debug, Default)]
 pub struct CurrentListSource(AtomicU8);
 

@@ -157,7 +157,7 @@ impl SubscriptionBatch<'_> {
     pub async fn subscribe(&self, call: &Call<'_>) -> Result<SubscriptionId, SubscriptionFailure> {
         let refused = SubscriptionFailure::Refused;
         if call.id.is_none() {
-            // Nobody would ever know the subscription's id.
+            // The client would never know the subscription's id.
             return Err(refused(Refusal::InvalidRequest(
                 "a subscription needs an id",
             )));

@@ -12,7 +12,7 @@
 //! - what several balancers share: the [`store`], what is [`handed_on`] to it, clients' hashes there
 //!   ([`client_hash`]), and kept answers ([`stored_answers`]); the [`upgrade_heads`] of two processes of which
 //!   one takes over from the other
-//! - [`hub`], who listens to what, and the [`outbox`] of each; [`listener`], the subscriptions of a socket
+//! - [`hub`], which clients listen to what, and the [`outbox`] of each; [`listener`], the subscriptions of a socket
 //! - [`certificates`]
 
 pub mod admission;

@@ -1,6 +1,6 @@
-//! What a client is still to be told: a queue with an end, which nobody waits to put into.
+//! What a client is still to be told: a bounded queue; putting into it never waits.
 //!
-//! The payloads are shared among all who are told the same. A client that doesn't take its news in
+//! The payloads are shared among all clients that are told the same. A client that doesn't take its news in
 //! time is slow: what it was still to be told is dropped, and it is told that it must go.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use forebay_core::vocabulary::client::Client;
 /// The most news that wait for one client.
 pub const NEWS_MAX: usize = 8192;
 /// The most bytes of news that wait for one client, beside a single longer one: that alone makes
-/// nobody slow, nor what comes just before or after it. They are shared with other clients, as a rule.
+/// no client slow, nor does what comes just before or after it. They are shared with other clients, as a rule.
 pub const BYTES_MAX: usize = 8 << 20;
 
 /// News that an idle queue keeps room for.
@@ -62,7 +62,7 @@ pub enum OutboxItem {
         subscription: SubscriptionId,
         result: Bytes,
     },
-    /// The last thing: it is said again for as long as anybody asks.
+    /// The last thing: it is said again for as long as it is asked for.
     Close(ServerClose),
 }
 
@@ -85,7 +85,7 @@ impl Default for OutboxLimits {
 /// A client's queue. One writer takes from it.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Who takes from it.
+    /// The client that takes from it.
     pub client: Client,
     room: OutboxLimits,
     queue: Mutex<OutboxQueue>,

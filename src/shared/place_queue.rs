@@ -1,5 +1,5 @@
-//! The line of calls that wait for a place at a node, and who hands the next one on: whoever gives one
-//! back, or the clock.
+//! The line of calls that wait for a place at a node, and what hands the next place on: a call that gives
+//! one back, or the clock.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ const TICK_MAX: Duration = Duration::from_millis(64);
 /// How soon a call that waits looks again whether that makes sense.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The line of all who wait for a node of this fleet.
+/// The line of all calls that wait for a node of this fleet.
 pub struct PlaceQueue {
     waiting: AtomicUsize,
     line: Mutex<WaitQueue<PlaceRequest>>,
@@ -36,12 +36,12 @@ pub struct PlaceQueue {
 
 /// One call in the line.
 pub(super) struct PlaceRequest {
-    /// Whose places will do.
+    /// The loads of the nodes whose places will do.
     pub(super) loads: Vec<Arc<Load>>,
     pub(super) say: oneshot::Sender<GrantedPlace>,
 }
 
-/// A place on its way to who waits for it; given back when dropped.
+/// A place on its way to the call that waits for it; given back when dropped.
 pub(super) struct GrantedPlace {
     places: Arc<PlaceQueue>,
     pub(super) load: Arc<Load>,
@@ -80,7 +80,7 @@ impl PlaceQueue {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether calls wait, for whoever has just given a place back or wants one at once.
+    /// Whether calls wait, for a call that has just given a place back or wants one at once.
     pub(super) fn has_waiting(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
@@ -123,7 +123,7 @@ impl PlaceQueue {
         self.line().forget(clock::now());
     }
 
-    /// Gives the places that a node has to those who wait for one.
+    /// Gives the places that a node has to calls that wait for one.
     pub(super) fn let_in(self: &Arc<Self>, load: &Arc<Load>) {
         let now = clock::now();
         let mut line = self.line();
@@ -132,7 +132,7 @@ impl PlaceQueue {
             !waiting.say.is_closed() && waiting.loads.iter().any(is_it)
         };
         while let Some(left) = line.hopeless(now) {
-            // It hears of that: nobody will say anything to it any more.
+            // The call hears of that: nothing will be said to it any more.
             drop(left);
         }
         while line.has(suits) {
@@ -173,7 +173,7 @@ fn tick(places: &Arc<PlaceQueue>, load: &Arc<Load>) {
         return;
     };
     let (places, load) = (places.clone(), load.clone());
-    // Who joins the line looks for a watch after it is counted: one of the two sees the other.
+    // A call that joins the line looks for a watch after it is counted: one of the two sees the other.
     let waits = |places: &PlaceQueue| places.waiting.load(Ordering::SeqCst) > 0;
     runtime.spawn(async move {
         let mut pause = TICK;
@@ -193,7 +193,7 @@ fn tick(places: &Arc<PlaceQueue>, load: &Arc<Load>) {
         }
         load.limiter.unwatch();
         if waits(&places) {
-            // Who came meanwhile has seen that somebody watches.
+            // A call that came meanwhile saw this watch and began none.
             places.let_in(&load);
         }
     });

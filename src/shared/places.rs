@@ -1,8 +1,8 @@
 //! Places at nodes: a call takes one before it is sent, waits for one where there is none, and is
 //! turned away where that would take too long.
 //!
-//! Who gives a place back hands it to whoever is next in the line: newcomers don't overtake. Where
-//! nobody waits none of this takes a lock.
+//! A call that gives a place back hands it to the next one in the line: newcomers don't overtake. Where
+//! no call waits, none of this takes a lock.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,7 +63,7 @@ impl Drop for NodePlace {
 }
 
 impl PlaceQueue {
-    /// A place at a node if it has one and nobody waits.
+    /// A place at a node if it has one and no call waits.
     pub fn at_once(&self, upstream: &Arc<Upstream>, load: &Arc<Load>) -> Option<NodePlace> {
         if self.has_waiting() {
             return None;
@@ -77,7 +77,7 @@ impl PlaceQueue {
     }
 
     /// A place at one of `nodes`, waited for until `deadline` at most, as long as it `is_worth` it. Where it
-    /// isn't from the start there is nobody else: whoever asks finds out, unless their limits are fixed.
+    /// isn't from the start there is no other node: the call is sent and finds out, unless their limits are fixed.
     ///
     /// # Errors
     /// There is none.
@@ -151,8 +151,8 @@ fn taken_at(mut granted: GrantedPlace, nodes: &[NodeCandidate]) -> Option<NodePl
     })
 }
 
-/// A place at a node that answers nobody: it isn't overloaded but broken, and whoever asks it is the one
-/// to find out.
+/// A place at a node that answers no call: it isn't overloaded but broken, and the call that asks it is
+/// the one to find out.
 fn at_silent(nodes: &[NodeCandidate], is_strict: bool) -> Option<NodePlace> {
     let now = clock::now();
     let first = nodes.first()?;

@@ -1,4 +1,4 @@
-//! What the process takes in: its connections, whether it is still open, and who calls from where.
+//! What the process takes in: its connections, whether it is still open, and which caller calls from where.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,12 +67,12 @@ impl ProcessAdmission {
         &self.caps
     }
 
-    /// Who connects from `address`.
+    /// The caller that connects from `address`.
     pub fn caller(&self, address: Option<IpAddr>) -> Caller {
         self.callers.at(address, 0)
     }
 
-    /// Who calls a chain from `address`; each chain has another `salt`.
+    /// The caller of a chain at `address`; each chain has another `salt`.
     pub(super) fn caller_of(&self, address: Option<IpAddr>, salt: u64) -> Caller {
         self.callers.at(address, salt)
     }

@@ -62,7 +62,7 @@ pub struct ProcessLimits {
     changing: Mutex<()>,
 }
 
-/// One chain's part. Dropped, when all who took something have given it back, it leaves the others its reserve.
+/// One chain's part. Dropped, when all that was taken has been given back, it leaves the others its reserve.
 #[derive(Debug)]
 pub struct ChainShare {
     limits: Arc<ProcessLimits>,
@@ -162,7 +162,7 @@ impl ChainShare {
     /// As [`ChainShare::take`], as if there were no more than `most`.
     pub fn take_within(&self, of: Resource, amount: u64, most: u64) -> bool {
         let count = self.usage.of(of);
-        // Counted before it is looked: of several who take at once the last sees all the others.
+        // Counted before it is looked: of several that take at once the last sees all the others.
         let before = count.fetch_add(amount, Ordering::SeqCst);
         let division = self.limits.division(most);
         let fits = before.saturating_add(amount) <= division.reserve()

@@ -51,7 +51,7 @@ struct WritesElsewhere {
     hashes: ClientHasher,
     recent: Mutex<RecentWrites>,
     store: Arc<SharedStore>,
-    /// Where it is said at once, and where it stands for who comes later.
+    /// Where it is said at once, and where it stands for balancers that look later.
     channel: String,
     log: String,
 }
@@ -83,7 +83,7 @@ impl SharedWrites {
         }
     }
 
-    /// Who calls: by the name it gives itself if that is of some use, else by its address.
+    /// The client that calls: by the name it gives itself if that is of some use, else by its address.
     pub fn client(&self, name: Option<&[u8]>, address: Option<IpAddr>) -> Client {
         let name = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
         match (name, address) {
@@ -111,7 +111,7 @@ impl SharedWrites {
         self.shard(client).taken(client, network, node, now);
     }
 
-    /// Whose room `client` takes up, as every balancer hashes it.
+    /// The network that `client` takes room of, as every balancer hashes it.
     pub fn network_of(&self, client: Client) -> Option<NetworkMark> {
         let network = client.network()?;
         Some(match self.elsewhere.get() {
@@ -154,7 +154,7 @@ impl SharedWrites {
         });
         let message = news.write();
         let store = &elsewhere.store;
-        // Who asks elsewhere next looks into the log; the others hear of it a moment later.
+        // The balancer that the client asks next looks into the log; the others hear of it a moment later.
         store.append(&elsewhere.log, &message, (at, TIME_MAX)).await;
         store.publish(&elsewhere.channel, &message);
     }

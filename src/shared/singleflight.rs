@@ -1,6 +1,6 @@
 //! Identical reads in flight: one goes to a node, the others wait for what it brings.
 //!
-//! The first to come leads. When its client leaves, those who wait are told so, and one of them
+//! The first to come leads. When its client leaves, the calls that wait are told so, and one of them
 //! leads anew. While it waits for a place at a node, which go round by caller, other callers' don't wait for it
 //! but have a flight of their own. A call without others costs one hash and, at its beginning and its end, the lock of
 //! one shard of the map.
@@ -24,7 +24,7 @@ const SHARDS: usize = 64;
 /// A call that is longer than this goes alone.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
 
-/// A node's answer, for all who wait for it.
+/// A node's answer, for all calls that wait for it.
 #[derive(Clone, Debug)]
 pub struct SharedAnswer {
     pub answer: WholeAnswer,
@@ -33,14 +33,14 @@ pub struct SharedAnswer {
     pub attempts: usize,
 }
 
-/// No answer, for all who wait for one.
+/// No answer, for all calls that wait for one.
 #[derive(Clone, Debug)]
 pub struct SharedRefusal {
     pub why: Refusal,
     /// As it is counted.
     pub outcome: CallOutcome,
     pub failed: FailedAttempts,
-    /// Of whose call it was. Places are given by network: where there was none, another may find one.
+    /// The network of the call that asked. Places are given by network: where there was none, another may find one.
     pub network: Option<IpAddr>,
 }
 
@@ -56,7 +56,7 @@ pub enum FlightOutcome {
 /// The reads in flight.
 #[derive(Debug)]
 pub struct Singleflight {
-    /// Quick, not proof against who searches for calls of one hash: such go alone.
+    /// Quick, not proof against an attacker who searches for calls of one hash: such calls go alone.
     hashes: RandomState,
     shards: [Mutex<FlightShard>; SHARDS],
 }
@@ -68,9 +68,9 @@ type FlightShard = HashMap<u64, Flight, BuildHasherDefault<IdentityHasher>>;
 struct Flight {
     body: Bytes,
     head: Option<BlockNumber>,
-    /// The network of who leads, which waits for a place.
+    /// The network of the call that leads, while that waits for a place.
     in_line: Option<Option<IpAddr>>,
-    /// There is none as long as nobody waits.
+    /// There is none as long as no call waits.
     bell: Option<watch::Sender<Option<FlightOutcome>>>,
 }
 
@@ -84,7 +84,7 @@ pub enum Join<'a> {
     Alone,
 }
 
-/// Who asks for all. Dropped without a word, it tells the others that its client has left.
+/// The call that asks for all. Dropped without a word, it tells the others that its client has left.
 #[derive(Debug)]
 pub struct FlightOwner<'a> {
     singleflight: &'a Singleflight,
@@ -97,7 +97,7 @@ pub struct FlightOwner<'a> {
 #[derive(Debug)]
 pub struct FlightInLine<'a>(&'a FlightOwner<'a>);
 
-/// Who waits.
+/// A call that waits.
 #[derive(Debug)]
 pub struct FlightFollower(watch::Receiver<Option<FlightOutcome>>);
 
@@ -112,8 +112,8 @@ impl Default for Singleflight {
 
 impl Singleflight {
     /// Takes a seat in the flight for `body`, the call as a node gets it. `head`: the head that
-    /// clients are shown, so that nobody gets an answer that was asked for before he saw it. `caller`: its
-    /// network.
+    /// clients are shown, so that no client gets an answer that was asked for before it saw that head.
+    /// `caller`: its network.
     pub fn join(
         &self,
         body: &Bytes,
@@ -174,7 +174,7 @@ impl Singleflight {
 }
 
 impl FlightOwner<'_> {
-    /// The flight is over; `landed` is asked for only where somebody waits.
+    /// The flight is over; `landed` is asked for only where a call waits.
     pub fn land(mut self, landed: impl FnOnce() -> FlightOutcome) {
         self.has_landed = true;
         if let Some(bell) = self.leave() {
@@ -208,7 +208,7 @@ impl Drop for FlightInLine<'_> {
 impl Drop for FlightOwner<'_> {
     fn drop(&mut self) {
         if !self.has_landed {
-            // Whoever waits hears the bell fall.
+            // The calls that wait hear the bell fall.
             drop(self.leave());
         }
     }

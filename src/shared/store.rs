@@ -1,6 +1,6 @@
 //! The store that balancers share, Valkey or Redis: what one of them writes there the others find.
 //!
-//! It is a help and never needed. What a call asks of it has milliseconds; what is written waits for nobody;
+//! It is a help and never needed. What a call asks of it has milliseconds; no call waits for what is written;
 //! while it is away, calls don't ask it. Nothing of its URL is ever shown: a password may stand in it.
 //!
 //! In reading order: what it is for its users, here; `connection` to one server or a cluster; `queue` of what
@@ -42,7 +42,7 @@ const LOG_PART: usize = 200;
 pub struct StoreConfig {
     /// `redis://` or `rediss://`, with a user and a password where they are needed.
     pub url: Secret,
-    /// The PEM file of who is trusted instead of the system's certificates.
+    /// The PEM file of the certificates that are trusted instead of the system's.
     pub ca_file: Option<String>,
     /// The most bytes that wait to be written.
     pub queue_bytes_max: usize,
@@ -110,7 +110,7 @@ struct StoreListener {
 }
 
 impl SharedStore {
-    /// Asks nobody yet.
+    /// Connects to nothing yet.
     ///
     /// # Errors
     /// The URL or the file of certificates can't be used.
@@ -180,7 +180,7 @@ impl SharedStore {
         (listening % 2 == 1).then_some(listening)
     }
 
-    /// Writes `value` under `key` for so long, whenever it can: nobody waits. `false`: there is no room, or the
+    /// Writes `value` under `key` for so long, whenever it can: no call waits. `false`: there is no room, or the
     /// store is away.
     pub fn put(&self, key: &str, value: &[u8], keeps: Duration) -> bool {
         let mut command = redis::cmd("SET");
@@ -204,7 +204,7 @@ impl SharedStore {
         self.ask("write", &command).await.is_some()
     }
 
-    /// Whether `me` holds `key` from now on for so long: nobody else does. `None`: it isn't known, likewise. It
+    /// Whether `me`, and no other, holds `key` from now on for so long. `None`: it isn't known, likewise. It
     /// takes longer than a call may wait.
     pub async fn hold(&self, key: &str, me: &str, keeps: Duration) -> Option<bool> {
         let key = prefixed(key);

@@ -31,7 +31,7 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 /// No longer answer is kept or shared, nor one whose entry is longer than that and its head.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 const ENTRY_BYTES_MAX: usize = ANSWER_BYTES_MAX + 512;
-/// For how long an answer stands there whose block is final, and any other.
+/// For how long an answer stands there if its block is final, and otherwise.
 const FINAL_KEEPS: Duration = Duration::from_secs(3600);
 const KEEPS: Duration = Duration::from_secs(600);
 /// Answers that wait to be written.
@@ -238,7 +238,7 @@ impl StoredAnswers {
         self.bell.notified().await;
     }
 
-    /// Tells the store, and all who listen, what was let go here; what isn't known to stand there waits on.
+    /// Tells the store, and all balancers that listen, what was let go here; what isn't known to stand there waits on.
     pub async fn tell(&self) {
         let untold = self.untold().clone();
         for (name, generation) in untold {
@@ -248,7 +248,7 @@ impl StoredAnswers {
             if !self.store.set_field(key, field, FieldWrite::Anyway).await {
                 return;
             }
-            // Who doesn't hear of it sees it within seconds.
+            // A balancer that doesn't hear of it sees it within seconds.
             self.store.publish(&self.names.channel, b"");
             let mut untold = self.untold();
             if untold.get(&name) == Some(&generation) {

@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const MEETS_WITHIN: Duration = Duration::from_millis(500);
 /// Heads that wait to be told: all are told again by the next one.
 const HEADS_WAITING: usize = 1024;
-/// A process that is stopped holds nobody up for longer.
+/// A process that is stopped holds the other up for no longer.
 const WRITE_MAX: Duration = Duration::from_secs(1);
 
 /// Where the two meet. `upgrade_sock`: where the listeners are handed over.

@@ -1,4 +1,4 @@
-//! The admin listener: nodes change through it while calls go on, and nobody else gets in.
+//! The admin listener: nodes change through it while calls go on, and callers that mustn't ask are refused.
 
 mod described;
 mod page;

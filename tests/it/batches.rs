@@ -1,5 +1,5 @@
 //! Reads of a client's batch go to a node together, in one request; what a node says to them so
-//! is worth what it would have said to each, and a node that spoils a batch costs nobody an answer.
+//! is worth what it would have said to each, and a node that spoils a batch costs no call its answer.
 
 use std::time::Duration;
 

@@ -170,7 +170,7 @@ async fn a_hash_that_nobody_has_is_taken_to_who_goes_back_furthest_once_a_block_
     let asked = scene.nodes[2].calls_of("eth_getBlockByHash")
         + scene.nodes[2].calls_of("eth_getBlockReceipts");
     assert!((1..=12).contains(&asked), "{asked} times");
-    // What it has is found each time, whoever is asked first.
+    // What it has is found each time, whichever node is asked first.
     let block = format!(r#"{{"number":"0x7","hash":"0x{}"}}"#, "88".repeat(32));
     scene.nodes[2].change(|behaviour| {
         behaviour.results.insert("eth_getBlockByHash".into(), block);
@@ -558,7 +558,7 @@ async fn a_block_that_is_named_by_its_hash_is_asked_of_nodes_that_have_it() {
             let result = answer.json()["result"].to_string();
             assert_eq!(result, has, "{method}");
         }
-        // Who tells heads may ask it for an earlier one.
+        // To tell heads, the balancer may ask it for an earlier one.
         let is_of_it = |heard: &forebay_fake::RecordedRequest| {
             heard.body.contains(method) && heard.body.contains(&*newest)
         };
@@ -845,7 +845,7 @@ async fn a_call_that_waits_for_a_block_that_is_taken_back_goes_on_with_the_new_h
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_node_is_on_another_branch_blocks_and_receipts_are_those_of_the_told_one() {
-    // No round comes that could tell who is where.
+    // No round comes that could tell which node is where.
     let beginning = QUICK.replace("interval: 400ms", "interval: 60s");
     let scene = Pretend::set_with(&[1, 1, 1], &beginning, "").await;
     let told = scene.chain.block(100, None).hash;
@@ -999,7 +999,7 @@ async fn a_restart_that_nobody_noticed_shows_by_the_first_state_that_is_missing(
         }
     }
     let missed = |heard: &&forebay_fake::RecordedRequest| {
-        // What we ask ourselves is the balance of nobody.
+        // What we ask ourselves is the balance of the zero address.
         heard.body.contains("eth_getBalance") && heard.body.contains("07\"")
     };
     let missed = scene.nodes[0].log().iter().filter(missed).count();
@@ -1020,7 +1020,7 @@ async fn a_state_lost_right_below_the_head_is_asked_of_who_has_it_and_where_nobo
         let [a, b] = [0, 1].map(|node| scene.nodes[node].calls_of("eth_call"));
         (a, b)
     };
-    // The balance of nobody is what a node is asked for to learn whether it has a state.
+    // The balance of the zero address is what a node is asked for to learn whether it has a state.
     let of_state = ["eth_call", "eth_getBalance"];
     scene.nodes[0].set_fault_for(&of_state, lost());
     let (a, b) = calls(98, 100, 1).await;

@@ -115,7 +115,7 @@ async fn where_hardly_a_call_is_asked_again_answers_are_kept_from_the_second_tim
         "hit",
         "another method's"
     );
-    // Who wants a fresh one gets what others are given from then on.
+    // A caller that wants a fresh one gets what others are given from then on.
     let fresh = call("1", "eth_getCode").replace("0x01", &format!("0x{:040x}", 3000));
     let headers = [
         ("content-type", "application/json"),

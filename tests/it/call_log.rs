@@ -1,4 +1,4 @@
-//! A line a call: who asked what, under which id, and what came of it. And what follows a call to
+//! A line a call: which caller asked what, under which id, and what came of it. And what follows a call to
 //! the nodes.
 
 use crate::support::{

@@ -1,5 +1,5 @@
-//! Bodies that are packed, with real clients: nodes that pack although nobody asks for it, requests that
-//! come packed, answers that go out packed for who asks for that.
+//! Bodies that are packed, with real clients: nodes that pack although they aren't asked to, requests that
+//! come packed, answers that go out packed for clients that ask for that.
 
 use std::io::Write as _;
 use std::process::Output;

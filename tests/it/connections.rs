@@ -65,7 +65,7 @@ async fn a_large_answer_reaches_clients_of_every_version_whole() {
     let stream = TcpStream::connect(address).await.unwrap();
     let answer = post_http2(stream, body.clone()).await.unwrap();
     assert!(answer.text() == wanted, "HTTP/2");
-    // HTTP/1.0 has no chunks: without a length nobody could tell an answer that broke off.
+    // HTTP/1.0 has no chunks: without a length no client could tell an answer that broke off.
     let length = body.len();
     let old = format!("POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}");
     let bytes = crate::support::exchange(address, old.as_bytes(), PATIENCE)

@@ -22,7 +22,7 @@ fn demo(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Exit code, stdout and stderr; whoever isn't done by the deadline is ended.
+/// Exit code, stdout and stderr; a child that isn't done by the deadline is ended.
 fn ended(mut child: Child) -> (Option<i32>, String, String) {
     let (mut out, mut notes) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (tell, told) = mpsc::channel();
@@ -30,7 +30,7 @@ fn ended(mut child: Child) -> (Option<i32>, String, String) {
         let (mut said, mut noted) = (String::new(), String::new());
         out.read_to_string(&mut said).unwrap();
         notes.read_to_string(&mut noted).unwrap();
-        // Nobody listens any more after the deadline.
+        // Nothing listens any more after the deadline.
         let _ = tell.send(());
         (said, noted)
     });

@@ -623,7 +623,7 @@ fn ports_are_the_same_everywhere_and_no_two_programs_share_one() {
     assert!(terraform.contains(&format!(
         "{{ http = {http}, metrics = {metrics}, admin = {admin} }}"
     )));
-    // Whoever tries Prometheus on the same machine.
+    // A Prometheus that is tried on the same machine.
     let watching = text_of("dashboards/README.md");
     let prometheus = watching
         .split_once("--web.listen-address 127.0.0.1:")

@@ -294,7 +294,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
     let nodes = [Anvil::start(ANVIL).await, Anvil::start(ANVIL).await];
     registry.add(&named("a", &nodes[0].url())).await.unwrap();
     registry.add(&named("b", &nodes[1].url())).await.unwrap();
-    // More than a page of 1 MB: long notes, as somebody may leave them.
+    // More than a page of 1 MB: long notes, as operators may leave them.
     for number in 0..24 {
         let url = format!("{}/{number}", nodes[0].url());
         let name = format!("drained-{number}");
@@ -376,7 +376,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
     load.stop().await.no_call_failed();
 }
 
-/// Another balancer, with a copy of the first one's last list, while nobody answers for the table.
+/// Another balancer, with a copy of the first one's last list, while nothing answers for the table.
 async fn starts_from_the_last_list(balancer: &Balancer, proxy: &FaultProxy) {
     let last_list = balancer.folder().join("last-list.json");
     let yaml = on_table(&proxy.url(), "").replace(
@@ -499,7 +499,7 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
         let source = balancer.metric("forebay_reference_source", &leads).await;
         assert_eq!(source, Some(1.0));
     }
-    // Whoever asks for all dies: the others ask themselves before another does it for all.
+    // The balancer that asks for all dies: the others ask themselves before another does it for all.
     let holder = server.holder().await.unwrap();
     let pid = |balancer: &Balancer| format!("-{}-", balancer.process.id());
     let place = balancers.iter().position(|it| holder.contains(&pid(it)));

@@ -445,7 +445,7 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
     }
 }
 
-/// Made anew, without a node; then with one that nobody can reach.
+/// Made anew, without a node; then with one that can't be reached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve() {
     use forebay::registry::Registry as _;

@@ -1,4 +1,4 @@
-//! Health on real nodes: who is fit, why, and when that changes.
+//! Health on real nodes: which node is fit, why, and when that changes.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! HTTP/2 of clients who are rude, odd or late: heads and frames have limits, and nobody is told to
-//! go before his first answer.
+//! HTTP/2 of clients that are rude, odd or late: heads and frames have limits, and no client is told to
+//! go before its first answer.
 
 use std::time::Duration;
 

@@ -226,7 +226,7 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     assert_eq!(shed, Some(4.0));
     let health = crate::support::get(scene.balancer.rpc.address, "/health", PATIENCE).await;
     assert_eq!(health.unwrap().json()["status"], "ok");
-    // A place that is free again is taken by who waits.
+    // A place that is free again is taken by a call that waits.
     scene.nodes[0].set_latency(Duration::from_millis(50));
     let calls = (0..6).map(|id| caller.call(id)).collect();
     assert_eq!(answered(&all(calls).await), 6);
@@ -318,7 +318,7 @@ async fn who_reads_slowly_keeps_no_place() {
         .becomes("a", "forebay_node_in_flight_limit", &[], 1.0)
         .await;
     let socket = TcpSocket::new_v4().unwrap();
-    // What isn't read stays with who sends it.
+    // What isn't read stays with the balancer that sends it.
     socket.set_recv_buffer_size(4096).unwrap();
     let mut slow = socket.connect(scene.balancer.rpc.address).await.unwrap();
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_getCode","params":["0x00","latest"]}"#;

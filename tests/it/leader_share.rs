@@ -1,5 +1,5 @@
-//! What nobody is known to have is asked of the leader within its share, and what it is known to have
-//! whatever that is.
+//! What no node is known to have is asked of the leader within its share, and what the leader is known
+//! to have whatever that is.
 
 use std::time::Instant;
 

@@ -54,7 +54,7 @@ fn own_bytes(id: u32) -> u64 {
 /// A connection from an address of the loopback network.
 async fn connect(from: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // What isn't read stays with who sends it.
+    // What isn't read stays with its sender.
     socket.set_recv_buffer_size(4096)?;
     socket.bind(SocketAddr::from((from, 0)))?;
     socket.connect(to).await

@@ -38,7 +38,7 @@ async fn numbers_may_skip_and_one_node_may_err_and_nobody_is_asked_over_and_over
             scene.tell(&block);
             assert_eq!(hears(&mut client, &id).await["hash"], block["hash"]);
         }
-        // All of them, and one before the first that nobody has.
+        // All of them, and one before the first that no node has.
         let named = scene.chain.len() + 1;
         for node in &scene.nodes {
             let asked = node.asked("eth_getBlockByHash");
@@ -352,7 +352,7 @@ async fn a_block_that_no_node_told_but_clients_were_is_asked_by_its_hash_of_who_
         a.has(block, std::slice::from_ref(&log));
     }
     b.has(&blocks[0], &[]);
-    // The one between is fetched, as those who hear of the last must hear of it.
+    // The one between is fetched, as clients that hear of the last must hear of it.
     a.tell(&blocks[2]);
     for block in &blocks {
         assert_eq!(hears(&mut client, &heads).await["hash"], block["hash"]);

@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 const LITTLE: &str = "  limits: { memory: 64MiB }\n";
-/// What a quiet client is beside: everybody else here comes from 127.0.0.1.
+/// Where a quiet client comes from: all other clients here come from 127.0.0.1.
 const QUIET: &str = "127.0.0.2:0";
 
 fn request(body: &str) -> String {

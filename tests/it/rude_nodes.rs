@@ -23,7 +23,7 @@ const GOOD: &str = "\"0x600d\"";
 enum Unlisted {
     /// No node can have executed it: it is asked elsewhere.
     Repeated,
-    /// It may have run: this code is the answer, and nobody else is asked.
+    /// It may have run: this code is the answer, and no other node is asked.
     Told(i64),
 }
 
@@ -341,7 +341,7 @@ async fn an_answer_that_comes_late_is_never_the_next_calls() {
         let method = methods[turn % methods.len()];
         let answer = scene.call(method).await;
         let result = &answer.json()["result"];
-        // An answer to something else is none: whoever can't be asked twice is told so.
+        // An answer to something else is none: where a call can't be asked twice, its client is told so.
         assert!(
             result == method || method == "zks_foo",
             "{method}: {}",
@@ -692,7 +692,7 @@ async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_goo
             said.contains(&format!("HTTP {code}")) && said.contains(told)
         })
         .await;
-        // Nobody is sent there meanwhile.
+        // No call is sent there meanwhile.
         for _ in 0..20 {
             let answer = scene.call("eth_getBalance").await;
             assert_eq!(answer.status, 200, "{}", answer.text());

@@ -425,7 +425,7 @@ async fn a_transaction_that_was_sent_through_one_is_counted_and_shown_by_the_oth
     let asked = json!([long.hash]);
     let shown = two.other.ask("eth_getTransactionByHash", asked).await;
     assert_eq!(shown["result"], Value::Null, "{shown}");
-    // Nothing of who sent it stands there but the transaction.
+    // Nothing of its sender stands there but the transaction.
     let log = server.ask("XRANGE forebay:main:writes - +").await;
     assert!(!log.contains("127.0.0.1"), "{log}");
 }
@@ -441,7 +441,7 @@ async fn asked(balancers: &[Balancer]) -> Vec<f64> {
     asked
 }
 
-/// Who asks the leader within two seconds, some ten rounds.
+/// Which balancers ask the leader within two seconds, some ten rounds.
 async fn askers(balancers: &[Balancer]) -> Vec<usize> {
     let before = asked(balancers).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -498,7 +498,7 @@ async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_aw
     chain.advance(5);
     all_hear_of_the_leader(&balancers, 105).await;
 
-    // Whoever asks for all dies, and another takes its place.
+    // The balancer that asks for all dies, and another takes its place.
     balancers.remove(asker).process.kill();
     chain.advance(5);
     all_hear_of_the_leader(&balancers, 110).await;

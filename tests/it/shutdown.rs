@@ -313,7 +313,7 @@ struct Shared {
 }
 
 impl Front {
-    /// Four clients, and somebody who looks at each balancer's health all the time.
+    /// Four clients, and for each balancer a task that looks at its health all the time.
     fn before(balancers: [&Balancer; 2]) -> Front {
         forebay::node::install_tls();
         let shared = Arc::new(Shared {

@@ -22,7 +22,7 @@ const CALLER: &str = "00f067aa0ba902b7";
 async fn a_call_and_its_attempts_are_spans_of_the_callers_trace() {
     let collector = Collector::start().await;
     let scene = Pretend::set(&[1, 1], &exporting(&collector, "0")).await;
-    // Whoever is asked first fails, and the other answers.
+    // The node that is asked first fails, and the other answers.
     let stalls = |at: usize| scene.nodes[at].set_fault_for(&["eth_getBalance"], Fault::HangUp);
     stalls(0);
     let mut failed_over = None;

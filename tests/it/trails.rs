@@ -1,4 +1,5 @@
-//! A caller who asks, and may, is told what became of each attempt; anybody else as if nobody had asked.
+//! A caller that asks, and may, is told what became of each attempt; any other is answered as if none
+//! had asked.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ async fn each_attempt_is_told_by_either_version_of_http() {
     let scene = set(&[1, 1], "127.0.0.0/8", "").await;
     scene.nodes[0].set_fault_for(&[METHOD], Fault::HangUp);
     for version in [1, 2] {
-        // Whoever is asked first, fails: that may be either.
+        // The node that is asked first fails: that may be either.
         eventually("a call was asked of both", PATIENCE, async || {
             let answer = match version {
                 1 => ask(&scene, &[ASKS], &call("1", METHOD)).await,
@@ -57,7 +58,7 @@ async fn who_does_not_ask_or_may_not_is_told_nothing() {
     for headers in [
         &[ASKS][..],
         &[ASKS, from("198.51.100.9")],
-        // What stands before a proxy's word is anybody's.
+        // What stands before a proxy's word is any client's.
         &[ASKS, from("203.0.113.9, 198.51.100.9")],
         &[from("203.0.113.9")],
         &[("x-forebay-trail", "0"), from("203.0.113.9")],

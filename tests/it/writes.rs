@@ -333,7 +333,7 @@ async fn one_node_alone_counts_what_was_taken_too_and_another_chains_is_not_kept
     assert_eq!(next_nonce(&scene).await, "0x8");
 }
 
-/// Avalanche accepts a block at one node after the other: who is asked last may be the first to have it.
+/// Avalanche accepts a block at one node after the other: the one asked last may be the first to have it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_node_of_three_has_mined_is_never_null() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
@@ -360,7 +360,7 @@ async fn what_one_node_of_three_has_mined_is_never_null() {
     for _ in 0..20 {
         assert_eq!(by_hash(&scene, 1).await["blockHash"], of);
     }
-    // Where nobody has it, another transaction has its nonce.
+    // Where no node has it, another transaction has its nonce.
     send_signed(&scene, SEND, 0).await;
     without_a_pool(&scene, "0x9");
     assert_eq!(by_hash(&scene, 0).await, Value::Null);
@@ -392,7 +392,7 @@ async fn what_any_chain_takes_and_what_carries_blobs_counts_and_is_shown_too() {
         let is_of_a_chain = kind != Kind::Unbound;
         assert_eq!(shown["chainId"].is_string(), is_of_a_chain, "{shown}");
     }
-    // Of a type that nobody knows here.
+    // Of a type that isn't known here.
     let unknown = wallet
         .sign(10, Draft::on(1))
         .raw
@@ -581,7 +581,7 @@ async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
         let answer = scene.post(&batch).await.json();
         let took = began.elapsed();
         assert_eq!(answer[0].get("result"), Some(&Value::Null), "{answer}");
-        // Of the other nobody says anything.
+        // Of the other no node says anything.
         assert_eq!(answer[1]["error"]["code"], -32015, "{answer}");
         println!("poll {at}: {took:?}");
     };

@@ -1,4 +1,4 @@
-//! One call: its plan, whom it is asked of and how often, and what it may end with.
+//! One call: its plan, which nodes it is asked of and how often, and what it may end with.
 //!
 //! In reading order:
 //! - [`plan`], what becomes of a call; [`tag_pins`], which numbers its tags stand for

@@ -1,7 +1,7 @@
 //! What subscribers are told: heads, logs, and what one node tells for all.
 //!
 //! In reading order:
-//! - [`subscription`], who listens to what
+//! - [`subscription`], which subscriber listens to what
 //! - heads: [`socket_heads`], whether a socket can be taken at its word; [`header_shape`]; and
 //!   [`head_tracker`], the one chain that clients are told
 //! - logs: [`log_match`], [`log_evidence`], [`log_history`]

@@ -1,4 +1,4 @@
-//! All nodes together: who is fit, what is the reference, which head is served, who gets a call.
+//! All nodes together: which are fit, what is the reference, which head is served, which node gets a call.
 //!
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
 //! never change, and write down what they meet in what a view shares: loads, limits, lacks.
@@ -14,7 +14,7 @@
 //!   `quorum_head`, [`branch`], `forks`
 //! - all of that, round by round: [`tracker`]
 //! - what calls see: [`node_view`], [`view`], and [`client_floors`] beyond it
-//! - who gets a call: [`requirements`], `sampler`, [`select`], [`spread`], [`wait_queue`]
+//! - which node gets a call: [`requirements`], `sampler`, [`select`], [`spread`], [`wait_queue`]
 //! - what follows for the operator and the next round: [`degradation`], [`failure_rate`],
 //!   [`awaited_blocks`]
 

@@ -8,7 +8,7 @@
 //! - [`wire`] — what stands around JSON-RPC, as bytes → `vocabulary`
 //! - [`method`] — the method table → `json`, `vocabulary`
 //! - [`rpc`] — envelopes, batches, answers, and what they mean → `json`, `vocabulary`, `method`
-//! - [`fleet`] — all nodes together, and who gets a call → `json`, `vocabulary`, `rpc`
+//! - [`fleet`] — all nodes together, and which of them gets a call → `json`, `vocabulary`, `rpc`
 //! - [`call`] — one call, from its plan to its end → `json`, `vocabulary`, `method`, `rpc`, `fleet`
 //! - [`feed`] — what subscribers are told → `json`, `vocabulary`, `rpc`, `fleet`
 //!

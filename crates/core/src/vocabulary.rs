@@ -5,7 +5,8 @@
 //! - nodes: [`node`], [`tier`], [`target`], [`metadata_service`]
 //! - clients: [`client`]
 //! - how much and how fast: [`caps`], [`rate_limit`], `recent`, [`log_throttle`], [`circuit`]
-//! - [`glob`], methods' names by pattern; [`lease`], who writes for all; [`chance`], dice as an argument; [`hex`], digits
+//! - [`glob`], methods' names by pattern; [`lease`], which process writes for all; [`chance`], dice as an argument;
+//!   [`hex`], digits
 
 pub mod block_ref;
 pub mod bloom;

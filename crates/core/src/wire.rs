@@ -6,7 +6,7 @@
 //! - [`http2_frames`] and [`websocket_frames`], counted as they pass
 //! - [`coding`], what bodies are packed with
 //! - [`cors`], which pages may call
-//! - [`forwarded`], whose call it is behind proxies; [`trace`], which trace it is a part of
+//! - [`forwarded`], which client's call it is behind proxies; [`trace`], which trace it is a part of
 
 pub mod chain_path;
 pub mod coding;

@@ -1,4 +1,4 @@
-//! What a pretend node does when it is asked: who it says it is, and how it misbehaves.
+//! What a pretend node does when it is asked: what it says it is, and how it misbehaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub struct AnswerShape {
     pub extra_members: bool,
     /// The answers to a batch come in the opposite order.
     pub backwards: bool,
-    /// Answers are packed by gzip, whether anybody asks for it or not.
+    /// Answers are packed by gzip, whether the client asks for it or not.
     pub packed: bool,
 }
 

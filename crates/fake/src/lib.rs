@@ -191,7 +191,7 @@ impl FakeNode {
         });
     }
 
-    /// Closes the listener and every connection: whoever connects is refused. Done on return.
+    /// Closes the listener and every connection: new connections are refused. Done on return.
     pub async fn refuse(&self) {
         let (done, obeyed) = oneshot::channel();
         if self
@@ -275,7 +275,7 @@ async fn listen_again(listener: &mut Option<TcpListener>, address: SocketAddr) -
     Ok(())
 }
 
-/// The next connection; waits for ever where nobody listens.
+/// The next connection; waits for ever where there is no listener.
 async fn next_connection(listener: Option<&TcpListener>) -> tokio::net::TcpStream {
     let Some(listener) = listener else {
         return std::future::pending().await;

@@ -46,7 +46,7 @@ pub struct HeadFeed {
     pub prober: Prober,
     pub intervals: CurrentIntervals,
     pub heads: mpsc::Receiver<NodeHead>,
-    /// To whom tells the logs.
+    /// To the task that tells the logs.
     pub pages: mpsc::Sender<BlockEvent>,
     /// The number of the block that was told last, or is held.
     pub told: Arc<AtomicU64>,
@@ -130,7 +130,7 @@ impl HeadFeed {
         loop {
             match head_tracker.next(clock::now()) {
                 HeadStep::Tell(turn) => {
-                    // Whoever is told of a block may ask for it at once.
+                    // A client that is told of a block may ask for it at once.
                     self.publish(head_tracker, notes);
                     self.hold(turn, notes);
                     self.release(notes);
@@ -162,7 +162,7 @@ impl HeadFeed {
         let now = clock::now();
         let mut until = now;
         if update.is_torn {
-            // Who comes again from here on has missed nothing.
+            // A client that subscribes again from here on has missed nothing.
             notes.held.iter_mut().for_each(|held| held.until = now);
         } else {
             until += held_from_subscribers(&self.fleet.snapshot().view, self.others, now);
@@ -240,7 +240,7 @@ impl HeadFeed {
         }
     }
 
-    /// Heads don't wait for logs: where those are far behind, who listens to them must go.
+    /// Heads don't wait for logs: where those are far behind, clients that listen to them must go.
     fn pass_on(&self, page: BlockEvent) {
         if self.pages.try_send(page).is_err() {
             self.hub.close_logs(u64::MAX, BEHIND);

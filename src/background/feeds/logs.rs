@@ -1,6 +1,6 @@
 //! Tells clients the logs of the blocks that were told.
 //!
-//! A block's logs are asked for once, by its hash, for all who listen, and matched here: so they are
+//! A block's logs are asked for once, by its hash, for all that listen, and matched here: so they are
 //! those of the chain that was told, whichever node brings them, and a node that dies, lags or
 //! reorganises leaves neither a gap nor a double. What was told is kept, to be taken back.
 
@@ -24,7 +24,7 @@ use forebay_core::vocabulary::chain::BlockHash;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
 
-/// The longest that a block's logs are waited for before those who listen are told to go.
+/// The longest that a block's logs are waited for before the clients that listen are told to go.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One node's time for one block's logs.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ impl LogFeed {
             return;
         };
         self.trust.learn(header.bloom.as_deref(), &logs);
-        // Those who left meanwhile are told nothing, and nobody has come who hears this block.
+        // Clients that left meanwhile are told nothing, and none has come that hears this block.
         for filter in &filters {
             let passing: Vec<_> = passing(filter, &logs)
                 .map(|log| log.json().clone())
@@ -130,8 +130,8 @@ impl LogFeed {
         });
     }
 
-    /// Asks one node after another, again and again. `None`: the block is abandoned by now, or who
-    /// heard it is gone, or told to go.
+    /// Asks one node after another, again and again. `None`: the block is abandoned by now, or the
+    /// clients that heard it are gone, or told to go.
     async fn bring(&mut self, header: &Header, turn: u64) -> Option<Arc<BlockLogs>> {
         let began_at = clock::now();
         let deadline = began_at + PATIENCE;
@@ -170,8 +170,8 @@ impl LogFeed {
         }
     }
 
-    /// Whether the block's logs are sought in vain: it is abandoned, or nobody is left who hears it.
-    /// Who came later waits for the next block's.
+    /// Whether the block's logs are sought in vain: it is abandoned, or no client is left that hears it.
+    /// One that came later waits for the next block's.
     fn is_past(&mut self, block: BlockHash, turn: u64) -> bool {
         self.take_in();
         let abandons = |page: &BlockEvent| matches!(page, BlockEvent::Abandoned { hash, .. } if *hash == block);

@@ -16,7 +16,7 @@ use forebay_core::feed::takeover::{
     FeedSource, OpenLine, RelayStep, Relays, TopicEvent, TopicRequest,
 };
 
-/// How often it is looked who could take over.
+/// How often it is looked which node could take over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 const NOBODY: &str = "no node tells this subscription any more: subscribe again";

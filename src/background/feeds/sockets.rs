@@ -180,7 +180,7 @@ impl NodeSockets {
     }
 }
 
-/// A paid leader isn't tried where nobody said that it has a socket.
+/// A paid leader isn't tried where no `ws_url` says that it has a socket.
 fn offers_socket(upstream: &Upstream) -> bool {
     upstream.spec.ws_url.is_some() || upstream.spec.role == Role::Own
 }

@@ -26,7 +26,7 @@ use forebay_core::vocabulary::tier::Tier;
 enum NonceUse {
     /// Its own receipt.
     ByItself(NodeAnswer),
-    /// Or nobody knows.
+    /// Another transaction; or it isn't known.
     ByAnother,
     /// Nothing, as far as blocks say.
     Nowhere,

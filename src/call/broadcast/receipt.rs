@@ -1,5 +1,5 @@
 //! The wait for the receipt of a transaction that a pool has already (EIP-7966): no node is held by
-//! it, and all who wait for one transaction ask together, once at each new head.
+//! it, and all calls that wait for one transaction ask together, once at each new head.
 
 use std::time::{Duration, Instant};
 

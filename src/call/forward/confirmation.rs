@@ -23,8 +23,8 @@ enum ConfirmationSubject<'a> {
 }
 
 impl<'a> ForwardedCall<'a> {
-    /// Hears that `said` found nothing. Who goes back further is asked next, unless he was within a block
-    /// time and found nothing, either.
+    /// Hears that `said` found nothing. A node that goes back further is asked next, unless it was asked within
+    /// a block time and found nothing, either.
     pub(super) fn hear_nothing(&mut self, said: &NodeView) -> ReplyAction {
         let (state, name, method) = (self.state, self.name(), &*self.call.method);
         if self.retry.digs(said.id) {

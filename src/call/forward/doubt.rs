@@ -12,8 +12,8 @@ use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
 impl ForwardedCall<'_> {
-    /// A node answered well. Who refused the call before, in words that might have been about the
-    /// caller, lacks it.
+    /// A node answered well. A node that refused the call before, in words that might have been about the
+    /// caller, lacks the method.
     pub(super) fn hear_well(&mut self, node: &NodeView, now: Instant) {
         let method = &self.call.method;
         node.hear_well(method, now);

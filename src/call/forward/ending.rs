@@ -38,7 +38,7 @@ impl ForwardedCall<'_> {
             (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
         };
         ServedAnswer {
-            // Where it is we who said no, that says nothing of the nodes.
+            // Where we said no ourselves, that says nothing of the nodes.
             outcome: if why == Refusal::OverCapacity {
                 CallOutcome::Refused
             } else {

@@ -24,7 +24,7 @@ impl ForwardedCall<'_> {
         outcome != CallOutcome::Failed && self.doubts.is_empty() && self.unindexed.is_none()
     }
 
-    /// The call has `ended`, and it shows whose the faults were that it met.
+    /// The call has `ended`, and it shows whether the faults that it met were the nodes' or its own.
     pub async fn settle(&mut self, mut ended: ServedAnswer) -> ServedAnswer {
         if self.unindexed.is_some() {
             ended = Box::pin(self.doubt_null(ended)).await;

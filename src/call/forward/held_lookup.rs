@@ -1,4 +1,4 @@
-//! A look-up that nodes hold back: what is said when nobody has answered for a while.
+//! A look-up that nodes hold back: what is said when no node has answered for a while.
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};

@@ -1,4 +1,4 @@
-//! Leave to ask the leader, or another fallback node: whom it lets draws come to.
+//! Leave to ask the leader, or another fallback node: which nodes it lets draws come to.
 
 use std::cell::Cell;
 use std::sync::PoisonError;

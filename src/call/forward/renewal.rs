@@ -83,7 +83,7 @@ impl ForwardedCall<'_> {
         tag_fallback.is_some_and(|it| it.is_too_old(answer.result()))
     }
 
-    /// Keeps such an answer for when nothing better comes; but what is too old is told to nobody.
+    /// Keeps such an answer for when nothing better comes; but what is too old is told to no client.
     pub(super) fn keep_nothing(&mut self, answer: &WholeAnswer) -> ReplyAction {
         if answer.result() == Some(b"null") {
             self.retry.hear_null(|_, _, _| Confirmers::default());

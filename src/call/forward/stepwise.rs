@@ -1,4 +1,4 @@
-//! A call's steps, one at a time: whoever takes them may choose the node, or ask it for several calls at once.
+//! A call's steps, one at a time: the code that takes them may choose the node, or ask it for several calls at once.
 
 use std::time::Instant;
 

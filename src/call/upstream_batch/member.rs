@@ -166,7 +166,7 @@ impl<'a> BatchMember<'a> {
     }
 }
 
-/// Whoever waits may take his time with it, and must not hold the answers to the whole batch.
+/// A call that waits may take its time with it, and must not hold the answers to the whole batch.
 fn apart(landed: FlightOutcome) -> FlightOutcome {
     match landed {
         FlightOutcome::Brought(brought) => FlightOutcome::Brought(SharedAnswer {

@@ -1,4 +1,4 @@
-//! Calls that a node may have refused for what we wrote into them: whose fault it is.
+//! Calls that a node may have refused for what we wrote into them: whether the fault is ours.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ pub(super) fn is_error(outcome: &MemberOutcome<'_>) -> bool {
     matches!(outcome, MemberOutcome::Answered(_, answer) if matches!(answer.outcome, Outcome::Error(_)))
 }
 
-/// Of those who may be refused for what we wrote into their calls, one of each kind is asked as its
+/// Of the calls that may have been refused for what we wrote into them, one of each kind is asked as its
 /// caller wrote it: that says of all of them whether they are to go on so.
 pub(super) async fn run(
     (members, outcomes): (&[BoxedMember<'_>], &[MemberOutcome<'_>]),

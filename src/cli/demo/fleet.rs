@@ -109,7 +109,7 @@ impl DemoFleet {
         Ok(())
     }
 
-    /// Moves on who is catching up: half of what is missing each time.
+    /// Moves on the nodes that are catching up: half of what is missing each time.
     pub(super) fn step(&mut self) {
         let chain_head = self.chain.head();
         let mut still = Vec::new();

@@ -93,7 +93,7 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A call to try by hand, on two lines. It answers a number and names who served.
+/// A call to try by hand, on two lines. It answers a number and names the node that served.
 pub(super) fn try_it(address: std::net::SocketAddr) -> [String; 2] {
     [
         format!(r"curl -i {address} -H 'content-type: application/json' \"),

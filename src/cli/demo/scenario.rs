@@ -1,4 +1,4 @@
-//! The story that the demo tells: its chapters, and what happens to whom at which moment.
+//! The story that the demo tells: its chapters, and what happens to which node at which moment.
 //!
 //! Moments are written in sixtieths of the whole, so that a story of 60 s reads in seconds and any
 //! other keeps its proportions. Nothing here waits or knows a node.

@@ -84,7 +84,7 @@ pub(super) enum NodeVerdict {
     Out(String),
 }
 
-/// Who serves now.
+/// Which nodes serve now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ServingNodes {
     Own(Vec<String>),
@@ -92,7 +92,7 @@ pub(super) enum ServingNodes {
     Nobody,
 }
 
-/// Who does something: we, who direct the story, or the balancer, who knows nothing of it.
+/// Where an event comes from: the story, which we direct, or the balancer, which knows nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EventOrigin {
     Story,
@@ -238,7 +238,7 @@ fn turn(before: HealthState, node: &NodeView) -> Option<String> {
     }
 }
 
-/// Who fell back lags from then on: that is no news.
+/// A node that fell back lags from then on: that is no news.
 fn is_one_story(old: Reason, new: Reason) -> bool {
     old == new || (old, new) == (Reason::Rollback, Reason::Lagging)
 }

@@ -17,7 +17,7 @@ pub(super) struct LoadOutcome {
     pub calls: u64,
     /// Of them, those that got a result.
     pub answered: u64,
-    /// Who served, by the answer's header.
+    /// Which nodes served, by the answer's header.
     pub nodes: Vec<String>,
     /// More than one node was asked.
     pub is_repeated: bool,
@@ -34,7 +34,7 @@ pub(super) struct LoadTotals {
     pub repeated: u64,
     pub longest_pause: Duration,
     pub first_trouble: Option<String>,
-    /// Answers by who gave them; a batch counts once for each node that had a part in it.
+    /// Answers by the name that served them; a batch counts once for each node that had a part in it.
     pub served: BTreeMap<String, u64>,
 }
 
@@ -62,7 +62,7 @@ impl LoadStatistics {
         self.figures.count(heard);
     }
 
-    /// Each node's part of the last while's answers, 0.0 to 1.0; none for who gave none.
+    /// Each node's part of the last while's answers, 0.0 to 1.0; none for a node that gave none.
     pub(super) fn recent_shares(&self, now: Instant) -> BTreeMap<String, f64> {
         let is_recent = |at: &Instant| now.saturating_duration_since(*at) <= RECENT;
         let mut counts = BTreeMap::new();
@@ -88,7 +88,7 @@ impl LoadTotals {
         }
     }
 
-    /// Each node's part of all answers, 0.0 to 1.0; none for who gave none.
+    /// Each node's part of all answers, 0.0 to 1.0; none for a node that gave none.
     pub(super) fn shares(&self) -> BTreeMap<String, f64> {
         shares(&self.served)
     }

@@ -30,13 +30,13 @@ use forebay_core::wire::framing::BodyExtent;
 use forebay_core::wire::http2_frames::HEAD_TIME_MAX;
 
 /// While an answer is awaited, requests that follow are taken in up to about this many bytes: they
-/// are counted by nobody. TCP holds back the rest.
+/// aren't counted. TCP holds back the rest.
 const AHEAD_BYTES_MAX: usize = READ_BYTES;
-/// A head up to this length is counted by nobody.
+/// A head up to this length isn't counted.
 const HEAD_BYTES_FREE: usize = 4 << 10;
 /// A body up to this length comes in one piece.
 const GATHERED_BYTES_MAX: u64 = PIECE_BYTES_MAX as u64;
-/// What is read of a body at once whose length nobody knows.
+/// What is read at once of a body whose length isn't known.
 const CHUNKED_READ_BYTES: usize = 16 << 10;
 /// What a client that speaks HTTP/2 without TLS begins with (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -113,7 +113,7 @@ impl<'e> Http1Session<'e> {
         self.keeps && self.body.is_ended()
     }
 
-    /// The connection, for somebody else.
+    /// The connection, for code that speaks another protocol.
     pub fn into_replay(self) -> Replay {
         Replay::new(self.stream, self.input.bytes)
     }
@@ -190,7 +190,7 @@ impl<'e> Http1Session<'e> {
 
     fn refused(&mut self, why: Refusal) -> SessionStep {
         self.asked = RequestHead::default();
-        // Nobody knows where it ends.
+        // Where it ends isn't known.
         self.body = BodyReader::UntilClose;
         SessionStep::Refused(why)
     }
@@ -223,8 +223,8 @@ impl<'e> Http1Session<'e> {
         self.timer.until(until, read).await.map(some)
     }
 
-    /// Ends the connection so that the client has our last words: closing on bytes that nobody
-    /// read would reset it.
+    /// Ends the connection so that the client has our last words: closing on unread bytes
+    /// would reset it.
     pub async fn finish(&mut self) {
         let until = clock::now() + DRAIN_TIME_MAX;
         let closed = self.timer.until(until, self.stream.shutdown()).await;

@@ -62,7 +62,7 @@ pub fn read(
     if let Some(authority) = head.uri.authority().filter(|_| options.hosts) {
         asked.note_host(authority.as_str().as_bytes());
     }
-    // Whoever looks after our health needn't know what we are called: HAProxy doesn't say it.
+    // A health check needn't know what we are called: HAProxy's doesn't say it.
     let is_named = hosts == 1 || (hosts == 0 && head.uri.authority().is_some());
     if is_named || (hosts == 0 && asked.kind == RequestKind::Health) {
         Ok(asked)

@@ -75,7 +75,7 @@ fn judge(
     let found = endpoint.chains.find(asked.chain(), asked.host());
     let state = found.map_err(HandshakeRefusal::Chain)?;
     let policy = state.policy.load();
-    // Whoever names no origin is no page.
+    // A client that names no origin is no web page.
     if asked.origin.is_some() && policy.origins.allowed(asked.origin.as_deref()).is_none() {
         return Err(HandshakeRefusal::Origin);
     }

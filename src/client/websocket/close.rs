@@ -50,7 +50,7 @@ impl CloseReason {
         }
     }
 
-    /// What the client is told (RFC 6455 §7.4.1 and its registry); `None`: there is nobody to tell.
+    /// What the client is told (RFC 6455 §7.4.1 and its registry); `None`: no client is left to tell.
     pub fn close_frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             CloseReason::Left | CloseReason::Broken | CloseReason::Silent => return None,

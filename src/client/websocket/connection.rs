@@ -1,6 +1,6 @@
 //! A socket's wire: messages in, messages out, and the closing handshake (RFC 6455).
 //!
-//! Whoever has a message to say takes the line, says all of it and gives the line back; pings and
+//! A writer with a message takes the line, says all of it and gives the line back; pings and
 //! closes go between the frames of a long one (§5.4). Nothing is buffered but one frame.
 
 use std::collections::VecDeque;
@@ -62,7 +62,7 @@ pub enum MessageKind {
 
 /// A socket's wire. One reads; many may say something.
 pub struct WebsocketConnection<S> {
-    /// Never held while somebody waits.
+    /// Never held across an `await`.
     socket: Mutex<WebSocketStream<MeteredStream<S>>>,
     /// For a message's length.
     line: tokio::sync::Mutex<()>,

@@ -129,7 +129,7 @@ fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> Vec<Byte
     vec![why.body(id).into()]
 }
 
-/// Says no to each call of a request, so that whoever made it hears of it.
+/// Says no to each call of a request, so that the client that made it hears of it.
 fn refuse_all(why: &Refusal, request: &RpcRequest<'_>, origin: &RequestContext) -> Vec<Bytes> {
     origin.refused(why);
     let no = |item: &RequestItem<'_>| match item {

@@ -65,7 +65,7 @@ impl<S> MeteredStream<S> {
         self.is_restless
     }
 
-    /// A message is whole: what it holds is somebody else's from now on.
+    /// A message is whole: its bytes are no longer counted here.
     pub fn end_message(&mut self) {
         self.admission.release(self.bytes);
         self.bytes = 0;

@@ -45,7 +45,7 @@ pub const WAITING_MAX: usize = 64;
 /// The bytes of those messages beyond which no further one is read.
 pub const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// Who is at the other end.
+/// The client at the other end.
 pub struct Peer {
     pub place: SocketPlace,
     pub client: Client,
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
 
     async fn go_on(&self) -> CloseReason {
         // Each goes on when it was woken itself: news are told without a look at what the client says. And a client
-        // who says all that Tokio has time for in a turn holds up neither its news nor its end.
+        // that says all that Tokio has time for in a turn holds up neither its news nor its end.
         let works = [
             self.listen().boxed(),
             unconstrained(self.tell()).boxed(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{ChainMetrics, NO_LABELS, ProcessMetrics, saturated};
 
-/// What was set for a chain: alerts and dashboards read it here, so that nobody writes it twice.
+/// What was set for a chain: alerts and dashboards read it here, so that it needn't be written twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChainBounds {
     pub block_time: Duration,

@@ -48,7 +48,7 @@ impl CallOutcome {
         CallOutcome::Cancelled,
     ];
 
-    /// Whether its caller went without what he asked for.
+    /// Whether its caller didn't get what it asked for.
     pub fn is_failure(self) -> bool {
         matches!(self, CallOutcome::Failed | CallOutcome::Unanswerable)
     }
@@ -65,7 +65,7 @@ impl CallOutcome {
     }
 }
 
-/// Whose answer a hedged read got.
+/// Which attempt's answer a hedged read got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HedgeWinner {
     First,
@@ -222,7 +222,7 @@ impl NodeMetrics {
         }
     }
 
-    /// Whose node it is.
+    /// The chain of the node.
     pub fn chain(&self) -> &ChainName {
         &self.chain
     }
@@ -237,7 +237,7 @@ impl NodeMetrics {
         self.attempts.iter().map(IntCounter::get).sum()
     }
 
-    /// The node lets nobody in with our credentials.
+    /// The node doesn't let us in with our credentials.
     pub fn refused(&self, shut: Rejection) {
         self.refusals[shut as usize].inc();
     }

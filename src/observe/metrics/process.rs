@@ -53,8 +53,8 @@ impl ProcessMetrics {
         }
     }
 
-    /// The metrics of the chain called `name`, shown from now on until it is forgotten. The same
-    /// again for who asks again meanwhile: what they count goes on.
+    /// The metrics of the chain called `name`, shown from now on until it is forgotten. Asked for
+    /// again meanwhile, they are the same ones: what they count goes on.
     pub fn chain(&self, name: &ChainName) -> Arc<ChainMetrics> {
         let mut chains = self.chains();
         let make = || {
@@ -78,7 +78,7 @@ impl ProcessMetrics {
         self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For who exports spans; without it they have no series.
+    /// For the exporter of spans; without it they have no series.
     pub fn spans(&self) -> SpanMetrics {
         SpanMetrics::new(&self.families)
     }

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 /// Why a request brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DynamoError {
-    /// A condition did not hold: somebody else was quicker.
+    /// A condition did not hold: another writer was quicker.
     Conflict,
     /// A transaction was under way on it: nothing is known of the condition.
     Crossed,

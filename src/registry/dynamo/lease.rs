@@ -35,7 +35,7 @@ impl DynamoRegistry {
             }
         };
         if !self.take_pen(tenancy, old.as_ref(), beat).await? {
-            // A beat of ours may stand there whose answer was lost: then nobody else has it.
+            // A beat of ours may stand there whose answer was lost: then no other balancer has the pen.
             let found = state_table::pen(store).await?;
             match found.filter(|lease| lease.holder == self.me) {
                 Some(own) if self.take_pen(tenancy, Some(&own), own.beat + 1).await? => {}

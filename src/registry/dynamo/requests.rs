@@ -1,4 +1,4 @@
-//! The two tables as requests: who asks whom, for how long, how often again.
+//! The two tables as requests: over which client, for how long, how often again.
 //!
 //! A request has [`REQUEST_PATIENCE`] in all, and the SDK repeats what may be repeated within it.
 //! Every write here is conditional or carries a token, so a repeat of one that was done changes
@@ -42,7 +42,7 @@ pub(super) struct DynamoTables {
 }
 
 impl DynamoTables {
-    /// Asks nobody yet.
+    /// Sends no request yet.
     pub(super) fn new(table: &str, endpoint: Option<String>) -> DynamoTables {
         DynamoTables {
             nodes: table.to_string(),

@@ -118,7 +118,7 @@ impl DynamoRow {
         Ok(self.item_of(record))
     }
 
-    /// What can be said of an item that is no node, for the one who takes it away.
+    /// What can be said of an item that is no node, for the caller that takes it away.
     pub(super) fn remains(&self) -> RegistryItem {
         self.item_of(NodeRecord {
             name: written(&self.attributes, "name").map(str::to_string),
@@ -160,7 +160,7 @@ impl DynamoRow {
         let block_number = natural(all, "block_number");
         StoredHealth {
             is_healthy: is_healthy == Some(&true),
-            // Nobody has looked yet where a node that was just added says 0.
+            // A node that was just added says 0: it has not been probed yet.
             block_number: block_number.filter(|number| *number > 0 || checked_at.is_some()),
             lag: natural(all, "lag"),
             reason: written(all, "reason").map(str::to_string),

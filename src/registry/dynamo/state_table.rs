@@ -3,7 +3,7 @@
 //! | item | attributes |
 //! | --- | --- |
 //! | `list` | `version`, raised by each change of ours; `is_emptied`, when it took the last node; `changed_at`, `changed_by` |
-//! | `pen` | who writes health down: `holder`, `beat` |
+//! | `pen` | which balancer writes health down: `holder`, `beat` |
 //! | `floor` | the head that clients were told last: `number`, `hash`, `chain_id`, `raised_at`, `raised_by` |
 //! | `head-…`, by a digest of a leader's URL | what it told for all: `block_number`, `chain_id`, `asked_at`, `asked_by` |
 
@@ -112,7 +112,7 @@ pub(super) fn malformed() -> DynamoError {
     DynamoError::Other("a request can't be made".to_string())
 }
 
-/// Who holds the pen, if anybody ever did.
+/// The balancer that holds the pen, if one ever did.
 pub(super) async fn pen(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
     let item = store.state_item(PEN).await?;
     Ok(item.map(|item| Lease {

@@ -94,7 +94,7 @@ async fn create(store: &DynamoTables, table: &str, key: &str) -> Result<(), Dyna
         .await
         .map_err(|why| DynamoError::of(&why));
     match made {
-        // Somebody else makes it at this moment.
+        // Another process makes it at this moment.
         Err(DynamoError::Other(code)) if code == "ResourceInUseException" => {}
         made => drop(made?),
     }

@@ -46,7 +46,7 @@ pub(super) fn list(
     }
     let is_bare = listing.items.is_empty() && listing.rejected.is_empty();
     let is_written = table::is_written(tables)?;
-    // Rows that can't be read are no sign that anybody took nodes away.
+    // Rows that can't be read are no sign that nodes were taken away.
     listing.is_emptied =
         listing.items.is_empty() && is_written && (is_bare || table::is_emptied(tables)?);
     listing.is_unwritten = is_bare && !is_written;

@@ -56,7 +56,7 @@ pub(super) fn follow(
 }
 
 /// Each record with its row, if it has one, and the rows that the configuration no longer has.
-/// Those who hand the lead on come first.
+/// Nodes that hand the lead on come first.
 fn pair<'a>(
     records: &'a [NodeRecord],
     mut rows: Vec<EmbeddedRow>,
@@ -68,7 +68,7 @@ fn pair<'a>(
         let at_url = rows
             .iter()
             .position(|row| row.is_at(record.url.trim(), &identity, lookup));
-        // By its name, where its URL was changed in the file; whose URL it is now comes first.
+        // By its name, where its URL was changed in the file; a record that has the row's URL now comes first.
         let named = || {
             let is_elsewhere = |row: &EmbeddedRow| {
                 let identity = identity_of(&row.url, lookup);

@@ -121,8 +121,8 @@ pub(super) fn rows(tables: ChainTables<'_>) -> rusqlite::Result<Vec<EmbeddedRow>
     statement.query_map([], EmbeddedRow::read)?.collect()
 }
 
-/// The chains beside the default one that something was ever written of. A name that somebody wrote in by
-/// hand and that is none is passed over; a damaged file tells as many as can be read.
+/// The chains beside the default one that something was ever written of. A text written in by hand that is
+/// no name of a chain is passed over; a damaged file tells as many as can be read.
 pub(super) fn chains(connection: &Connection) -> Vec<ChainName> {
     let mut found = BTreeSet::new();
     for table in ["chain_history", "chain_nodes"] {
@@ -235,7 +235,7 @@ impl EmbeddedRow {
         })
     }
 
-    /// What can be said of a row that is no node, for the one who takes it away.
+    /// What can be said of a row that is no node, for the caller that takes it away.
     pub(super) fn remains(&self) -> RegistryItem {
         self.item_of(NodeRecord {
             name: self.name.clone(),

@@ -1,4 +1,4 @@
-//! Which node a call goes to, and who is asked after it.
+//! Which node a call goes to, and which nodes are asked after it.
 
 use crate::clock;
 use crate::shared::fleet_state::FleetState;
@@ -15,7 +15,7 @@ impl FleetState {
         view.draw(query, clock::now(), &mut clock::roll)
     }
 
-    /// Whom to ask after `said` found nothing.
+    /// The nodes to ask after `said` found nothing.
     pub fn confirmers(&self, said: &NodeView, sought: ConfirmationQuery<'_>) -> Confirmers {
         let view = &self.snapshot().view;
         confirmation::confirmers(view, said, sought, clock::now(), &mut clock::roll)

@@ -54,7 +54,7 @@ impl FleetState {
         self.change(|fleet| fleet.bench(id, clock::now())).await;
     }
 
-    /// A node asked to be left alone; `shut`: as it lets nobody in.
+    /// A node asked to be left alone; `shut`: as it lets no call in.
     pub async fn throttle(&self, id: NodeId, rest: Option<Duration>, shut: Option<Rejection>) {
         let rests = |node: &NodeView| node.standing.rests(clock::now());
         if self.present.load().view.node(id).is_none_or(rests) {

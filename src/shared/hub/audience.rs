@@ -1,4 +1,4 @@
-//! Who listens to one topic, or waits for it.
+//! The clients that listen to one topic, or wait for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::shared::outbox::Outbox;
 use forebay_core::feed::header_shape::{Beginning, HeaderShape};
 use forebay_core::feed::subscription::{SubscriptionFailure, SubscriptionId, Topic};
 
-/// News of a topic that are kept for clients who wait for it; and their bytes.
+/// News of a topic that are kept for clients that wait for it; and their bytes.
 const EARLY_MAX: usize = 16;
 const EARLY_BYTES_MAX: usize = 1 << 20;
 
-/// Who listens to one topic.
+/// The listeners of one topic.
 #[derive(Debug)]
 pub(super) struct TopicAudience {
     pub listeners: HashMap<SubscriptionId, TopicListener>,
@@ -75,7 +75,7 @@ impl TopicAudience {
         }
     }
 
-    /// Keeps news for those who wait.
+    /// Keeps news for clients that wait.
     pub(super) fn keep(&mut self, news: &Bytes) {
         let bytes: usize = self.early.iter().map(Bytes::len).sum();
         if self.early.len() < EARLY_MAX && bytes + news.len() <= EARLY_BYTES_MAX {

@@ -14,10 +14,10 @@ use super::{StoreConfig, StoreError};
 
 /// The longest that connecting takes.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
-/// A question that nobody waits for any more is given up then.
+/// A question that nothing waits for any more is given up then.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
-/// Who connects.
+/// What connects to the store.
 pub(super) struct StoreClient {
     single: Client,
     cluster: Option<ClusterClient>,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::connection::{CONNECT_MAX, StoreConnection};
 use super::{PREFIX, SharedStore, StoreListener, StoreNews, is_refusal};
 
-/// The longest that something takes for which nobody waits.
+/// The longest that something takes for which no call waits.
 pub(super) const BEHIND_MAX: Duration = Duration::from_secs(1);
 /// A sign of life is asked for this often, and sooner while calls don't ask.
 const PING_EVERY: Duration = Duration::from_millis(500);

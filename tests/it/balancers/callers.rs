@@ -106,7 +106,7 @@ pub async fn call_all(calls: &Calls) -> Tally {
     all
 }
 
-/// As subscribers of heads at `at` who ask the others at once.
+/// As subscribers of heads at `at` that ask the others at once.
 pub async fn follow_heads(calls: &Calls, at: SocketAddr) -> Tally {
     let calls = Arc::new(calls.clone());
     let following: Vec<_> = (0..SUBSCRIBERS)

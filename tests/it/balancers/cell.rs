@@ -30,7 +30,7 @@ pub enum Sharing {
 pub enum Behind {
     /// Pretend nodes, which have no sockets.
     Pretend,
-    /// anvils whose sockets nobody opens.
+    /// anvils whose sockets aren't opened.
     Anvils,
     AnvilsWithSockets,
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::{PATIENCE, Process, Rpc, eventually, free_port};
 
-/// Whom a call goes to.
+/// Which balancer a call goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
     NginxInTurn,

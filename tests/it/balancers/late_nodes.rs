@@ -149,7 +149,7 @@ fn note(firsts: &Firsts, head: u64) {
     firsts.lock().unwrap().entry(head).or_insert_with(now);
 }
 
-/// Who has a block by now that it hadn't before.
+/// The nodes that have a block by now that they hadn't before.
 fn arrived(heads: &mut [u64], began: Instant, pace: Duration) -> Vec<(usize, u64)> {
     let passed = began.elapsed().as_secs_f64() / pace.as_secs_f64();
     let block = passed as u64;

@@ -1,4 +1,4 @@
-//! Kept answers that balancers share by a real Redis: whoever begins is warm, what is let go is so everywhere,
+//! Kept answers that balancers share by a real Redis: one that begins is warm, what is let go is so everywhere,
 //! and whatever becomes of the store, no answer is wrong.
 
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use super::purge;
 use super::sharing::{Sharing, entries, is_hit};
 use crate::support::{Balancer, PATIENCE, RedisServer, eventually};
 
-/// Who listens hears within milliseconds what is let go; who didn't would see it within 5 s.
+/// A balancer that listens hears within milliseconds what is let go; one that didn't would see it within 5 s.
 const HEARD: Duration = Duration::from_millis(1500);
 /// The longest that a call takes which waits in vain for a store's 20 ms.
 const FROZEN_MAX: Duration = Duration::from_millis(150);

@@ -19,7 +19,7 @@ pub struct Sharing {
     pub nodes: Vec<FakeNode>,
     pub one: Balancer,
     pub other: Balancer,
-    /// Calls so far that nobody has made before.
+    /// Calls so far that were never made before.
     pub made: AtomicU64,
 }
 
@@ -50,7 +50,7 @@ impl Sharing {
         sharing
     }
 
-    /// A call that nobody has made before.
+    /// A call that was never made before.
     pub fn fresh(&self) -> String {
         let made = self.made.fetch_add(1, Ordering::Relaxed);
         let address = format!("0x{made:040x}");

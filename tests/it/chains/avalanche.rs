@@ -245,7 +245,7 @@ async fn says_until_it_bootstraps(node: &AvalancheNode) -> Vec<u16> {
     seen
 }
 
-/// With those frozen whom it learns the chain from it goes on bootstrapping.
+/// With the nodes frozen that it learns the chain from, it goes on bootstrapping.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs AvalancheGo: ./dev chains"]
 async fn a_node_that_still_bootstraps_is_out_and_told_as_that_until_it_is_done() {

@@ -14,7 +14,7 @@ use crate::support::{Draft, PATIENCE, Process, RICH, Wallet, eventually, part, p
 pub const CHAIN: u64 = 43112;
 /// As the balancer is told of that chain.
 pub const SETTINGS: &str = "id: 43112, block_time: 2s";
-/// The local network's funded key, known to everyone (`genesis/genesis_local.go`).
+/// The local network's funded key, which is public (`genesis/genesis_local.go`).
 const FUNDED: &str = "56289e99c94b6912bfc12adc093c9b51124f0dc54ac7a766b2bc5ccf558d8027";
 /// Until a chain is there whose nodes look for each other first.
 const START: Duration = Duration::from_secs(120);
@@ -184,7 +184,7 @@ impl Avalanche {
         avalanche
     }
 
-    /// A third node that has nobody to learn the chain from: it goes on bootstrapping.
+    /// A third node that has no node to learn the chain from: it goes on bootstrapping.
     pub fn lost(&self) -> AvalancheNode {
         let nobody = Endpoint::new("/").address.to_string();
         let id = "NodeID-7Xhw2mDxuDS44j42TCB6U5579esbSt3Lg";

@@ -179,7 +179,7 @@ fn is_healthy(balancer: &Balancer, name: &str) -> Option<bool> {
     named.and_then(|item| item["is_healthy"].as_bool())
 }
 
-/// Whoever holds the pen has the clock that steps.
+/// The balancer that holds the pen has the clock that steps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs libfaketime: ./dev chaos"]
 async fn a_lease_and_the_head_that_is_shared_outlive_a_wall_clock_that_steps() {

@@ -1,4 +1,4 @@
-//! Somebody who changes the registry by commands, one after the other, and keeps books of what they
+//! An operator who changes the registry by commands, one after the other, and keeps books of what they
 //! said was done. Some of the commands are killed: what they were to do is done or isn't.
 
 use std::collections::BTreeMap;

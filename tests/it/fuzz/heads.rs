@@ -47,7 +47,7 @@ fn read(bytes: &[u8], step: usize) -> Result<Response, &'static str> {
     Ok((body.map(|(head, _)| head), data, ended))
 }
 
-/// What a client sends: its requests read the same at once and byte by byte, and nobody who reads
+/// What a client sends: its requests read the same at once and byte by byte, and no server that reads
 /// more strictly sees other ones.
 pub fn request(bytes: &[u8]) {
     let at_once = requests(bytes, bytes.len());

@@ -97,7 +97,7 @@ impl OddNode {
 
     /// Tells of it.
     pub fn tell(&self, block: &Value) {
-        // An error says that nobody listens.
+        // An error says that no connection listens.
         drop(self.news.send((self.manner.told)(block)));
     }
 
@@ -141,7 +141,7 @@ async fn serve(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    // Whoever asked may be gone.
+    // The client that asked may be gone.
     drop(stream.write_all((head + &body).as_bytes()).await);
 }
 

@@ -41,7 +41,7 @@ pub fn world(seed: u64) -> World {
     if has_leader {
         members.push(member(0, Role::Leader, 1));
     }
-    // A node that is alone has nobody who could contradict it.
+    // A node that is alone has no other that could contradict it.
     let own_min = if has_leader { 1 } else { 2 };
     for id in 1..=own_min + below(4) {
         members.push(member(id as u32, Role::Own, 1 + below(4)));
@@ -139,7 +139,7 @@ impl World {
     }
 
     fn some_tale(&mut self, id: u32) -> Tale {
-        // No two nodes tell the same lie, which nobody could see through.
+        // No two nodes tell the same lie, which no balancer could see through.
         let apart = 40 * u64::from(id);
         match self.below(8) {
             0 => Tale::Behind(LAG_BLOCKS_MAX - self.below(5)),
@@ -189,7 +189,7 @@ impl World {
         self.registry[at] = member(old.id.0, old.role, weight);
     }
 
-    /// All troubles end: nodes are well, nobody is drained, the registry answers.
+    /// All troubles end: nodes are well, none is drained, the registry answers.
     pub fn make_peace(&mut self) {
         self.cancel_troubles();
         self.registry_works = true;

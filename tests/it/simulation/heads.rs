@@ -77,7 +77,7 @@ impl World {
         // At most one of several errs, and it is never the one whose word is needed for every block.
         let errs = (count > 1 && below(2) == 0).then(|| below(count));
         let blooms = BLOOMS[below(5) as usize];
-        // Where blooms are now right, now missing, nobody could tell.
+        // Where blooms are now right, now missing, it could not be noticed.
         let late = (count > 1 && blooms != Blooms::Mixed && below(2) == 0).then(|| below(count));
         let nodes = (0..count).map(|at| Odd {
             errs_by: if errs == Some(at) { 1 + below(9) } else { 0 },
@@ -158,7 +158,7 @@ impl World {
         self.logs.insert(hash, topics);
     }
 
-    /// Who is behind catches up with some blocks, and tells the last of them.
+    /// A node that is behind catches up with some blocks, and tells the last of them.
     fn spread(&mut self) {
         let ids: Vec<_> = (0..self.nodes.len() as u32).map(NodeId).collect();
         for at in 0..self.nodes.len() {

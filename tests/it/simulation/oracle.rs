@@ -170,7 +170,7 @@ impl Oracle {
             .map(|node| (node.id, node.role))
     }
 
-    /// Of those, who can be asked now: no suspect, and nobody who wants to be left alone.
+    /// Of those, which can be asked now: no suspect, and none that wants to be left alone.
     fn ready<'a>(
         &'a self,
         view: &'a FleetView,
@@ -301,13 +301,13 @@ impl Oracle {
         }
     }
 
-    /// The list was taken: who left is forgotten.
+    /// The list was taken: a node that left is forgotten.
     pub fn lists(&mut self, ids: &[u32]) {
         self.seen.retain(|id, _| ids.contains(id));
         self.calm_rounds = 0;
     }
 
-    /// A round comes in; `sound`: who was in order when probed.
+    /// A round comes in; `sound`: which nodes were in order when probed.
     pub fn hears_round(
         &mut self,
         probes: &[(NodeId, ProbeOutcome)],
@@ -357,7 +357,7 @@ impl Oracle {
                 continue;
             };
             let is_out = matches!(node.standing.state, HealthState::Out(_));
-            // Who stood still is believed to go on when it is seen to.
+            // A node that stood still is believed to go on when it is seen to.
             let is_stuck = node.standing.state == HealthState::Out(Reason::Stuck);
             let goes_on = !is_stuck || seen.risen_rounds >= RISE;
             let is_proven = goes_on && seen.sound_rounds >= RISE && sure_rounds >= RISE;

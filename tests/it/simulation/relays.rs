@@ -16,7 +16,7 @@ use forebay_core::vocabulary::node::NodeId;
 use crate::simulation::pretend::Mood;
 use crate::simulation::world::{Event, World};
 
-/// How often it is looked who tells.
+/// How often it is looked which node tells.
 const LOOK: Duration = Duration::from_secs(2);
 const TOPIC: RelayedTopic = RelayedTopic::PendingTransactions { full: false };
 
@@ -34,7 +34,7 @@ pub struct Listeners {
     epochs: u64,
     asked: BTreeMap<u64, Asked>,
     transactions: u64,
-    /// To those who listen now.
+    /// To the clients that listen now.
     told: BTreeSet<Bytes>,
     /// When a node was last asked, or told it.
     tended_at: Duration,
@@ -43,7 +43,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Who has taken it; as a rule one node.
+    /// Which nodes have taken it; as a rule one.
     pub fn tellers(&self) -> Vec<u32> {
         let taken = self.asked.values().filter(|asked| asked.is_taken);
         taken.map(|asked| asked.line.node.0).collect()

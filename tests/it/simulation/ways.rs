@@ -110,7 +110,7 @@ impl World {
     fn hedge(&mut self) {
         let (view, now) = (self.view.clone(), self.instant());
         let mut retry = self.read(now);
-        // What comes of it teaches nobody: it must not take a node's trial.
+        // What comes of it teaches nothing: it must not take a node's trial.
         let on_trial = view.nodes.iter().filter(|node| !node.is_in_order());
         let on_trial: Vec<_> = on_trial.map(|node| node.id).collect();
         let draw = |query: &NodeQuery<'_>, dice: &mut _| {

@@ -1,4 +1,4 @@
-//! Many clients, two nodes that fail in turn, and the author of the chain, who never does.
+//! Many clients, two nodes that fail in turn, and the author of the chain, which never does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -167,7 +167,7 @@ impl Chaos {
         self.stage.admin("POST", &target, None).await;
     }
 
-    /// Who was down long enough comes back, to the same chain.
+    /// A node that was down long enough comes back, to the same chain.
     async fn raise(&mut self, number: usize) {
         for at in 0..2 {
             let Some(down) = self.down[at].filter(|down| down.until <= number) else {
@@ -184,8 +184,8 @@ impl Chaos {
         }
     }
 
-    /// What the author has told is told to all before he takes it back: he alone tells of a block
-    /// that nobody else has heard of.
+    /// What the author has told is told to all before the author takes it back: it alone tells of a
+    /// block that no other node has heard of.
     async fn reorganise(&mut self, depth: usize, number: usize) {
         self.settle().await;
         let blocks: Vec<_> = (1..=depth).map(|more| topics(number + more)).collect();

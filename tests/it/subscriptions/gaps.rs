@@ -1,4 +1,4 @@
-//! What can't be promised any more ends with a close and its reason; nobody else is closed.
+//! What can't be promised any more ends with a close and its reason; no other connection is closed.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else
         "heads don't wait for logs"
     );
     assert_eq!(ear.heard.logs, told, "and no log out of its turn");
-    // Who comes now has missed nothing.
+    // A client that comes now has missed nothing.
     for sluice in &stage.sluices {
         sluice.let_pass("eth_getLogs");
     }
@@ -37,7 +37,7 @@ async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else
     record.heads.drain(..before.heads.len());
     record.logs.drain(..before.logs.len());
     again.hears_just(&record).await;
-    // Nor has who listens to heads alone.
+    // Nor has one that listens to heads alone.
     let mut heard = Vec::new();
     while heard.len() < stage.record.heads.len() {
         let Some(Heard::News(_, head)) = heads.next_within(PATIENCE).await else {

@@ -156,7 +156,7 @@ async fn a_reorg_deeper_than_what_is_remembered_ends_with_a_close() {
     let (code, why) = ear.is_closed().await;
     assert_eq!((code, ear.heard.heads.len()), (1012, 240), "{why}");
     assert!(why.contains("blocks are missing"), "{why}");
-    // Who comes then is told the new chain.
+    // A client that comes then is told the new chain.
     let mut ear = Ear::open(&balancer, json!({})).await;
     author.node.mine(1).await;
     let heard = tokio::time::timeout(PATIENCE, ear.hear()).await;

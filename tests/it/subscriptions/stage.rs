@@ -1,4 +1,4 @@
-//! The usual scene of these stories: an author, nodes that write his chain again behind sluices, and
+//! The usual scene of these stories: an author, nodes that write its chain again behind sluices, and
 //! a balancer before them; what a client must hear, and the ears that hear it.
 
 use std::time::Duration;

@@ -168,7 +168,7 @@ async fn the_only_nodes_line_is_reset_and_opened_again() {
     stage.teller().await;
     stage.write_everywhere(&[4]).await;
     ear.hears_just(&stage.record).await;
-    // Pending transactions are told on, but for those while nobody told them.
+    // Pending transactions are told on, but for those while no node told them.
     let last = &stage.record.logs.last().unwrap()["transactionHash"];
     hears_in_the_end(&mut client, &id, last).await;
     assert!(client.next_within(SILENCE).await.is_none());
@@ -197,7 +197,7 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
             stage.taken_over(&[("lost", 1.0)]).await;
         }
     }
-    // Who is left is taken from the list, and the third has no socket.
+    // The node that is left is taken from the list, and the third has no socket.
     stage.balancer.takes_out(name(last));
     for client in [&mut client, &mut other] {
         let Some(Heard::Closed(code, why)) = client.next_within(PATIENCE).await else {
@@ -209,7 +209,7 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
             "{why}"
         );
     }
-    // Who listens to heads and logs stays: those are polled.
+    // A client that listens to heads and logs stays: those are polled.
     stage.write(&[1]).await;
     stage.follow(2).await;
     ear.hears(&stage.record).await;
@@ -265,7 +265,7 @@ async fn the_leader_tells_while_no_own_node_lives() {
     ear.hears_just(&stage.record).await;
 }
 
-/// Hears this at last, and nothing twice before. Some may be missed while nobody tells.
+/// Hears this at last, and nothing twice before. Some may be missed while no node tells.
 async fn hears_in_the_end(client: &mut Listener, id: &str, wanted: &Value) {
     let mut before = Vec::new();
     while before.last() != Some(wanted) {

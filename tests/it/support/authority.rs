@@ -1,4 +1,4 @@
-//! An authority that signs certificates, and clients who trust it.
+//! An authority that signs certificates, and clients that trust it.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Authority {
     }
 }
 
-/// Who trusts one authority alone.
+/// A client that trusts one authority alone.
 #[derive(Clone)]
 pub struct TlsClient(Arc<rustls::RootCertStore>);
 

@@ -16,14 +16,14 @@ const GENESIS_AGE_SECONDS: u64 = 10_000;
 /// When the chain grows quickly nodes are told a new head after so many blocks.
 const STRIDE: u64 = 32;
 
-/// The chain, who makes its blocks, and the nodes that are told of them.
+/// The chain, the node that makes its blocks, and the nodes that are told of them.
 #[derive(Debug)]
 pub struct Consensus {
     pub nodes: Vec<GethNode>,
     /// The hash of the newest block.
     pub tip: String,
     blocks: Blocks,
-    /// Makes blocks on any parent; nobody else asks it.
+    /// Makes blocks on any parent; nothing else asks it.
     builder: GethNode,
     wallet: Anvil,
     /// Kept as long as the nodes: their databases are in it.

@@ -18,7 +18,7 @@ pub const END_HEADERS: u8 = 4;
 /// RFC 9113 §7.
 pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 
-/// `POST /` to somebody, as an HPACK block.
+/// `POST /` to the host `x`, as an HPACK block.
 pub const POST: &[u8] = b"\x83\x86\x84\x01\x01x";
 
 pub struct Frames {

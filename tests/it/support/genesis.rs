@@ -1,4 +1,4 @@
-//! The genesis of a chain of tests, and who stands in it.
+//! The genesis of a chain of tests, and the accounts in it.
 
 use serde_json::{Value, json};
 

@@ -111,7 +111,7 @@ impl Load {
     }
 }
 
-/// Whoever calls for a load.
+/// A client that calls for a load.
 #[derive(Clone)]
 struct Caller {
     client: reqwest::Client,

@@ -12,7 +12,7 @@ const FIRST: u32 = 10_000;
 
 static DRAWN: AtomicU32 = AtomicU32::new(0);
 
-/// A port of 127.0.0.1 where nobody listens now. Not given twice before a process has drawn 20.
+/// A port of 127.0.0.1 where nothing listens now. Not given twice before a process has drawn 20.
 pub fn free_port() -> u16 {
     let first = FIRST + std::process::id() % STRETCHES * PORTS_A_STRETCH;
     for _ in 0..PORTS_A_STRETCH {

@@ -1,4 +1,4 @@
-//! Stands before a node: adds headers to its answers, counts who is connected, and remembers how
+//! Stands before a node: adds headers to its answers, counts its connections, and remembers how
 //! each request begins.
 
 use std::net::SocketAddr;

@@ -14,7 +14,7 @@ use super::{PATIENCE, http};
 
 pub struct RoundRobin {
     pub address: SocketAddr,
-    /// Requests wait while somebody holds it for writing.
+    /// Requests wait while a test holds it for writing.
     pub door: Arc<RwLock<()>>,
     task: JoinHandle<()>,
 }
@@ -29,7 +29,7 @@ impl RoundRobin {
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (nodes, turn, door) = (nodes.clone(), turn.clone(), through.clone());
-                // Whoever ends it, it is over.
+                // Whichever side ends it, it is over.
                 tokio::spawn(async move { drop(serve(client, &nodes, &turn, &door).await) });
             }
         });

@@ -34,7 +34,7 @@ impl TlsDoor {
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    // Whichever side ends it, it is over; and who doesn't trust it goes.
+                    // Whichever side ends it, it is over; and a client that doesn't trust it goes.
                     let mut client = acceptor.accept(client).await?;
                     let mut node = TcpStream::connect(node).await?;
                     tokio::io::copy_bidirectional(&mut client, &mut node).await

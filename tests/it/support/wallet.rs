@@ -7,7 +7,7 @@ use k256::ecdsa::SigningKey;
 use serde_json::Value;
 use sha3::{Digest as _, Keccak256};
 
-/// The key of [`super::RICH`], which is known to everyone.
+/// The key of [`super::RICH`], which is publicly known.
 const RICH_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// How a transaction is written.
@@ -36,7 +36,7 @@ pub struct Draft<'a> {
 }
 
 impl Draft<'static> {
-    /// 1 wei to nobody.
+    /// 1 wei to a made-up address.
     pub fn on(chain_id: u64) -> Draft<'static> {
         Draft {
             kind: Kind::Dynamic,
@@ -169,7 +169,7 @@ pub fn header_hash(block: &Value, fields: &[(&str, bool)]) -> String {
 }
 
 /// A deposit of OP's own (`specs/protocol/deposits.md`), which is the first transaction of each block: the
-/// L1's attributes, as of the upgrade Ecotone. It is signed by nobody.
+/// L1's attributes, as of the upgrade Ecotone. It has no signature.
 pub fn deposit(number_of_block: u64) -> String {
     let source = Keccak256::digest(number_of_block.to_be_bytes());
     // The selector, two scalars, sequence, time, number, two fees, the L1's hash and the batcher.

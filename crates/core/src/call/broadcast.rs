@@ -2,7 +2,7 @@
 //! looked up, and which refusal is told.
 //!
 //! The first node that takes it decides. A node that says nothing may well have it, and one that
-//! refuses it may do so because it has it: then nobody says "failed" before it was asked for it.
+//! refuses it may do so because it has it: so "failed" is never said before such a node was asked for it.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub enum BroadcastReply {
     Refused(u8),
     /// The node can't have taken it.
     Untaken,
-    /// Nobody knows whether the node has it.
+    /// It isn't known whether the node has it.
     Silent,
 }
 
@@ -195,7 +195,7 @@ impl Broadcast {
         BroadcastAction::Keep
     }
 
-    /// Whether a node may have it, once nobody is left to speak: then it must be looked up.
+    /// Whether a node may have it, once no node is left to speak: then it must be looked up.
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt && self.knows_hash
     }

@@ -1,5 +1,5 @@
-//! Who is asked once more when a node finds nothing: nodes that are as fresh as what clients are told
-//! of, and that go back further than it.
+//! Which nodes are asked once more when a node finds nothing: those that are as fresh as what clients are
+//! told of, and that go back further than it.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const DEEP_PART: u32 = 10;
 /// What was looked for of late is remembered of so many.
 const SEARCHED_MAX: usize = 8_192;
 
-/// What those who go back furthest were found to lack.
+/// What the nodes that go back furthest were found to lack.
 #[derive(Debug)]
 pub struct SearchMemory {
     names: RandomState,
@@ -81,7 +81,7 @@ pub struct ConfirmationQuery<'a> {
     pub tried: &'a [NodeId],
 }
 
-/// Whom to ask, one after the other.
+/// Which nodes to ask, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confirmers {
     /// The last first.
@@ -99,8 +99,8 @@ impl Confirmers {
     }
 }
 
-/// Whom to ask after `said`, one after the other, until somebody finds it: one that is fresh and goes
-/// deeper, else one of each kind. Nobody: no node goes deeper, and anyone of the freshest will do.
+/// Which nodes to ask after `said`, one after the other, until one finds it: one that is fresh and goes
+/// deeper, else one of each kind. None: no node goes deeper, and any of the freshest will do.
 pub fn confirmers(
     view: &FleetView,
     said: &NodeView,
@@ -183,7 +183,7 @@ mod tests {
         view
     }
 
-    /// Whoever is asked, in many draws, after node 0 found nothing.
+    /// All nodes that are asked, in many draws, after node 0 found nothing.
     fn asked(nodes: &[(u64, Option<u64>)], holding: LookupTarget) -> Vec<Vec<u32>> {
         let now = testing::now();
         let view = view(nodes, now);

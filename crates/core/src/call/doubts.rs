@@ -1,5 +1,5 @@
-//! The faults that a call met, until its end tells whose they are: the nodes' that were asked, or the
-//! call's own, which every node fails at.
+//! The faults that a call met, until its end tells whether the nodes that were asked are at fault, or
+//! the call itself, which every node fails at.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,12 +26,12 @@ struct SuspectedFault {
     at: Instant,
 }
 
-/// Whose the faults were.
+/// Whether the faults were the nodes' or the call's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultAttribution {
     /// The nodes whose faults they were, where something follows for them.
     pub sentences: Vec<(NodeId, Penalty)>,
-    /// The call's own: all whom it asked failed at it alike, while they answer others.
+    /// The call's own: all nodes that it asked failed at it alike, while they answer others.
     pub is_own: bool,
 }
 
@@ -42,7 +42,7 @@ pub fn is_doubtful(class: AttemptClass) -> bool {
 }
 
 impl Doubts {
-    /// Whether the call met no fault of which it is in doubt whose it is.
+    /// Whether the call met no fault that may be the node's or the call's own.
     pub fn is_empty(&self) -> bool {
         self.met.is_empty()
     }
@@ -87,7 +87,7 @@ impl Doubts {
         settled
     }
 
-    /// Whether those who failed answer at least half of their calls of other methods of late, taken
+    /// Whether the nodes that failed answer at least half of their calls of other methods of late, taken
     /// together: one that has had none yet is judged by the others.
     fn is_others_answered(&self, method: &str, now: Instant) -> bool {
         let all = self

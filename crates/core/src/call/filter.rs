@@ -47,8 +47,8 @@ const BYTES: char = '2';
 const BLOCKS_DIGITS: char = '5';
 const BLOCKS_BYTES: char = '6';
 
-/// The id for the client, as JSON; `own` is the node's, as JSON, who made it by `method`. `None` for one
-/// that is too long.
+/// The id for the client, as JSON; `own` is the id, as JSON, at the node that made the filter by `method`.
+/// `None` for one that is too long.
 pub fn wrap(method: &str, node: &str, own: &str) -> Option<String> {
     if own.len() > ID_BYTES_MAX {
         return None;

@@ -1,5 +1,5 @@
 //! Nodes that hold a look-up of a transaction back until they know more (evmd: for seconds): what is
-//! asked in polls then goes alone, to be joined by the next one who asks.
+//! asked in polls then goes alone, to be joined by the next call for it.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ pub const HELD_AFTER: Duration = Duration::from_secs(2);
 /// How long it is remembered that nodes do so.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// The most look-ups of one batch that are polls for what is to come; who looks up more asks for what is
-/// there, and may wait for it.
+/// The most look-ups of one batch that are polls for what is to come; a batch that looks up more asks for
+/// what is there, and may wait for it.
 const POLLS_MAX: usize = 4;
 
 /// Until when so many look-ups that go together wait for their node before they go alone.
@@ -30,7 +30,7 @@ pub struct LastHoldback(Option<Instant>);
 
 impl LastHoldback {
     /// A look-up that was begun then has come to its end at a node of such `conduct`, or has none yet. Of
-    /// a node that answers nobody it says nothing.
+    /// a node that answers no call it says nothing.
     pub fn hear_of(&mut self, conduct: &Conduct, begun_at: Instant, now: Instant) {
         let is_late = now.saturating_duration_since(begun_at) >= HELD_AFTER;
         if is_late && conduct.was_heard_since(begun_at) {

@@ -72,7 +72,7 @@ pub fn told(
         return None;
     }
     // What an answer is of, its client takes to be there. Other ranges may end in what is to come; and
-    // who asks ahead of the own nodes isn't sent to the leader for all that follows.
+    // a client that asks ahead of the own nodes isn't sent to the leader for all that follows.
     if let Some(need) = block.filter(|_| is_own)
         && (need.from == need.to || call.method == "eth_getLogs")
         && treatment != Treatment::Once

@@ -1,4 +1,4 @@
-//! What the leader is asked about although nobody is known to have it: a share of the calls, by caller
+//! What the leader is asked about although no node is known to have it: a share of the calls, by caller
 //! in turn, and the same question of one caller once within a block time.
 //!
 //! The leader may be paid for by the call, and what own nodes all lack can be asked for ever: a
@@ -21,7 +21,7 @@ use crate::vocabulary::node::NodeId;
 pub const PER_SECOND_MIN: f64 = 1.0;
 /// Questions remembered.
 const QUESTIONS_MAX: usize = 8_192;
-/// Callers that stand in line; who comes when it is full doesn't.
+/// Callers that stand in line; one that comes when it is full gets no place.
 pub const CALLERS_MAX: usize = 256;
 /// A caller that hasn't asked again for so long has lost its place.
 const PLACE_LASTS: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ pub enum OwnShortfall {
     TooMuch,
 }
 
-/// Of blocks that are there whoever is asked.
+/// Of blocks that are there whichever node is asked.
 const TAGS: [&str; 4] = ["\"latest\"", "\"safe\"", "\"finalized\"", "\"earliest\""];
 
 /// Whether `params` ask for a block by such a tag, in a method that names one at `place`.
@@ -75,8 +75,8 @@ pub struct ShareQuery<'a> {
     pub is_of_a_tag: bool,
 }
 
-/// Whether `leader` is known to have what is asked for, about which own nodes said `word`; `tried`: who
-/// they were.
+/// Whether `leader` is known to have what is asked for, about which own nodes said `word`; `tried`: those
+/// nodes.
 pub fn is_known_to_have(
     leader: &NodeView,
     question: ShareQuery<'_>,
@@ -91,7 +91,7 @@ pub fn is_known_to_have(
             Some(need) => has(leader, need),
             None => question.is_of_a_tag,
         },
-        // Those who have the block know that there is nothing in it.
+        // Nodes that have the block know that there is nothing in it.
         OwnShortfall::Nothing => question.block.is_some_and(|need| {
             let tried = tried.iter().filter_map(|id| view.node(*id));
             has(leader, need) && !tried.into_iter().any(|node| has(node, need))
@@ -126,7 +126,7 @@ impl Default for LeaderShare {
 
 impl LeaderShare {
     /// Takes one call of the share for `caller`, which earns `per_second` of them; `false`: not now.
-    /// Who was put off before comes first.
+    /// A caller that was put off before comes first.
     pub fn take(
         &mut self,
         caller: Client,
@@ -160,7 +160,7 @@ impl LeaderShare {
         self.tokens = (self.tokens + passed.as_secs_f64() * per_second).min(most);
     }
 
-    /// Whether there is one for `caller` beyond those of who stands before it.
+    /// Whether there is one for `caller` beyond those of the callers that stand before it.
     fn has_turn(&mut self, caller: Client, now: Instant) -> bool {
         let waits = |asked_at: Instant| now.saturating_duration_since(asked_at) < PLACE_LASTS;
         self.line.retain(|(_, asked_at)| waits(*asked_at));

@@ -1,7 +1,7 @@
 //! The next nonce of an account: the highest that several nodes count.
 //!
-//! A transaction reaches one pool before another. Who asks a node that hasn't heard of it yet would
-//! send the next one with the same nonce.
+//! A transaction reaches one pool before another. A client that asks a node that hasn't heard of it
+//! yet would send the next one with the same nonce.
 
 use std::time::{Duration, Instant};
 

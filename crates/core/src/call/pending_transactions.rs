@@ -1,4 +1,4 @@
-//! Transactions that nodes took from us and that are in no block yet, as far as anybody told.
+//! Transactions that nodes took from us and that are in no block yet, as far as any node told.
 //!
 //! Some nodes keep no pool: they pass a transaction on, and know nothing of it until a block has it.
 //! What was taken through us counts for its sender's next nonce all the same, and can be shown by its
@@ -40,11 +40,11 @@ pub struct AcceptedTransaction<'a> {
     pub hash: TxHash,
     /// Of this chain, of a type that is known.
     pub signed: Option<SignedTransaction>,
-    /// Whose it is, and its nonce, where another balancer says so; needed where nothing is `signed`.
+    /// Its sender and its nonce, where another balancer tells them; needed where nothing is `signed`.
     pub marked: Option<(SenderMark, u64)>,
     /// The signed transaction without blobs; empty where another balancer found it too long to hand on.
     pub raw: &'a [u8],
-    /// Whose room it takes up.
+    /// The network whose room it takes up.
     pub network: Option<NetworkMark>,
 }
 
@@ -73,7 +73,7 @@ pub struct UnminedTransaction {
 struct PoolEntry {
     taken_at: Instant,
     network: Option<NetworkMark>,
-    /// Who took it.
+    /// The nodes that took it.
     nodes: Vec<NodeId>,
     waiting: Option<UnminedTransaction>,
     /// It waits, and its sender's address isn't known yet.
@@ -215,7 +215,7 @@ impl PooledTransactions {
         self.fresh(hash, now)?.waiting.as_ref()
     }
 
-    /// Whose it is, and its nonce, of one that waits or whose nonce blocks have by now.
+    /// The sender and the nonce of a transaction that waits or whose nonce blocks have by now.
     pub fn claim(&self, hash: TxHash, now: Instant) -> Option<(Address, u64)> {
         let entry = self.fresh(hash, now)?;
         let waiting = entry.waiting.as_ref();
@@ -238,7 +238,7 @@ impl PooledTransactions {
         next
     }
 
-    /// Who took transactions of `sender` with this nonce.
+    /// The nodes that took transactions of `sender` with this nonce.
     pub fn holders_of(&self, sender: Address, nonce: u64, now: Instant) -> Vec<NodeId> {
         let least = TxHash::LEAST;
         let those = self.by_nonce.range((sender, nonce, least)..);
@@ -264,7 +264,7 @@ impl PooledTransactions {
         spent.into_iter().for_each(|hash| self.end(hash, true));
     }
 
-    /// It waits no more: it is in a block, or can't be any more. Who took it is known on.
+    /// It waits no more: it is in a block, or can't be any more. Which nodes took it is remembered.
     pub fn forget(&mut self, hash: TxHash) {
         self.end(hash, false);
     }

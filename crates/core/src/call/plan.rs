@@ -127,7 +127,7 @@ pub struct PlanContext<'a, M> {
     pub pins: &'a TagPins,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
-    /// Whose call it is: nodes that took its transactions are asked rather than others.
+    /// The client whose call it is: nodes that took its transactions are asked rather than others.
     pub client: Client,
     /// Whether news can be sent to it.
     pub has_socket: bool,
@@ -139,7 +139,7 @@ pub struct PlanContext<'a, M> {
     pub memory: &'a M,
 }
 
-/// What a look-up of a block comes to that nobody has.
+/// What a look-up of a block that no node has comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsenceAnswer {
     /// The result `null`.
@@ -350,7 +350,7 @@ fn sent(
     }
 }
 
-/// What becomes of a look-up of block `number`, which nobody has.
+/// What becomes of a look-up of block `number`, which no node has.
 fn absent(absence: AbsenceAnswer, number: BlockNumber, view: &FleetView) -> Plan {
     match view.wait_for(number) {
         Some(_) => Plan::AwaitBlock(number, absence),

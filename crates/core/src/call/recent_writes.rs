@@ -17,7 +17,7 @@ pub const ADDRESS_PART: usize = 4;
 /// A memory that is older than this is renewed by the next word.
 const RENEW_AFTER: Duration = Duration::from_secs(60);
 
-/// Who has taken transactions of a client.
+/// The nodes that have taken transactions of a client.
 #[derive(Debug)]
 struct ClientWrites {
     at: Instant,

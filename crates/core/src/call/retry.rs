@@ -1,4 +1,4 @@
-//! One call's way from node to node: whom to ask next, what to wait for, and when to stop.
+//! One call's way from node to node: which node to ask next, what to wait for, and when to stop.
 
 mod disclosure;
 mod doubted;
@@ -56,7 +56,7 @@ pub enum RetryStep {
         /// The tier that the node was drawn from.
         tier: Tier,
     },
-    /// Nobody has the block yet. To be asked again when the fleet has changed, or then.
+    /// No node has the block yet. To be asked again when the fleet has changed, or then.
     WaitUntil(Instant),
     /// Ask no more: the call is over.
     Finish(CallEnding),
@@ -96,14 +96,14 @@ pub struct RetryPlanner<'a> {
     tried_before: usize,
     /// Nodes that are likely to refuse it: asked after the others of their tier.
     avoided: Vec<NodeId>,
-    /// Of those tried, whom it cost no attempt to ask.
+    /// How many of those tried it cost no attempt to ask.
     uncounted: usize,
     /// The tier of the last attempt.
     tier: Tier,
-    /// An answer was heard that another node may contradict: nobody on another tier is asked about
+    /// An answer was heard that another node may contradict: no node on another tier is asked about
     /// it.
     doubted: Option<DoubtedAnswer>,
-    /// Who is to be asked about it before anyone else; the last first.
+    /// The nodes to ask about it before any other; the last first.
     confirmers: Vec<NodeId>,
     /// Which of them goes back furthest.
     digger: Option<NodeId>,
@@ -128,7 +128,7 @@ pub struct RetryPlanner<'a> {
     /// It found no place in time.
     is_turned_away: bool,
     used_once: bool,
-    /// Somebody was asked of whom it is known that the block is too old for it.
+    /// A node was asked although the block is known to be too old for it.
     asked_too_old: bool,
     /// A miss taught what wasn't known: so few of them can be that the next repeat is free.
     was_taught: bool,
@@ -184,7 +184,7 @@ impl<'a> RetryPlanner<'a> {
         self.tried_before + self.tried.len() + self.overloads as usize
     }
 
-    /// Whom they were.
+    /// Which nodes they were.
     pub fn tried(&self) -> &[NodeId] {
         &self.tried
     }
@@ -269,7 +269,7 @@ impl<'a> RetryPlanner<'a> {
         Some((node, self.attempt_end(now)))
     }
 
-    /// Whether nobody is asked any more.
+    /// Whether no node is asked any more.
     fn is_spent(&self, now: Instant) -> bool {
         let counted = self.tried.len() - self.uncounted;
         let is_spent = counted >= self.budget.attempts_max as usize;
@@ -439,7 +439,7 @@ mod tests {
         })
     }
 
-    /// From tier to tier what `draw` finds there, given whom to pass.
+    /// From tier to tier what `draw` finds there, given the nodes to pass over.
     fn from_tiers(
         draw: impl Fn(Tier, &[NodeId], &NodeRequirements<'_>) -> Option<NodeId>,
     ) -> impl Fn(&NodeQuery<'_>) -> Option<(NodeId, Tier)> {
@@ -933,7 +933,7 @@ mod tests {
         );
     }
 
-    /// Nobody but own node 1.
+    /// No node but own node 1.
     fn own_alone(query: &NodeQuery<'_>) -> Option<(NodeId, Tier)> {
         from_tiers(|tier, passed, _| (tier == Tier::Own && passed.is_empty()).then_some(NodeId(1)))(
             query,
@@ -1010,7 +1010,7 @@ mod tests {
         assert_eq!(read.hear_null(builder), ReplyAction::Keep);
         assert_eq!(asked(&mut read, 5), Some(3));
         assert!(!read.digs(NodeId(3)), "it is the only one there");
-        // Nor does one that is asked as anybody, after it began anew.
+        // Nor does one that is asked like any other, after it began anew.
         let deepest = |_: Tier, _: Option<BlockRange>, _: &[NodeId]| Confirmers {
             nodes: vec![NodeId(4)],
             digger: Some(NodeId(4)),
@@ -1039,7 +1039,7 @@ mod tests {
         assert_eq!(step, RetryStep::Finish(CallEnding::Kept));
     }
 
-    /// Own node 1 has no block 7; whoever is asked for less than the block is found.
+    /// Own node 1 has no block 7; a query that asks for less than the block finds the node.
     fn lacking(query: &NodeQuery<'_>) -> Option<(NodeId, Tier)> {
         let is_there = query.needs.block.is_none();
         own_alone(query).filter(|_| is_there)

@@ -1,6 +1,6 @@
 //! What balancers tell each other: heads, what single clients were told, and transactions that nodes took.
 //!
-//! Numbers are big-endian; the first byte is the form's version, the second says what follows. Who calls is
+//! Numbers are big-endian; the first byte is the form's version, the second says what follows. A client is
 //! a hash by a key that the balancers have and the store hasn't. What can't be understood is nothing.
 
 use sha3::{Digest as _, Keccak256};
@@ -69,11 +69,11 @@ pub struct LeaderNews {
 pub struct HandedWrite {
     /// Milliseconds since 1970, by that balancer's clock.
     pub at: u64,
-    /// Whose transaction it is; `None`: nothing is known of the client.
+    /// The client whose transaction it is; `None`: nothing is known of the client.
     pub client: Option<ClientHash>,
-    /// Whose room it takes up.
+    /// The network whose room it takes up.
     pub network: Option<NetworkMark>,
-    /// Whose it is, and its nonce; `None`: it isn't known.
+    /// Its sender and its nonce; `None`: they aren't known.
     pub sender: Option<(SenderMark, u64)>,
     /// The node that took it.
     pub node: NodeMark,

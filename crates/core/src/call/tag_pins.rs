@@ -4,7 +4,7 @@ use crate::fleet::view::FleetView;
 use crate::method::block::{Consistency, TagPins};
 use crate::vocabulary::chain::BlockNumber;
 
-/// As of `view`, for a client that was told of block `floor`. While no node is fit whoever lives
+/// As of `view`, for a client that was told of block `floor`. While no node is fit, any that lives
 /// answers as it can, of an older block rather than not at all.
 pub fn of(view: &FleetView, consistency: Consistency, floor: Option<BlockNumber>) -> TagPins {
     match consistency {

@@ -1,7 +1,7 @@
 //! What clients were told: in which block a transaction stands, and which number a block's hash has.
-//! So that whoever asks next is answered by a node that has the block.
+//! So that the next call is answered by a node that has the block.
 //!
-//! What is remembered is no truth but a hint whom to ask: a chain that was reorganised is told by the
+//! What is remembered is no truth but a hint which node to ask: a chain that was reorganised is told by the
 //! nodes as it is then.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! A call's trail: whom it was asked of and what came of each attempt, for a caller who wants to know.
+//! A call's trail: which nodes it was asked of and what came of each attempt, for a caller that wants to know.
 //!
 //! `geth-1;first;transport;12ms, geth-2;repeat;ok;34ms`. Whatever nodes are called, it is a valid
 //! header: visible ASCII (RFC 9110 §5.5), but for the mark of what was left out.
@@ -18,7 +18,7 @@ const SHORTEST: &str = "a;first;ok;0ms, ";
 /// The mark of what was left out takes this many bytes at most: `, …+` and a number.
 const MARK_BYTES_MAX: usize = 26;
 
-/// Who failed at a call that failed, one after another, and at what.
+/// Of a call that failed: the nodes that failed at it, one after another, and at what.
 pub type FailedAttempts = Option<Arc<[(Arc<str>, AttemptClass)]>>;
 
 /// What an attempt was made for.
@@ -34,7 +34,7 @@ pub enum AttemptKind {
     Hedge,
     /// Of the leader or a fallback, as no own node would do.
     Fallback,
-    /// Of a node that isn't fit, as nobody is.
+    /// Of a node that isn't fit, as no node is.
     LastResort,
     /// Of several nodes at once: a raw transaction.
     Broadcast,

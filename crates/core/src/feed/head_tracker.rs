@@ -3,14 +3,14 @@
 //! Each turn begins where the last one ended, or at a block told before it: parents are linked by
 //! hash, no block is told twice on a chain. Numbers grow along it, and may skip: Filecoin's null
 //! rounds have none. A missing ancestor is asked for before its child is told, and nothing again
-//! without a pause (see [`HeaderQuestions`]). Whose head counts is not decided here: only nodes whose word
-//! is good are heard (see [`witnesses`]).
+//! without a pause (see [`HeaderQuestions`]). Which node's head counts is not decided here: only nodes
+//! whose word is good are heard (see [`witnesses`]).
 //!
 //! The told head is left for another branch only if
 //! - that is longer, or
-//! - as long, and more nodes than one have it, and more than still have the told one; or nobody
-//!   who is heard has that any more, or
-//! - shorter, and for some time nobody has been on the told one, not even behind on it.
+//! - as long, and more nodes than one have it, and more than still have the told one; or no node
+//!   that is heard has that any more, or
+//! - shorter, and for some time no node has been on the told one, not even behind on it.
 //!
 //! So a node that lags, or wakes up, takes nothing back.
 //!
@@ -94,7 +94,7 @@ pub struct HeadTracker {
     questions: HeaderQuestions,
     fetching: Option<BlockHash>,
     roots_missed: u32,
-    /// Since when nobody has been on the told chain, or it can't be linked with the best head.
+    /// Since when no node has been on the told chain, or it can't be linked with the best head.
     doubted_since: Option<Instant>,
 }
 
@@ -262,7 +262,7 @@ impl HeadTracker {
         self.heads().filter(has).count()
     }
 
-    /// For how long nobody must have been on the told chain before a shorter one is believed.
+    /// How long the told chain must have been without any node before a shorter one is believed.
     fn stands(&self) -> Duration {
         (self.block_time * STANDS_BLOCK_TIMES).max(STANDS_MIN)
     }

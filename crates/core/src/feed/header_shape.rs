@@ -15,7 +15,7 @@ use crate::vocabulary::header::Header;
 /// Members that are remembered, and the longest name of one, in bytes.
 const MEMBERS_MAX: usize = 128;
 const NAME_BYTES_MAX: usize = 64;
-/// Ways to begin that are told apart; whoever begins in yet another keeps nothing that is beyond.
+/// Ways to begin that are told apart; a subscription that begins in yet another keeps nothing that is beyond.
 const BEGINNINGS_MAX: usize = 16;
 
 /// How a subscription began.
@@ -66,7 +66,7 @@ impl HeaderShape {
         }))
     }
 
-    /// The header as it is shown to who `began` so.
+    /// The header as it is shown to a subscription that `began` so.
     pub fn cut(&self, header: &Bytes, began: Beginning) -> Bytes {
         let kept = self.beginnings.get(began.0);
         let leaves = |name: &[u8]| {

@@ -38,8 +38,8 @@ const PAUSE_LONG: Duration = Duration::from_secs(1);
 /// Before an answer that a believed bloom denies is asked for a second time.
 const PAUSE_DENIED: Duration = Duration::from_millis(500);
 
-/// Who may have the block, the best first: those whose word counts, then those that live. No paid leader
-/// while an own node serves.
+/// The nodes that may have the block, the best first: those whose word counts, then those that live. No paid
+/// leader while an own node serves.
 pub fn holders(view: &FleetView, block: BlockNumber) -> Vec<NodeId> {
     let counted = witnesses(view);
     let is_own = |node: &NodeView| node.role == Role::Own;

@@ -26,7 +26,7 @@ pub struct LogHistoryEntry {
 pub enum LogHistoryLookup {
     /// They were told, and are to be taken back.
     Page(LogHistoryEntry),
-    /// It had none that anybody was told.
+    /// It had none that a client was told.
     Nothing,
     /// They were told, and are forgotten.
     Forgotten,

@@ -1,7 +1,7 @@
-//! Who listens to what: the topic of a subscription, read from the params of `eth_subscribe`.
+//! What a subscription listens to: its topic, read from the params of `eth_subscribe`.
 //!
 //! Topics that mean the same are equal, however they were written: case, order and repetition in a
-//! filter of logs don't count. So all who ask for the same share one source.
+//! filter of logs don't count. So all subscriptions to the same topic share one source.
 
 use std::fmt;
 use std::sync::Arc;

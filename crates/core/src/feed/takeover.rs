@@ -3,9 +3,9 @@
 //!
 //! A topic is asked for at one node after another, the best first, until one takes it. From then on
 //! - one node tells it, or one is asked, or one is looked for: no longer than [`PATIENCE`], then each that may
-//!   tell it is asked once at the most, and those who listen are told that it is over;
-//! - a node that must be left and could tell on does so until another has taken it, or where nobody
-//!   else does;
+//!   tell it is asked once at the most, and the clients that listen are told that it is over;
+//! - a node that must be left and could tell on does so until another has taken it, or where no other
+//!   node does;
 //! - what a node says to an earlier asking counts for nothing, and what it still tells then is given up.
 //!
 //! What happens comes in by [`Relays::follow`] and [`Relays::hear`]; what is to be done comes out of
@@ -29,10 +29,10 @@ use crate::vocabulary::node::NodeId;
 pub const PATIENCE: Duration = Duration::from_secs(15);
 /// The longest that a node may take to take a subscription: a client waits for two of them.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
-/// So long a node that is unfit goes on with what nobody else took.
+/// So long a node that is unfit goes on with what no other node took.
 pub const STAY: Duration = Duration::from_secs(60);
 
-/// Who tells a topic: a node, over this one of its lines. The next line knows nothing of it.
+/// What tells a topic: a node, over this one of its lines. The next line knows nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeedSource {
     /// The node that the line leads to.
@@ -123,11 +123,11 @@ pub enum RelayStep {
     Subscribe(FeedSource, TopicRequest),
     /// Give it up, whether it was taken or not yet.
     Unsubscribe(FeedSource, TopicRequest),
-    /// Who waits for the topic listens from now on.
+    /// The clients that wait for the topic listen from now on.
     Begin(RelayedTopic),
-    /// Hand it to all who listen: the notification's `result`, as JSON.
+    /// Hand it to all clients that listen: the notification's `result`, as JSON.
     Tell(RelayedTopic, Bytes),
-    /// No node tells it: those who listen have missed something, those who wait are told why.
+    /// No node tells it: the clients that listen have missed something, those that wait are told why.
     End(RelayedTopic, SubscriptionFailure),
     /// A takeover has begun.
     Count(TakeoverReason),
@@ -171,12 +171,12 @@ impl RelaySteps {
     }
 }
 
-/// Who can tell at this moment.
+/// Which nodes can tell a topic at this moment.
 #[derive(Debug)]
 struct RelayScene<'a> {
     view: &'a FleetView,
     open: &'a [OpenLine],
-    /// Who may be asked, the best first.
+    /// The nodes' lines that may be asked, the best first.
     tellers: Vec<FeedSource>,
     now: Instant,
 }
@@ -264,7 +264,7 @@ fn may_tell(view: &FleetView, id: NodeId) -> Result<(), TakeoverReason> {
     })
 }
 
-/// Who may be asked for a topic, the best first: those whose word counts, the highest head first.
+/// The lines that may be asked for a topic, the best first: of nodes whose word counts, the highest head first.
 fn tellers(view: &FleetView, open: &[OpenLine]) -> Vec<FeedSource> {
     let counted = witnesses(view);
     let mut tellers: Vec<_> = open

@@ -1,7 +1,7 @@
-//! Blocks that calls ask for before anybody here has them: once for each of them nodes are looked at.
+//! Blocks that calls ask for before any node here has them: once for each of them nodes are looked at.
 //!
 //! A number is what a client was told, maybe by another balancer, or what it counts on. So one look for
-//! each block that may be there says whether it is; who polls for the next one costs no more than that.
+//! each block that may be there says whether it is; a client that polls for the next one costs no more than that.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ const BLOCKS_MAX: usize = 1024;
 
 /// Nodes that are looked at for the next block while none is known to have it.
 const DUE_NODES_MAX: usize = 4;
-/// Once one has it, so many of the others are asked at a time; who has it then makes room for the next.
+/// Once one has it, so many of the others are asked at a time; one that has it then makes room for the next.
 const LACKING_NODES_MAX: usize = 32;
 /// What a head takes, as a rule, from where it is known to where it is shown.
 const HEARD_TIME: Duration = Duration::from_millis(40);
-/// Who told a head unasked so many block times ago, or so long, tells the next one, too.
+/// A node that told a head unasked within so many block times, or so long, tells the next one, too.
 const TELLS_BLOCKS: u32 = 4;
 const TELLS_MIN: Duration = Duration::from_secs(5);
 

@@ -1,9 +1,9 @@
 //! When the next block is due, by the times that the last ones took, and when nodes are looked at for it.
 //!
 //! Two balancers that look at the same moment see the same, and show the same head. So looks come at whole
-//! multiples of a pause since 1970, and a pause is a power of two in milliseconds: who takes the chain for a
-//! slower one looks at some of the moments of the others. A look costs single small calls: it begins with the
-//! time after which blocks have come of late, and is given up after some block times without one.
+//! multiples of a pause since 1970, and a pause is a power of two in milliseconds: a balancer that takes the
+//! chain for a slower one looks at some of the moments of the others. A look costs single small calls: it begins
+//! with the time after which blocks have come of late, and is given up after some block times without one.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

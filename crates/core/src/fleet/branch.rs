@@ -13,7 +13,7 @@ pub const HASHES_MAX: usize = 65_536;
 /// Of blocks that are final so many are remembered all the same: what was kept under their hashes is
 /// found for a while.
 const FINAL_HASHES: u64 = 1024;
-/// Of a chain of which nobody says what is final, so many are remembered.
+/// Of a chain of which no node says what is final, so many are remembered.
 const UNFINAL_HASHES_MAX: usize = 4096;
 
 /// The told blocks, oldest first. Numbers rise, and may skip.

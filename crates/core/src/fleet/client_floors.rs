@@ -1,7 +1,7 @@
 //! What each client was told of beyond the head that all are shown: its next call finds no less.
 //!
-//! Others aren't held to it: were the head that one client met everybody's, the one node that has it
-//! would get everybody's calls.
+//! Others aren't held to it: were the head that one client met all clients', the one node that has it
+//! would get all calls.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ impl ClientFloors {
     }
 
     /// `client` was told of block `head`; whether that is news of it. Where there is no room, its next call
-    /// may find less: nobody else's does.
+    /// may find less: no other client's does.
     pub fn lift(
         &mut self,
         client: Client,

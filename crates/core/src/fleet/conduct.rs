@@ -208,7 +208,7 @@ impl Conduct {
         self.age(now) >= self.trial_at.load(Ordering::Relaxed)
     }
 
-    /// Takes the trial that is due; `false`: somebody else has it.
+    /// Takes the trial that is due; `false`: another call has it.
     pub fn take_trial(&self, now: Instant) -> bool {
         let due = self.trial_at.load(Ordering::Relaxed);
         let lost = self.age(now + TRIAL_MAX);

@@ -1,9 +1,9 @@
 //! Nodes on another fork: same chain id, same height, other blocks.
 //!
 //! Every few rounds all nodes are asked for the hash of one block, a few below the lowest of their
-//! heads, where a short reorg doesn't reach. Who differs twice in a row from at least two nodes
+//! heads, where a short reorg doesn't reach. A node that differs twice in a row from at least two
 //! that agree is on a fork. Where no two agree, or camps are of one size and the leader is in none
-//! of them, nobody is put out: nobody knows who is right.
+//! of them, no node is put out: it isn't known which is right.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +17,7 @@ pub(super) const BELOW: u64 = 3;
 pub(super) const ROUNDS: u32 = 3;
 /// Comparisons in a row in which a node differs. One alone may have met a reorg halfway.
 const STRIKES: u32 = 2;
-/// As many must agree before anybody is said to differ.
+/// As many must agree before any node is said to differ.
 const CAMP_MIN: usize = 2;
 
 /// What the last comparison came to.
@@ -25,7 +25,7 @@ const CAMP_MIN: usize = 2;
 pub struct ForkSummary {
     /// Different hashes at the same height. 1: all agree; 0: not compared yet.
     pub count: usize,
-    /// They differ, and nobody knows who is right.
+    /// They differ, and it isn't known which is right.
     pub undecided: bool,
 }
 
@@ -172,7 +172,7 @@ mod tests {
         heads.take(count).collect()
     }
 
-    /// One comparison: what each node has, a letter each; who is forked then.
+    /// One comparison: what each node has, a letter each; which nodes are forked then.
     fn compare(forks: &mut Forks, letters: &str, leader: Option<NodeId>) -> String {
         let heads = heads(letters.len(), 100);
         for _ in 0..2 * ROUNDS {

@@ -3,7 +3,7 @@
 //!
 //! It is no truth about the chain. What a node of ours has is shown at once; what none has yet, and may be
 //! there by its time, is shown for a block time, while calls wait for it. Then it is forgotten, and for a
-//! while nobody's word is taken for what no node here has.
+//! while no such head is believed unless a node here has it.
 
 use std::time::{Duration, Instant};
 

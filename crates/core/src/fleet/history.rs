@@ -8,8 +8,8 @@
 //!
 //! A node that was away may have lost what it held in memory: the states of all blocks but its head,
 //! while those that come it keeps. What was known of it stays as a limit, and one question, halfway
-//! between where it came back and there, says whether more is left of it. An absence that nobody
-//! noticed shows by the first call that meets a state missing so near the head.
+//! between where it came back and there, says whether more is left of it. An absence that was
+//! not noticed shows by the first call that meets a state missing so near the head.
 
 mod loss;
 mod search;
@@ -542,7 +542,7 @@ mod tests {
         let mut history = promising(HEAD.0 - 128, now);
         history.doubt();
         (0..ROUNDS_BACK).for_each(|_| history.hear_round(HEAD, now));
-        // It has its head and the one before, and an island that nobody asks for.
+        // It has its head and the one before, and an island that no question asks for.
         let has = |number: BlockNumber| {
             let behind = HEAD.0.saturating_sub(number.0);
             behind < 2 || behind == 127

@@ -53,7 +53,7 @@ pub struct Limiter {
     /// its calls out one after another (geth: `rpc/handler.go`, `handleBatch`).
     with_another: AtomicU32,
     limit: AtomicU32,
-    /// Somebody found no place since the present window began.
+    /// A call found no place since the present window began.
     was_full: AtomicBool,
     /// A lower latency than most of what was seen, in microseconds: how long a call takes that waits
     /// for nothing.
@@ -64,7 +64,7 @@ pub struct Limiter {
     most: AtomicU32,
     /// For how long a node that is stuck has answered nothing, in microseconds.
     stuck_after: AtomicU64,
-    /// What was answered when somebody found no place (`sum` and `began`), since when it is the same, and
+    /// What was answered when a call found no place (`sum` and `began`), since when it is the same, and
     /// how often some were opened since.
     answers_seen: AtomicU64,
     stuck_since: AtomicU64,
@@ -75,7 +75,7 @@ pub struct Limiter {
     /// When this window began and when it may end, in microseconds since `born`.
     began: AtomicU64,
     until: AtomicU64,
-    /// Somebody gives its places by the clock.
+    /// A task gives its places by the clock.
     is_watched: AtomicBool,
     control: Mutex<LimitController>,
     born: Instant,
@@ -151,7 +151,7 @@ impl Limiter {
         taken
     }
 
-    /// Somebody waits, and the node has answered nothing for so long that its calls must be slow ones,
+    /// A call waits, and the node has answered nothing for so long that its calls must be slow ones,
     /// which says nothing of others: there is room for some more.
     #[cold]
     fn is_stuck(&self, now: Instant) -> bool {
@@ -223,12 +223,12 @@ impl Limiter {
         is_paced.then(|| self.control().next_place())?
     }
 
-    /// Whether the one who asks is to give its places by the clock; `false`: somebody does.
+    /// Whether the caller is to give its places by the clock; `false`: another task does.
     pub fn watch(&self) -> bool {
         !self.is_watched.swap(true, Ordering::SeqCst)
     }
 
-    /// Nobody gives them any more.
+    /// No task gives them any more.
     pub fn unwatch(&self) {
         self.is_watched.store(false, Ordering::SeqCst);
     }
@@ -279,7 +279,7 @@ impl Limiter {
         let is_proof = u64::from(limit) <= u64::from(number) * 2;
         if is_prompt && is_proof && limit != PACED && limit < self.cap.load(Ordering::Relaxed) {
             let wider = limit + if floor < SLOW { 1 } else { 2 };
-            // Who comes second widens it the next time.
+            // An answer that comes second widens it the next time.
             let _ = self
                 .limit
                 .compare_exchange(limit, wider, Ordering::Relaxed, Ordering::Relaxed);

@@ -113,7 +113,7 @@ impl Load {
         self.measure(took, now);
     }
 
-    /// A call failed. Whose fault that is, [`Conduct`] hears on its own.
+    /// A call failed. Whether that is the node's fault, [`Conduct`] hears on its own.
     pub fn failed(&self, took: Duration, now: Instant) {
         self.measure(took.max(ERROR_LATENCY), now);
     }
@@ -188,7 +188,7 @@ impl Load {
         is_known.then(|| Duration::from_nanos(self.slow_nanos.load(Ordering::Relaxed)))
     }
 
-    /// Latency × (in flight ÷ `share` + 1); a slowness fades while nobody asks. `share`: how many
+    /// Latency × (in flight ÷ `share` + 1); a slowness fades while no call comes. `share`: how many
     /// calls the node should have in flight where its peer and it have one each on average.
     pub fn cost(&self, share: f64, now: Instant) -> f64 {
         let (average, idle) = self.average(now);

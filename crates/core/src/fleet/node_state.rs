@@ -79,7 +79,7 @@ struct NamedHead {
 }
 
 impl NodeState {
-    /// `earlier`: how many nodes have joined before, whoever they were.
+    /// `earlier`: how many nodes have joined before, whichever they were.
     pub(super) fn new(member: FleetMember, earlier: u32, now: Instant) -> NodeState {
         NodeState {
             member,
@@ -120,7 +120,8 @@ impl NodeState {
         NodeState { member, ..self }
     }
 
-    /// A round begins. Who tells a higher head from now on hasn't fallen back to the one that it answers to that.
+    /// A round begins. A node that tells a higher head from now on hasn't fallen back when its answer to the round
+    /// says a lower one.
     pub(super) fn begin_round(&mut self) {
         self.head_at_begin = self.head;
     }
@@ -274,7 +275,7 @@ impl NodeState {
         self.standing.throttle(rest, now);
     }
 
-    /// It rests because it lets nobody in.
+    /// It rests because it doesn't let us in.
     pub(super) fn shut(&mut self, why: Rejection) {
         self.standing.shut(why);
     }

@@ -89,11 +89,11 @@ pub struct NodeView {
     pub lives: bool,
     /// Why the last probe brought no head.
     pub trouble: Option<ProbeFailure>,
-    /// Its chain's id isn't that of the chain: it gets no calls, even where nobody else is left.
+    /// Its chain's id isn't that of the chain: it gets no calls, even where no other node is left.
     pub is_on_another_chain: bool,
     /// An answer of it was of another branch than clients were told, since it was probed.
     pub was_seen_astray: bool,
-    /// Its blocks are others than clients were told, while another node serves whose aren't.
+    /// Its blocks are others than clients were told, while another node serves whose blocks aren't.
     pub is_astray: bool,
     /// Which branch it is on, as far as that is known.
     pub evidence: BranchEvidence,
@@ -207,7 +207,7 @@ impl NodeView {
     }
 
     /// Whether an attempt that began at `began` and ended with `class` met silence: the node, which didn't
-    /// answer it, isn't slow but says nothing to anybody.
+    /// answer it, isn't slow but answers no call at all.
     pub fn is_silence(&self, class: AttemptClass, began: Instant, now: Instant) -> bool {
         let has_fallen = !self.standing.is_healthy() && !self.lives;
         let age = now.saturating_duration_since(began);

@@ -1,7 +1,7 @@
 //! Overload: that a node has too much to do, as opposed to being broken.
 //!
 //! The signs are the same: answers that don't come, 503s, rate limits. A node that answered something
-//! well a moment ago has too much to do: that benches nobody, and is what its limit of calls in flight
+//! well a moment ago has too much to do: that benches no node, and is what its limit of calls in flight
 //! is learnt from.
 
 use crate::rpc::classify::{AttemptClass, Meaning, Overload, Verdict};
@@ -12,7 +12,7 @@ use super::conduct::Conduct;
 /// A node that answered a call or a probe well so lately isn't broken.
 pub(crate) const LATELY: Duration = Duration::from_secs(2);
 
-/// A connection that broke under a call of this age, at a node that meanwhile said nothing to anybody, was
+/// A connection that broke under a call of this age, at a node that meanwhile answered no call, was
 /// silent before: what breaks at the first word does so sooner.
 pub(crate) const WORDLESS: Duration = Duration::from_millis(100);
 

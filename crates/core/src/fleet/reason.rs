@@ -39,12 +39,12 @@ pub enum Reason {
     BadAnswer,
 }
 
-/// How many rounds with it put a node out, and who brings the node back.
+/// How many rounds with it put a node out, and what brings the node back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReasonKind {
     /// One round is enough.
     Certain,
-    /// As [`ReasonKind::Certain`], and it stays out until somebody acts.
+    /// As [`ReasonKind::Certain`], and it stays out until an operator acts.
     Final,
     /// What a probe or calls met: several rounds.
     Met,
@@ -218,7 +218,7 @@ impl Reason {
         }
     }
 
-    /// Whether the node stays out until somebody acts; others may heal by themselves.
+    /// Whether the node stays out until an operator acts; others may heal by themselves.
     pub fn is_final(self) -> bool {
         self.about().kind == ReasonKind::Final
     }

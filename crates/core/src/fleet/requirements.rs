@@ -4,7 +4,7 @@ use crate::vocabulary::block_ref::BlockRange;
 use crate::vocabulary::node::NodeId;
 use crate::vocabulary::tier::Tier;
 
-/// Whom a call is to be asked of. The first node is taken that is found: first of all tiers with the
+/// Which node a call is to go to. The first node is taken that is found: first of all tiers with the
 /// least tolerance, and on each tier first of those that aren't avoided.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeQuery<'a> {
@@ -87,7 +87,7 @@ pub enum TroubleTolerance {
     Whoever,
 }
 
-/// Whom to prefer among those that will do.
+/// Which nodes to prefer among those that will do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NodePreference {
     /// By weight and load alone.
@@ -95,6 +95,6 @@ pub enum NodePreference {
     Any,
     /// Those with the highest head.
     Freshest,
-    /// Those that go back furthest: of whom no oldest state is known, else the lowest.
+    /// Those that go back furthest: of which no oldest state is known, else the lowest.
     Deepest,
 }

@@ -1,8 +1,8 @@
-//! Who is drawn how often, worked out once for each view of the fleet: a draw then costs the same
-//! among three nodes and among three hundred.
+//! Which node is drawn how often, worked out once for each view of the fleet: a draw then costs the
+//! same among three nodes and among three hundred.
 //!
 //! A draw throws a point onto the nodes' weights laid end to end, and looks where it fell. What
-//! changes from call to call (who was tried, who rests, who has the block, whose start is slow) is
+//! changes from call to call (which nodes were tried, rest, have the block, start slowly) is
 //! not in the table: a point that fell on such a node is thrown again. That leaves the shares of all
 //! others as they are.
 
@@ -36,7 +36,7 @@ struct WeightTable {
     places: Vec<u32>,
 }
 
-/// Of whom one is drawn.
+/// The nodes of which one is drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SampleSpace<'a> {
     pub nodes: &'a [NodeView],

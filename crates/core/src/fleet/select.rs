@@ -51,8 +51,8 @@ impl FleetView {
         None
     }
 
-    /// For whose places a call waits that came to `drawn`, which has no room: those that a draw might as
-    /// well have come to.
+    /// The nodes for whose places a call waits that came to `drawn`, which has no room: those that a draw might
+    /// as well have come to.
     pub fn places(&self, query: &NodeQuery<'_>, drawn: NodeId, now: Instant) -> Vec<&NodeView> {
         let needs = &query.needs;
         let has_it = has_blocks(self, needs);
@@ -138,7 +138,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Whether a call may go to the node because another one of its batch does: a draw might have come
-    /// to it, whoever else there is.
+    /// to it, whatever other nodes there are.
     fn suits(&self, node: NodeId) -> bool {
         let Draw { needs, now, .. } = *self;
         let is_by_chance = self.tier != Tier::LastResort && needs.preference == NodePreference::Any;
@@ -209,7 +209,7 @@ impl<'a> Draw<'a> {
 
     /// Draws by going through all of them. Nodes that lack the method, are on another branch than clients
     /// were told, those that rest, and then those that have no room are drawn only when no other is left;
-    /// those that have none because they are silent, only for whoever there is.
+    /// those that have none because they are silent, only where any node will do.
     fn by_list(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
         let Draw { needs, now, .. } = *self;
         let may = self.can();
@@ -270,16 +270,16 @@ fn may_be_drawn(node: &NodeView, caution: TroubleTolerance, now: Instant) -> boo
 }
 
 /// Takes `node` for a call that it was drawn for; `false`: the one call that it may have for now is
-/// somebody else's, and another draw is due.
+/// another call's, and another draw is due.
 fn take(node: &NodeView, caution: TroubleTolerance, now: Instant) -> bool {
     let conduct = &node.load.conduct;
     let is_first = conduct.is_trial_due(now) && conduct.take_trial(now);
     is_first || may_be_drawn(node, caution, now)
 }
 
-/// Why a call that ends with `why` got no answer: where nobody was left to ask, there may be nodes
-/// that only want to be left alone for now, and the first of them tells for how long. Where all of them let
-/// nobody in, it is said why.
+/// Why a call that ends with `why` got no answer: where no node was left to ask, there may be nodes
+/// that only want to be left alone for now, and the first of them tells for how long. Where none of them
+/// lets us in, it is said why.
 pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
     if !matches!(why, Refusal::NoNode | Refusal::RateLimited { .. }) {
         return why;
@@ -393,7 +393,7 @@ mod tests {
     }
 
     impl<'a> Draw<'a> {
-        /// For whoever there is.
+        /// For any node that there is.
         fn from(
             view: &'a FleetView,
             tier: Tier,
@@ -417,7 +417,7 @@ mod tests {
             found.map(|node| node.id)
         }
 
-        /// Whom it comes to.
+        /// The nodes that it comes to.
         fn sample(self) -> Vec<u32> {
             let mut dice = SeededDice::new(7);
             let mut nodes: Vec<_> = (0..200)

@@ -158,7 +158,7 @@ impl ServedHead {
     }
 
     /// Whether witness `at` may have `head`: its time allows it, another has it too, or there is
-    /// nobody else who could be compared with.
+    /// no other to compare it with.
     fn is_believable(
         &self,
         at: usize,
@@ -188,7 +188,7 @@ impl HeadReports<'_> {
         count * 2 > self.nodes
     }
 
-    /// Whether most nodes' heads fell, and nobody who lives has block `shown`.
+    /// Whether most nodes' heads fell, and no living node has block `shown`.
     fn most_have_fallen_below(&self, shown: BlockNumber) -> bool {
         let living = self.witnesses.iter().filter(|witness| witness.lives);
         let heads = living.map(|witness| witness.head);

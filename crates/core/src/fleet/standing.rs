@@ -81,7 +81,7 @@ pub struct Standing {
 struct RestPeriod {
     until: Instant,
     length: Duration,
-    /// It lets nobody in.
+    /// It rests because it refuses our credentials.
     shut: Option<Rejection>,
 }
 
@@ -224,14 +224,14 @@ impl Standing {
         });
     }
 
-    /// It rests because it lets nobody in.
+    /// It rests because it refuses our credentials.
     pub fn shut(&mut self, why: Rejection) {
         if let Some(rest) = &mut self.rest {
             rest.shut = Some(why);
         }
     }
 
-    /// Why it lets nobody in, where it rests for that.
+    /// Why it refuses our credentials, where it rests for that.
     pub fn is_shut(&self, now: Instant) -> Option<Rejection> {
         self.rest.filter(|rest| now < rest.until)?.shut
     }

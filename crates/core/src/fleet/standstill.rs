@@ -45,7 +45,7 @@ impl StallDetector {
         }
     }
 
-    /// It was looked at; whether somebody else goes on meanwhile.
+    /// It was looked at; `others_go_on`: whether another node goes on meanwhile.
     pub(super) fn looked_at(&mut self, others_go_on: bool, now: Instant) {
         self.behind = others_go_on.then(|| {
             let (since, looks) = self.behind.unwrap_or((now, 0));

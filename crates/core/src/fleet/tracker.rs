@@ -1,4 +1,4 @@
-//! All nodes together: who is fit, what is the reference, which head is served.
+//! All nodes together: which are fit, what is the reference, which head is served.
 //!
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`](crate::fleet::FleetView)s, which
 //! never change.
@@ -93,7 +93,7 @@ impl Fleet {
         self.criteria = criteria;
     }
 
-    /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
+    /// Takes the list as it is now. A node that stays keeps its standing and load, whatever else changed.
     pub fn replace(&mut self, members: Vec<FleetMember>, now: Instant) {
         let leader_before = self.leader_id();
         let mut old = std::mem::take(&mut self.entries);
@@ -155,7 +155,7 @@ impl Fleet {
         }
     }
 
-    /// Hears one round: who was asked, and what came of it.
+    /// Hears one round: which nodes were asked, and what came of it.
     pub fn hear_round(
         &mut self,
         probes: &[(NodeId, ProbeOutcome)],

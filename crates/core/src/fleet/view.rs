@@ -31,8 +31,8 @@ pub struct FleetView {
     pub floor_until: Option<Instant>,
     /// The head for others to begin from.
     pub handed_on: Option<ShownHead>,
-    /// The highest head of any fit node, or of a leader that is believed, or that was served. What
-    /// lies beyond it nobody has.
+    /// The highest head of any fit node, or of a leader that is believed, or that was served. No node
+    /// has what lies beyond it.
     pub highest_head: Option<BlockNumber>,
     /// The highest block that may come while a call waits for it, and how long a call waits.
     pub expected_head: Option<BlockNumber>,
@@ -59,7 +59,7 @@ pub struct FleetView {
     pub net_version: Option<Arc<str>>,
     /// Whether the nodes' blocks are the same.
     pub camps: ForkSummary,
-    /// The chain's id: that of the settings, else the leader's; `None`: nobody has told it yet.
+    /// The chain's id: that of the settings, else the leader's; `None`: no node has told it yet.
     pub chain_id: Option<ChainId>,
     /// What the nodes say that it is, where all that said anything say the same.
     pub nodes_chain: Option<ChainId>,
@@ -80,7 +80,7 @@ impl FleetView {
             .or_else(|| self.nodes.iter().find(is_it))
     }
 
-    /// Whether calls wait on for node `id`: it is fit, or nobody else is. One that was removed
+    /// Whether calls wait on for node `id`: it is fit, or no other node is. One that was removed
     /// finishes what it has in flight.
     pub fn is_waited_for(&self, id: NodeId) -> bool {
         let is_fit = |node: &NodeView| node.standing.is_healthy();
@@ -88,7 +88,7 @@ impl FleetView {
         self.node(id).is_none_or(is_fit) || !others.any(NodeView::serves)
     }
 
-    /// How long a call waits for block `number`, which nobody has yet; `None`: it can't come in time.
+    /// How long a call waits for block `number`, which no node has yet; `None`: it can't come in time.
     pub fn wait_for(&self, number: BlockNumber) -> Option<Duration> {
         (Some(number) <= self.expected_head).then_some(self.block_wait)
     }

@@ -1,4 +1,4 @@
-//! Who waits for a place at a node, and who gets the next one: callers in turn.
+//! Which calls wait for a place at a node, and which gets the next one: callers in turn.
 //!
 //! Of one caller's calls the first that came is the next, unless they have waited for long: then the
 //! last one is, which can still be answered in good time, while the first run out of it (adaptive LIFO
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 pub const WAITING_MAX: usize = 4096;
 /// A call may wait for so many times its patience while the line doesn't stand.
 const BURST: u32 = 25;
-/// A line stands when it wasn't empty for so long, of late more came than were let in, and those who wait
+/// A line stands when it wasn't empty for so long, of late more came than were let in, and calls that wait
 /// would do so for more than their patience.
 const STANDS_AFTER: Duration = Duration::from_secs(2);
-/// And no longer once nobody has waited for so long: in a flood it may be empty for a moment.
+/// And no longer once no call has waited for so long: in a flood it may be empty for a moment.
 const ENDS_AFTER: Duration = Duration::from_millis(500);
 /// What is called of late: this half of a window, and the one before.
 const LATE: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ const LAST_FIRST: u32 = 20;
 /// In a line that stands all but a caller's last call leave after this part of the patience.
 const HOPELESS: u32 = 5;
 
-/// All who wait. `T`: whatever stands for one of them.
+/// All calls that wait. `T`: whatever stands for one of them.
 #[derive(Debug)]
 pub struct WaitQueue<T> {
     /// The front one has the next turn.
@@ -35,12 +35,12 @@ pub struct WaitQueue<T> {
     waiting: usize,
     next: u64,
     patience: Duration,
-    /// Since when somebody has been waiting.
+    /// Since when calls have been waiting.
     since: Option<Instant>,
-    /// It stands, until nobody has waited for a while.
+    /// It stands, until no call has waited for a while.
     stands: bool,
     emptied: Option<Instant>,
-    /// When the present half began; who came and who was let in, in it and in the one before.
+    /// When the present half began; how many calls came and were let in, in it and in the one before.
     half: Option<Instant>,
     flow: [QueueFlow; 2],
 }
@@ -64,7 +64,7 @@ struct QueuedCall<T> {
     what: T,
 }
 
-/// One who waits.
+/// A call that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueTicket {
     number: u64,
@@ -99,13 +99,13 @@ impl<T> WaitQueue<T> {
         self.waiting
     }
 
-    /// Whether nobody waits.
+    /// Whether no call waits.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Joins the line of `caller`. `is_strict`: its patience is never more than was said. Returns who
-    /// has to leave for it, too.
+    /// Joins the line of `caller`. `is_strict`: its patience is never more than was said. Also returns
+    /// the call that has to leave for it.
     pub fn join(
         &mut self,
         caller: u64,
@@ -139,13 +139,13 @@ impl<T> WaitQueue<T> {
         (ticket, left.flatten())
     }
 
-    /// Whether anybody `suits`.
+    /// Whether any call `suits`.
     pub fn has(&self, suits: impl Fn(&T) -> bool) -> bool {
         let mut all = self.lanes.iter().flat_map(|lane| &lane.calls);
         all.any(|waiting| suits(&waiting.what))
     }
 
-    /// The next one that `suits`, who is let in.
+    /// The next call that `suits`; it is let in.
     pub fn next(&mut self, suits: impl Fn(&T) -> bool, now: Instant) -> Option<T> {
         let long = self.patience / LAST_FIRST;
         let found = self.lanes.iter().enumerate().find_map(|(at, lane)| {
@@ -211,15 +211,15 @@ impl<T> WaitQueue<T> {
         left
     }
 
-    /// Who waited goes where there is somebody who answers: that nobody was let in until now says nothing
-    /// of the room there.
+    /// The calls that waited go to where a node answers: that none was let in until now says nothing of the
+    /// room there.
     pub fn forget(&mut self, now: Instant) {
         self.since = (self.waiting > 0).then_some(now);
         self.stands = false;
         self.flow = [QueueFlow::default(); 2];
     }
 
-    /// One is let in. Only now is the line judged: where nobody is let in the nodes say nothing, rather than
+    /// A call is let in. Only now is the line judged: where none is let in the nodes say nothing, rather than
     /// lack room, and after a pause what came before says nothing of the room that there is.
     fn moves(&mut self, now: Instant) {
         self.flow_at(now);
@@ -232,12 +232,12 @@ impl<T> WaitQueue<T> {
         self.stands |= self.since.is_some_and(is_long) && self.grows(now);
     }
 
-    /// Whether a caller has less than its share of those who wait: it isn't the one that the line stands for.
+    /// Whether a caller has less than its share of the calls that wait: it isn't the one that the line stands for.
     fn is_modest(&self, lane: &CallerQueue<T>) -> bool {
         lane.calls.len() * self.lanes.len() < self.waiting
     }
 
-    /// Whether more come than are let in, and who joined it now would wait for more than the patience.
+    /// Whether more come than are let in, and a call that joined it now would wait for more than the patience.
     fn grows(&self, now: Instant) -> bool {
         let [present, before] = self.flow;
         let came = present.came + before.came;
@@ -365,7 +365,7 @@ mod tests {
                 "{tick}"
             );
         }
-        // Until nobody waits, and not only for a moment.
+        // Until no call waits, and not only for a moment.
         let mut last = 2800;
         for (pause, patience) in [(499, 100), (500, 2500)] {
             while line.next(|_| true, now + millis(last)).is_some() {}

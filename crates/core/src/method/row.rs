@@ -16,7 +16,7 @@ pub struct Method {
     pub treatment: Treatment,
     /// Where its params name blocks.
     pub place: BlockParam,
-    /// What becomes of a call for a block that nobody has yet.
+    /// What becomes of a call for a block that no node has yet.
     pub beyond: FutureBlockPolicy,
     /// What it is once the operator opens it, where the table denies it.
     pub once_allowed: Treatment,

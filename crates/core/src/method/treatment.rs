@@ -37,7 +37,7 @@ pub enum LocalMethod {
     ClientVersion,
     /// `net_listening`: `true`.
     Listening,
-    /// `eth_accounts`: `[]`, as no node's accounts are anybody's here.
+    /// `eth_accounts`: `[]`, as no node's accounts are any client's here.
     Accounts,
     /// Over a socket.
     Subscribe,

@@ -127,7 +127,7 @@ impl<'a> BatchVerdict<'a> {
         outcomes.position(|outcome| outcome.verdict().is_some_and(is_fault))
     }
 
-    /// What the node said who asked to be left alone.
+    /// What the node said, where it asked to be left alone.
     pub fn turned_away(&self) -> Option<Verdict> {
         let mut verdicts = self.outcomes.iter().filter_map(MemberOutcome::verdict);
         verdicts.find(|verdict| matches!(verdict.blame(), Blame::Rest(_)))
@@ -157,7 +157,7 @@ pub fn judge(
     }
 }
 
-/// Whether a status finds fault with what was sent, rather than with who sent it or with the node.
+/// Whether a status finds fault with what was sent, rather than with the sender or with the node.
 fn is_about_batch(status: u16) -> bool {
     matches!(status, 400..=499 | 501) && !matches!(status, 401..=403 | 408 | 429)
 }

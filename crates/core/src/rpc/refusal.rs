@@ -23,7 +23,7 @@ pub enum Refusal {
     OverCapacity,
     /// No node gave a usable answer, and trying again would not help, or might do harm.
     BadAnswer,
-    /// The same of a call that may be tried again: nobody can have carried it out, or it only reads.
+    /// The same of a call that may be tried again: no node can have carried it out, or it only reads.
     Unserved,
     /// The batch has more calls than one may have.
     BatchTooLarge {

@@ -1,4 +1,4 @@
-//! Dice, as an argument: whoever decides by chance says so in its signature.
+//! Dice, as an argument: a function that decides by chance says so in its signature.
 
 /// A source of chance.
 pub trait Dice {

@@ -1,8 +1,8 @@
-//! Who calls.
+//! Which client calls.
 
 use std::net::IpAddr;
 
-/// Who calls, as far as that is known.
+/// Which client calls, as far as that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Client {
     /// By a hash of the name that it gives itself, wherever it is.
@@ -21,7 +21,7 @@ pub enum Client {
 }
 
 impl Client {
-    /// Whose room it takes up where it is remembered.
+    /// The network whose room it takes up where it is remembered.
     pub fn network(self) -> Option<IpAddr> {
         match self {
             Client::Named { network, .. } => network,

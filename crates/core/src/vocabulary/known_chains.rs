@@ -237,7 +237,7 @@ const CHAINS: &[KnownChain] = &[
     row("zora-sepolia", 999_999_999, 2_000),
 ];
 
-/// Ids of chains whose blooms lack logs, which nobody can see of a single block.
+/// Ids of chains whose blooms lack logs, which can't be seen of a single block.
 const BLOOMS_LACK_LOGS: &[u64] = &[
     // Polygon, Amoy: those of a state's sync stand in a receipt of bor's own, until Madhugiri (bor,
     // `core/types/bor_receipt.go`), and the block's bloom may be empty beside them (polygon, block 79061984).

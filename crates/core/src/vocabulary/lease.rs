@@ -1,17 +1,17 @@
-//! Who writes for all: a lease that one of several processes holds.
+//! Which process writes for all: a lease that one of several processes holds.
 //!
-//! No two clocks are compared. A holder counts its beats in a shared place; whoever sees the count
-//! stand still for the lease's time, by its own clock, may take over. A holder counts its time
-//! from before a beat was sent, so it lets go before anybody else may take over.
+//! No two clocks are compared. A holder counts its beats in a shared place; a process that sees the
+//! count stand still for the lease's time, by its own clock, may take over. A holder counts its time
+//! from before a beat was sent, so it lets go before any other may take over.
 
 use std::time::{Duration, Instant};
 
 /// The holder beats, and the others look, so many times within a lease.
 const BEATS_A_LEASE: u32 = 3;
-/// A beat may come so much of its time early: those who ask come with jitter.
+/// A beat may come so much of its time early: calls of `due` come with jitter.
 const EARLY: f64 = 0.15;
 
-/// How long a count that somebody else raises has stood still.
+/// How long a count that another process raises has stood still.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeartbeatMonitor {
     seen: Option<(u64, Instant)>,
@@ -51,7 +51,7 @@ pub struct Lease {
 pub enum LeaseAction {
     /// Nothing is due.
     Rest,
-    /// Look who holds it, and tell [`LeaseParticipant::find`].
+    /// Look which process holds it, and tell [`LeaseParticipant::find`].
     Look,
     /// Raise the beat from this one, if it is still ours and that.
     Beat(u64),
@@ -127,7 +127,7 @@ impl LeaseParticipant {
         self.held = Some((beat, sent_at));
     }
 
-    /// Somebody else has it.
+    /// Another process has it.
     pub fn lose(&mut self) {
         self.held = None;
     }

@@ -35,7 +35,7 @@ impl<const SECONDS: usize> SlidingCounter<SECONDS> {
         let known = mark.load(Ordering::Relaxed);
         if known >> 32 < u64::from(second) {
             let new = u64::from(second) << 32 | u64::from(before);
-            // Who comes second has nothing to add.
+            // A thread that comes second has nothing to add.
             let _ = mark.compare_exchange(known, new, Ordering::Relaxed, Ordering::Relaxed);
         }
     }

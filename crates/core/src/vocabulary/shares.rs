@@ -1,5 +1,5 @@
 //! How several chains share what there is only so much of: each has a reserve that no other can take, and
-//! the rest is for those who need more, the less for one the more others need it.
+//! the rest is for chains that need more, the less for one the more others need it.
 
 /// A half of all is reserved.
 const RESERVED_PART: u64 = 2;
@@ -65,7 +65,7 @@ mod tests {
             chains: 4,
         };
         assert_eq!(of.reserve(), 100);
-        // Of the 400 that nobody has for himself, three quarters.
+        // Of the 400 that no chain has for itself, three quarters.
         assert_eq!(of.left(0, 0), 400);
         let own = 400;
         let beyond = of.beyond(own);
@@ -91,7 +91,7 @@ mod tests {
                 }
             }
             prop_assert!(own.iter().sum::<u64>() <= most);
-            // Whoever is below its reserve finds the rest of it, whatever the others have.
+            // A chain below its reserve finds the rest of it, whatever the others have.
             let beyond: u64 = own.iter().map(|own| of.beyond(*own)).sum();
             for own in own {
                 prop_assert!(of.left(own, beyond) >= of.reserve().saturating_sub(own));

@@ -1,13 +1,13 @@
 //! The tiers of nodes that a call goes down.
 
-/// From whom to draw, best first.
+/// Which nodes to draw from, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// Own fit nodes, by weight and load.
     Own,
     /// The leader and other fallback nodes, by weight and load.
     Fallback,
-    /// Whoever lives on our chain, the freshest by weight and load; who is forked only where nobody else lives.
+    /// Any node that lives on our chain, the freshest by weight and load; a forked one only where no unforked one does.
     LastResort,
 }
 

@@ -1,4 +1,4 @@
-//! Whose call it is when it comes through proxies.
+//! Which client's call it is when it comes through proxies.
 //!
 //! A proxy appends to `X-Forwarded-For` the address that it was called from, so only the end of
 //! the list is worth anything: it is read from there, and only as far as trusted proxies wrote
@@ -52,8 +52,8 @@ impl TrustedProxies {
     }
 
     /// The client's address of a request that came from `peer`: the last one in `forwarded` (the
-    /// values of all `X-Forwarded-For`, in their order) that is no trusted proxy's. Where somebody
-    /// wrote something else than an address, it is the proxy that took it.
+    /// values of all `X-Forwarded-For`, in their order) that is no trusted proxy's. Where
+    /// something else than an address stands there, it is that of the proxy that took it.
     pub fn client<'v, I>(&self, peer: IpAddr, forwarded: I) -> IpAddr
     where
         I: IntoIterator<Item = &'v [u8], IntoIter: DoubleEndedIterator>,
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_client_is_the_last_address_that_no_trusted_proxy_has() {
         for (peer, forwarded, client) in [
-            // Nobody's word but a trusted proxy's is believed.
+            // No word but a trusted proxy's is believed.
             ("203.0.113.9", &["1.1.1.1"][..], "203.0.113.9"),
             ("fc00::1", &["1.1.1.1"], "fc00::1"),
             ("10.0.0.1", &[], "10.0.0.1"),

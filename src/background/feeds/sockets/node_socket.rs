@@ -352,7 +352,7 @@ impl NodeSocket {
             self.say(live.source, request, TopicEvent::Lost(end.loss()))
                 .await;
         }
-        // Not before all is said: who finds the line gone asks for no reason.
+        // Not before all is said: a relay that finds the line gone asks for no reason.
         drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
         self.exchange.fleet.hurry();

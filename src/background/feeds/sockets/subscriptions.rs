@@ -2,7 +2,7 @@
 //!
 //! Some nodes' errors don't say to which call they are the answer (evmd: `"id": null`). Such a one is
 //! the answer to the only call that waits for one. Where several wait, or an earlier one may still be
-//! answered, it is nobody's: those that get no answer of their own within a moment are asked again, one
+//! answered, it is no call's: those that get no answer of their own within a moment are asked again, one
 //! by one, and so is this node from then on.
 
 use std::collections::hash_map::Entry;
@@ -21,9 +21,9 @@ pub(super) const SUBSCRIPTIONS_MAX: usize = TOPICS_MAX;
 /// most.
 pub(super) const ID_BYTES_MAX: usize = 256;
 
-/// What calls have of their own answers is waited for so long, where an error was nobody's.
+/// What calls have of their own answers is waited for so long, where an error was no call's.
 const SORTING: Duration = Duration::from_millis(300);
-/// A call that nobody waits for holds up no other for longer.
+/// A call that nothing waits for holds up no other for longer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why an id is none that news can be told apart by.
@@ -39,7 +39,7 @@ pub(super) enum InvalidId {
 pub(super) enum CallPurpose {
     Heads,
     Topic(TopicRequest),
-    /// Nobody wants it any more: it is given up as soon as the node has taken it.
+    /// It isn't wanted any more: it is given up as soon as the node has taken it.
     Dropped,
     /// The subscription with this id, as JSON, is given up.
     GivenUp(String),
@@ -74,7 +74,7 @@ pub(super) struct Subscriptions {
     sorting: Option<StrayErrors>,
 }
 
-/// Errors came that are nobody's.
+/// Errors came that don't say which call they answer.
 #[derive(Debug)]
 struct StrayErrors {
     until: Instant,
@@ -82,7 +82,7 @@ struct StrayErrors {
 }
 
 impl Subscriptions {
-    /// `is_serial`: the node's errors are known not to say whose they are.
+    /// `is_serial`: the node's errors are known not to say which call they answer.
     pub(super) fn new(is_serial: bool) -> Subscriptions {
         Subscriptions {
             is_serial,
@@ -143,7 +143,7 @@ impl Subscriptions {
         all_answered || now >= sorting.until
     }
 
-    /// Whoever waits for a topic leaves by himself.
+    /// Calls for topics aren't meant: what waits for a topic gives it up by itself.
     fn leave_silent(&mut self, now: Instant) {
         let is_silent = |(what, since): &(CallPurpose, Instant)| {
             matches!(what, CallPurpose::Dropped | CallPurpose::GivenUp(_))
@@ -174,7 +174,7 @@ impl Subscriptions {
         Some(what)
     }
 
-    /// An error that doesn't say whose it is: what the call was for whose it must be.
+    /// An error that doesn't say which call it answers: what the call was for that it must answer.
     pub(super) fn unnamed(&mut self, now: Instant) -> Option<CallPurpose> {
         if let Some(sorting) = &mut self.sorting {
             sorting.errors += 1;
@@ -224,7 +224,7 @@ impl Subscriptions {
         self.subscriptions.len()
     }
 
-    /// Nobody wants it any more: it is given up, now or with the answer.
+    /// It isn't wanted any more: it is given up, now or with the answer.
     pub(super) fn drop_request(&mut self, request: &TopicRequest) {
         let is_it =
             |what: &CallPurpose| matches!(what, CallPurpose::Topic(asked) if asked == request);

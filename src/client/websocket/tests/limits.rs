@@ -47,7 +47,7 @@ async fn a_client_that_does_not_take_its_answers_is_read_no_further() {
 async fn what_is_refused_is_not_kept_and_no_more_is_read_before_the_no_is_taken() {
     tokio::time::pause();
     let mut scene = Scene::with(|limits| limits.messages_per_second = 1).await;
-    // Whoever asks so gets more back than the stream holds.
+    // The answer to a call with so long an id is more than the stream holds.
     let long_id = "i".repeat(2 * PIPE_BYTES);
     let call = VERSION.replace("1,", &format!("\"{long_id}\","));
     let long = format!("{call}{}", " ".repeat(BODY_BYTES_MAX - call.len()));

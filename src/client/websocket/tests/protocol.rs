@@ -1,4 +1,4 @@
-//! RFC 6455 in small: fragments, control frames, closes, and who breaks the rules.
+//! RFC 6455 in small: fragments, control frames, closes, and clients that break the rules.
 
 use super::*;
 

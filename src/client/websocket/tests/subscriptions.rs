@@ -1,4 +1,4 @@
-//! Subscriptions of a socket, and news that nobody takes.
+//! Subscriptions of a socket, and news that its client doesn't take.
 
 use super::*;
 

@@ -225,7 +225,7 @@ async fn a_name_without_an_address_is_told_without_its_path() {
     assert_eq!(probed.why(), Some("the host name can't be resolved"));
 }
 
-/// A server that nobody trusts, named localhost; gives its port.
+/// A server named localhost whose certificate isn't trusted; gives its port.
 async fn distrusted() -> u16 {
     let (acceptor, _) = certificate();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -56,9 +56,9 @@ pub enum KeptCondition {
 }
 
 impl KeptTerms {
-    /// The node that gave the answer, where that may be given as of `view`. One whose node is no more in
-    /// the list may not: an operator may have removed it for what it said; nor one whose node was found on
-    /// a fork since.
+    /// The node that gave the answer, where that may be given as of `view`. An answer whose node is no more
+    /// in the list may not: an operator may have removed it for what it said; nor an answer whose node was
+    /// found on a fork since.
     pub fn giver<'a>(&self, view: &'a FleetView) -> Option<&'a NodeView> {
         let node = view.node(self.node)?;
         let holds = match self.condition {

@@ -390,7 +390,7 @@ fn what_names_its_block_is_kept_if_that_is_the_told_one() {
             // As it was asked for, though it was taken back.
             Err(NotKept::Unknown),
         ),
-        // A number with zeros in front, to some nodes: whoever asks so makes no node a liar.
+        // A number with zeros in front, to some nodes: a call that asks so makes no node a liar.
         (
             "eth_getBlockByNumber",
             format!(r#"["0x{:064x}",false]"#, 95),

@@ -1,4 +1,4 @@
-//! What an answer is kept under, as one number: a keyed hash, so that nobody outside can make two calls
+//! What an answer is kept under, as one number: a keyed hash, so that no attacker can make two calls
 //! that share one.
 
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub struct CacheKey(pub [u64; 2]);
 pub struct CacheSecret([u64; 4]);
 
 impl CacheSecret {
-    /// Made of 128 bits or more that nobody outside of the process knows.
+    /// Made of 128 bits or more that are known only within the process.
     pub fn new(secret: [u64; 4]) -> CacheSecret {
         CacheSecret(secret)
     }

@@ -72,7 +72,7 @@ struct MethodRecurrence {
 }
 
 impl Recurrence {
-    /// Of another chain. `seed`: a number that nobody outside of the process knows.
+    /// Of another chain. `seed`: a number that is known only within the process.
     pub fn new(asked: Arc<AskedCalls>, seed: u64) -> Recurrence {
         Recurrence {
             methods: (method::TABLE.iter().map(|_| MethodRecurrence::default())).collect(),

@@ -19,7 +19,7 @@ pub struct StoredSecret {
 }
 
 impl StoredSecret {
-    /// Of the store's password; one that is empty makes names and marks that anybody can make.
+    /// Of the store's password; one that is empty makes names and marks that an attacker can make, too.
     pub fn of(password: &str) -> StoredSecret {
         let derived = |use_: &str| -> [u8; 32] {
             let hash = Keccak256::new_with_prefix(use_).chain_update(password);

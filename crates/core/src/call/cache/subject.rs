@@ -90,7 +90,7 @@ pub struct AskedCall<'a> {
     pub params: &'a str,
 }
 
-/// What a call asks for whose answer may be kept, before its params are brought to one form.
+/// What a call whose answer may be kept asks for, before its params are brought to one form.
 #[derive(Debug)]
 pub(crate) struct CacheSubject {
     row: u16,

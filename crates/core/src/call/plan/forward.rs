@@ -84,7 +84,7 @@ impl ForwardPlan {
     pub(super) fn stands_in(&mut self, number: Option<BlockNumber>, view: &FleetView) {
         let number = number.filter(|number| Some(*number) <= view.highest_head);
         let reads = self.hash.map_or(BlockData::Head, |hashed| hashed.reads);
-        // Whoever lacks a block's state says so.
+        // A node that lacks a block's state says so.
         self.asks_again_on_empty =
             self.hash.is_some() && reads != BlockData::State && number.is_none();
         if let Some(number) = number {

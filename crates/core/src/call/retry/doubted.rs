@@ -19,8 +19,8 @@ pub(super) enum DoubtedAnswer {
 
 impl RetryPlanner<'_> {
     /// Hears that an attempt came to `null`, where another node may know more: that one is asked
-    /// as well, and free of charge. `find` says whom to ask first, given the tier, the blocks and
-    /// who was asked; where it names nobody it is anyone of the freshest.
+    /// as well, and free of charge. `find` says which nodes to ask first, given the tier, the blocks
+    /// and the nodes asked so far; where it names none, any of the freshest is asked.
     pub fn hear_null(
         &mut self,
         find: impl FnOnce(Tier, Option<BlockRange>, &[NodeId]) -> Confirmers,

@@ -1,5 +1,5 @@
-//! How nodes have failed a call, whose fault that was, and whether it may be tried again: the one rule of
-//! the refusal, its HTTP status, and what is counted.
+//! How nodes have failed a call, whether that was the call's own fault, and whether it may be tried again:
+//! the one rule of the refusal, its HTTP status, and what is counted.
 
 use crate::method::RepeatRule;
 use crate::rpc::classify::AttemptClass;
@@ -20,7 +20,7 @@ impl AttemptFailures {
         self.may_have_run |= !class.is_unexecuted();
     }
 
-    /// `is_own`: those who were asked answer other calls, so that what all of them failed at alike is
+    /// `is_own`: the nodes that were asked answer other calls, so that what all of them failed at alike is
     /// the call's own.
     pub(super) fn end(self, repeat: RepeatRule, is_own: bool) -> FailureOutcome {
         if is_own && !self.differ {

@@ -26,7 +26,7 @@ impl RetryPlanner<'_> {
         }
     }
 
-    /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
+    /// Hears, beside the class, that `node` lacks the data: a node more likely to have them is asked
     /// next. `words`: in which it says so. Returns what the node turns out not to keep.
     pub fn miss(&mut self, node: &NodeView, missing: MissingKind, words: &str) -> Option<Gap> {
         let need = self.needs.block;

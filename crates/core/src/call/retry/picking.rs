@@ -1,4 +1,4 @@
-//! Whom a call asks next.
+//! Which node a call asks next.
 
 use std::time::Instant;
 
@@ -12,10 +12,10 @@ use crate::vocabulary::tier::Tier;
 
 /// Nodes in order.
 const FIT: &[Tier] = &[Tier::Own, Tier::Fallback];
-/// Whoever else lives.
+/// Any other node that lives.
 const UNFIT: &[Tier] = &[Tier::LastResort];
 
-/// Whom to ask.
+/// Which node to ask.
 pub(super) enum NodePick {
     Node(NodeId, Tier),
     Later(Instant),
@@ -99,14 +99,14 @@ impl<'a> RetryPlanner<'a> {
         })
     }
 
-    /// Who is to confirm what is doubted: somebody of the same tier, and where own nodes found nothing,
+    /// The node that is to confirm what is doubted: one of the same tier, and where own nodes found nothing,
     /// then a fallback node.
     fn pick_other(
         &mut self,
         doubted: DoubtedAnswer,
         mut draw: impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
     ) -> NodePick {
-        // Who is fresh comes before who goes back further.
+        // A fresh node comes before one that goes back further.
         if let Some(node) = self.confirmers.pop() {
             return NodePick::Node(node, self.tier);
         }
@@ -122,9 +122,9 @@ impl<'a> RetryPlanner<'a> {
         draw(&query).into()
     }
 
-    /// From tier to tier until somebody is found: first those that nothing speaks against, with one
-    /// on trial among them where the call may go on to another, then whoever there is. Whoever is likely
-    /// to refuse it comes last.
+    /// From tier to tier until a node is found: first those that nothing speaks against, with one
+    /// on trial among them where the call may go on to another, then any that there is. A node that is
+    /// likely to refuse it comes last.
     pub(super) fn query<'q>(&'q self, tiers: &'q [Tier]) -> NodeQuery<'q> {
         let is_first = self.tried.is_empty() && self.budget.attempts_max > 1;
         let tolerances = if is_first && self.treatment.repeat() == RepeatRule::Freely {

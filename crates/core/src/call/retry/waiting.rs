@@ -40,7 +40,7 @@ impl RetryPlanner<'_> {
         self.is_over = true;
     }
 
-    /// Hears that an attempt ended without a word of its node, which said nothing to anybody meanwhile, as
+    /// Hears that an attempt ended without a word of its node, which answered no call meanwhile, as
     /// if its connection had broken. To ask another costs those that answer no more than that call.
     pub fn hear_silence(&mut self, verdict: Verdict) -> ReplyAction {
         let all_broke = self.all_broke;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::header::Header;
 
-/// Of a block by its hash, which everybody has right; its number one may have wrong.
+/// Of a block by its hash, which all nodes have right; its number one node may have wrong.
 #[derive(Debug)]
 pub struct HeaderAnswers {
     child: BlockNumber,
@@ -19,7 +19,7 @@ impl HeaderAnswers {
         HeaderAnswers { child, heard }
     }
 
-    /// Hears one node; whether nobody else need be asked: it is the block just before, or a second
+    /// Hears one node; whether no other node need be asked: it is the block just before, or a second
     /// node says that numbers are skipped, and as many.
     pub fn hear(&mut self, header: Arc<Header>) -> bool {
         if header.number >= self.child {

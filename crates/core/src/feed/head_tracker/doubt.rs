@@ -9,7 +9,7 @@ use crate::feed::head_tracker::{
 };
 use crate::vocabulary::header::Header;
 
-/// So long after the doubt has stood, who comes to a head meanwhile is asked, too.
+/// So long after the doubt has stood, a node that comes to a head meanwhile is asked, too.
 const NEWCOMERS_WITHIN: Duration = Duration::from_secs(3);
 
 impl HeadTracker {
@@ -40,7 +40,7 @@ impl HeadTracker {
     }
 
     /// Before the chain is torn, what is missing for any of its heads is asked for once more: where
-    /// nobody brings it for the best one, somebody may for another; and who had nothing before may have it now.
+    /// no node brings it for the best one, one may for another; and a node that had nothing before may have it now.
     fn last_question(
         &mut self,
         candidates: &[Arc<Header>],
@@ -83,7 +83,7 @@ impl HeadTracker {
     }
 
     /// The best of the heads that can't be linked, where those are near to each other and have most
-    /// nodes: so one whose branch nobody can bring takes no others with it. One near to the told head
+    /// nodes: so one whose branch no node can bring takes no others with it. One near to the told head
     /// must be such that it would be taken, could it be linked.
     fn apart(&self, candidates: &[Arc<Header>], now: Instant) -> Option<Arc<Header>> {
         let told = self.told.back()?;

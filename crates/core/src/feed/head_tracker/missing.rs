@@ -1,4 +1,4 @@
-//! Blocks that are needed and weren't told of: which, of whom they are asked for, and what came of it.
+//! Blocks that are needed and weren't told of: which, the nodes that are asked for them, and what came of it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub(super) struct MissingBlock {
 }
 
 impl HeadTracker {
-    /// What came of a fetch: the block, or nobody has it now.
+    /// What came of a fetch: the block, or no node has it now.
     pub fn bring(&mut self, hash: BlockHash, header: Option<Arc<Header>>, now: Instant) {
         self.fetching = self.fetching.filter(|fetching| *fetching != hash);
         let is_for_root = self.told.front().is_some_and(|first| first.parent == hash);
@@ -72,7 +72,7 @@ impl HeadTracker {
         None
     }
 
-    /// Asks who has the head that the block is missing for first.
+    /// Asks for the block: first the nodes that have the head for which it is missing, then the others.
     pub(super) fn fetch(
         &mut self,
         block: &MissingBlock,

@@ -255,7 +255,7 @@ fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
     head_tracker.heed(&[one, other], vec![one, other], served);
     head_tracker.hear(one, chain[0].clone(), now);
     assert!(matches!(head_tracker.next(now), HeadStep::Tell(_)));
-    // Its parent is unknown, and whoever has it takes its time.
+    // Its parent is unknown, and the node that has it takes its time.
     head_tracker.hear(other, block(9, 9009, 9008), now);
     assert!(matches!(head_tracker.next(now), HeadStep::Fetch { .. }));
     for header in &chain[1..] {
@@ -368,7 +368,7 @@ fn a_head_is_told_when_calls_are_served_it_or_two_nodes_have_had_it_for_a_block_
     assert_eq!(stage.client, main[..3]);
     stage.pass(Duration::from_millis(1));
     assert_eq!(stage.client, main[..5]);
-    // Who lags has the only word: a block time.
+    // The node that lags has the only word: a block time.
     stage.hear(1, &main[8]);
     stage.heed(&[NodeId(1)]);
     stage.run();

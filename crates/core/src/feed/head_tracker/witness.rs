@@ -1,10 +1,10 @@
-//! Whose head counts.
+//! The nodes whose head counts.
 
 use crate::fleet::view::FleetView;
 use crate::vocabulary::node::{NodeId, Role};
 
 /// The nodes whose word on the head is good: those that carry the served head. They live, and they
-/// serve, on those of the best role that has any; where nobody serves, all that live on our chain.
+/// serve, on those of the best role that has any; where no node serves, all that live on our chain.
 pub fn witnesses(view: &FleetView) -> Vec<NodeId> {
     let role = Role::ALL.into_iter().find(|role| {
         let mut nodes = view.nodes.iter();

@@ -1,4 +1,4 @@
-//! One topic: who tells it, and who may not be asked for it.
+//! One topic: which node tells it, and which nodes may not be asked for it.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ pub(super) struct Asking {
     pub number: u64,
 }
 
-/// By whom a topic is told.
+/// Which node tells a topic, if one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carrier {
-    /// Somebody is looked for.
+    /// A node is looked for.
     Sought,
     Asked {
         by: Asking,
@@ -33,7 +33,7 @@ enum Carrier {
         by: Asking,
         /// It said nothing yet.
         is_first: bool,
-        /// It is unfit, and the others didn't take it: until then it is left only for one who wasn't
+        /// It is unfit, and the others didn't take it: until then it is left only for one that wasn't
         /// asked.
         stays_until: Option<Instant>,
     },
@@ -43,14 +43,14 @@ enum Carrier {
 #[derive(Debug)]
 pub(super) struct Relay {
     carrier: Carrier,
-    /// Who told it so far, must be left, and tells on until another has taken it; and why.
+    /// The node that told it so far, must be left, and tells on until another has taken it; and why.
     former: Option<(Asking, TakeoverReason)>,
     /// Clients listen: what is lost must be taken over.
     has_begun: bool,
-    /// Who refused, and what the first of them said.
+    /// The nodes that refused, and what the first of them said.
     refused: Vec<NodeId>,
     refusal: Option<SubscriptionFailure>,
-    /// Since when nobody tells it; before anybody did, since when nobody was asked.
+    /// Since when no node tells it; before any did, since when none was asked.
     since: Instant,
     memory: RelayMemory,
 }
@@ -68,12 +68,12 @@ impl Relay {
         }
     }
 
-    /// Nobody has taken it yet.
+    /// No node has taken it yet.
     pub(super) fn is_seeking(&self) -> bool {
         !matches!(self.carrier, Carrier::Teller { .. })
     }
 
-    /// Who tells it, or is asked to.
+    /// The node that tells it, or is asked to.
     fn asking(&self) -> Option<Asking> {
         match self.carrier {
             Carrier::Sought => None,
@@ -108,7 +108,7 @@ impl Relay {
 
     /// The node can't tell it any more.
     fn lose(&mut self, by: Asking, why: TakeoverReason, now: Instant, steps: &mut RelaySteps) {
-        // One that was only asked to tell it is left by nobody.
+        // To lose a node that was only asked to tell it is no takeover.
         let was_telling = self.is_former(by) || !self.is_seeking();
         if self.is_former(by) {
             self.former = None;
@@ -129,7 +129,7 @@ impl Relay {
         }
     }
 
-    /// A node that must be left. Not for nobody: who is unfit may still tell more than no one.
+    /// A node that must be left, but only for another one: an unfit node may still tell more than none.
     fn leave_unfit(
         &mut self,
         topic: &RelayedTopic,
@@ -189,8 +189,8 @@ impl Relay {
         }
     }
 
-    /// Nobody else tells it: who told it before goes on. Those who ask are told so when they were
-    /// refused or no line came, those who listen when it has lasted.
+    /// No other node tells it: the one that told it before goes on. Clients that ask are told so when they were
+    /// refused or no line came, clients that listen when it has lasted.
     fn give_up(&mut self, topic: &RelayedTopic, now: Instant, steps: &mut RelaySteps) -> bool {
         if let Some((by, _)) = self.former.take() {
             self.carrier = Carrier::Teller {
@@ -215,7 +215,7 @@ impl Relay {
         false
     }
 
-    /// Nobody listens to it any more.
+    /// No client listens to it any more.
     pub(super) fn leave(&self, topic: &RelayedTopic, steps: &mut RelaySteps) {
         let former = self.former.map(|(former, _)| former);
         for asked in [self.asking(), former].into_iter().flatten() {
@@ -275,7 +275,7 @@ impl Relay {
         steps.push(RelayStep::Begin(topic));
     }
 
-    /// Who was asked doesn't take it: another is asked next.
+    /// The node that was asked doesn't take it: another is asked next.
     fn refuse(&mut self, by: Asking, why: SubscriptionFailure) {
         if self.is_asked(by) {
             self.carrier = Carrier::Sought;
@@ -287,8 +287,8 @@ impl Relay {
     fn seek_anew(&mut self, now: Instant) {
         let was_told = !self.is_seeking();
         self.carrier = Carrier::Sought;
-        // Those who listen have missed news since the last one who told it was lost, and don't wait for nodes that
-        // refused since to be asked again.
+        // Clients that listen have missed news since the last node that told it was lost, and don't wait for nodes
+        // that refused since to be asked again.
         if was_told || !self.has_begun {
             self.since = now;
             self.refused.clear();

@@ -1,4 +1,4 @@
-//! Who tells a topic, and what becomes of it: stories. The model is a file of its own.
+//! Which node tells a topic, and what becomes of it: stories. The model is a file of its own.
 
 mod model;
 
@@ -307,7 +307,7 @@ fn a_line_that_opens_and_breaks_again_gives_those_who_listen_no_more_patience() 
     );
     stage.open.clear();
     stage.now += MOMENT;
-    // Nobody was left.
+    // No node was left.
     assert_eq!(stage.follow(), [end(Refusal::NoNotifications)]);
 }
 

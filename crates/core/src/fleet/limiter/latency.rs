@@ -35,7 +35,7 @@ pub(super) struct LatencyWindow {
     pub sum: Duration,
     /// One of the lowest of them.
     pub low: Duration,
-    /// Somebody found no place.
+    /// A call found no place.
     pub was_full: bool,
 }
 

@@ -21,7 +21,7 @@ const SEEKING: Duration = Duration::from_millis(250);
 const SOUGHT: f64 = 2.0;
 /// After so long without one the node limits its rate no more.
 const OVER: Duration = Duration::from_secs(30);
-/// Turns that nobody took are made up for so far: timers ring late.
+/// Turns that no call took are made up for so far: timers ring late.
 const LATE: Duration = Duration::from_millis(5);
 
 /// One node's pace.

@@ -1,4 +1,4 @@
-//! How the chain and the nodes move: the served head, its pace, who stands still, and who is on
+//! How the chain and the nodes move: the served head, its pace, which nodes stand still, and which are on
 //! another branch than clients were told.
 
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Fleet {
         }
     }
 
-    /// Looks who is on a fork or on another chain.
+    /// Looks which nodes are on a fork or on another chain.
     pub(super) fn find_elsewhere(&mut self) {
         for at in 0..self.entries.len() {
             let is_elsewhere = !self.is_ours(&self.entries[at]);

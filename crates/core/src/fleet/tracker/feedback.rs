@@ -43,7 +43,7 @@ impl Fleet {
         }
     }
 
-    /// The node rests because it lets nobody in.
+    /// The node rests because it refuses our credentials.
     pub fn shut(&mut self, id: NodeId, why: Rejection) {
         if let Some(entry) = self.entry_mut(id) {
             entry.shut(why);

@@ -56,7 +56,7 @@ impl Fleet {
                 self.await_next(now);
             }
             FloorStep::Stays => {}
-            // Who was told of it is told less from now on, as after a reorg.
+            // Clients that were told of it are told less from now on, as after a reorg.
             FloorStep::Dropped => self.falls += 1,
         }
     }
@@ -100,7 +100,7 @@ impl Fleet {
         FloorEvidence {
             had: had(witnesses),
             reach: self.reach_from(highest),
-            // Who waits for it since then is told less before its own time is over.
+            // A call that waits for it since then is told less before its own time is over.
             patience: self.block_wait().mul_f64(PATIENCE_PART),
         }
     }

@@ -11,14 +11,14 @@ use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::NodeId;
 
 impl Fleet {
-    /// The round begins that is heard next: who tells a higher head from now on hasn't fallen back to the one that
-    /// it answers.
+    /// The round begins that is heard next: a node that tells a higher head from now on hasn't fallen back to the
+    /// head that it answers to the round.
     pub fn begin_round(&mut self) {
         self.entries.iter_mut().for_each(NodeState::begin_round);
     }
 
     /// Node `id` told its head between two rounds. A living node's head only rises by that: what
-    /// falls, and who is fit, is for the next round to say.
+    /// falls, and which nodes are fit, is for the next round to say.
     pub fn hear_head(
         &mut self,
         id: NodeId,
@@ -70,7 +70,7 @@ impl Fleet {
     }
 
     /// Of `probes` those that say something of their nodes: one that a node had no time for, while it
-    /// answers calls, is nobody's fall.
+    /// answers calls, says nothing of the node.
     pub fn telling(
         &self,
         probes: &[(NodeId, ProbeOutcome)],

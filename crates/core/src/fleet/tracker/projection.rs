@@ -1,4 +1,4 @@
-//! What the fleet shows: whose heads count, which heads calls may be held to, and the view.
+//! What the fleet shows: which nodes' heads count, which heads calls may be held to, and the view.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ impl Fleet {
     }
 
     /// What the nodes of our chain tell of the head. The best role that has one fit carries it; where
-    /// nobody is fit, all that live do.
+    /// no node is fit, all that live do.
     pub(super) fn witnesses(&self, now: Instant) -> Vec<HeadReport> {
         let role = [Role::Own, Role::Leader, Role::Fallback]
             .into_iter()

@@ -156,7 +156,7 @@ pub(super) const BILLING: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), 
     ("spend limit", "Conduit: 403, usage or spend limit reached"),
 ])];
 
-/// The EVM ran, or a caller's own tracer did: all the rest of the text is somebody else's.
+/// The EVM ran, or a caller's own tracer did: none of the rest of the text is the node's own.
 #[rustfmt::skip]
 pub(super) const EXECUTION: &[ErrorPattern] = &[
     ("execution reverted", "geth, reth, Erigon; Besu RpcErrorType: REVERT_ERROR"),

@@ -49,7 +49,7 @@ pub enum Meaning {
     Unknown,
 }
 
-/// Why a node lets nobody in with our credentials. Somebody has to see to it.
+/// Why a node refuses our credentials. An operator has to see to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
     /// What was paid for is used up, or not paid for.
@@ -81,7 +81,7 @@ pub enum MissingKind {
     Lost,
     /// Pruned: evidence of its depth.
     Older,
-    /// The index of transactions, which isn't built so far: whether there is such a one nobody knows.
+    /// The index of transactions, which isn't built so far: whether there is such a one isn't known.
     Unindexed,
     /// It doesn't say; where the block lies by the node's head tells.
     Unsaid,

@@ -23,7 +23,7 @@ type Message = (
     Meaning,
 );
 
-/// Who says it, with which status, code, message and data, and what it means.
+/// Which node or provider says it, with which status, code, message and data, and what it means.
 #[rustfmt::skip]
 const MESSAGES: &[Message] = &[
     // Reverts and halts.

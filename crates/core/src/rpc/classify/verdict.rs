@@ -71,7 +71,7 @@ impl Verdict {
         }
     }
 
-    /// Why the node refuses our credentials: somebody has to see to it. Said of [`AttemptClass::Shut`].
+    /// Why the node refuses our credentials: an operator has to see to it. Said of [`AttemptClass::Shut`].
     pub fn shut(&self) -> Option<Rejection> {
         match self.meaning {
             Some(Meaning::Shut(shut)) => Some(shut),

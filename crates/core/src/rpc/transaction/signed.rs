@@ -1,4 +1,4 @@
-//! A raw transaction, read: who sent it, with which nonce, on which chain; and how a node shows it
+//! A raw transaction, read: its sender, its nonce and its chain; and how a node shows it
 //! while it is in no block.
 
 use std::fmt::Write as _;

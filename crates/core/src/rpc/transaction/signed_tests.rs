@@ -1,5 +1,5 @@
 //! Transactions of each type, signed by eth-account 0.14 with a development key known to everyone:
-//! who sent them, and how they are shown.
+//! their senders, and how they are shown.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A value of a node's that nobody may read in a log: a header's, which may be a key.
+//! A value of a node's that must not be read in a log: a header's, which may be a key.
 
 use std::fmt;
 

@@ -36,7 +36,7 @@ enum CompressorEngine {
 }
 
 impl Compressor {
-    /// `None` where it can't be, and for codings that nobody asks for.
+    /// `None` where it can't be, and for codings that no client asks for.
     pub fn new(coding: Coding) -> Option<Compressor> {
         let engine = match coding {
             Coding::Gzip => {

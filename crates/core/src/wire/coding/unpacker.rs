@@ -129,7 +129,7 @@ impl Decompressor {
         if let (DecompressorEngine::UntoldDeflate, Some(first)) = (&self.engine, self.input.first())
         {
             // The method, 8, stands in the lower half (RFC 1950 §2.2). Of what has no header such a byte
-            // begins a stored block, which nobody sends first.
+            // begins a stored block, which no sender puts first.
             let has_header = first & 0x0f == 8;
             self.engine = DecompressorEngine::Flate(Decompress::new(has_header));
         }

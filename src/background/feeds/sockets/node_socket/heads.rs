@@ -24,10 +24,10 @@ impl NodeSocket {
         }
     }
 
-    /// Whoever tells heads hears it before calls are served it.
+    /// The task that tells heads hears it before calls are served it.
     async fn tell(&self, header: Arc<Header>) {
         let id = self.upstream.id;
-        // An error says that nobody follows heads any more: the process ends.
+        // An error says that no task follows heads any more: the process ends.
         drop(self.exchange.heads.send((id, header.clone())).await);
         self.exchange.fleet.hear_head(id, &header).await;
         self.hurry(&header);

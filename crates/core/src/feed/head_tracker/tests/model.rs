@@ -58,7 +58,7 @@ impl World {
             7 => self.alive[id] = !self.alive[id],
             8 => self.stage.pass(Duration::from_millis(700)),
             _ => {
-                // Nobody has what is asked for, for a while.
+                // No node has what is asked for, for a while.
                 let blocks = std::mem::take(&mut self.stage.blocks);
                 self.tell(id);
                 self.stage.blocks = blocks;

@@ -211,7 +211,7 @@ fn a_reorg_between_blocks_whose_numbers_skip_is_told_from_the_fork_on() {
 fn a_wrong_number_ends_no_chain_and_asks_nobody_over_and_over() {
     let main = chain(1, 1, 30, 0);
     let mut stage = Stage::new(&[&main[20..]]);
-    // Of the roots, nobody says a number that can be.
+    // For each of the roots, nodes say an impossible number.
     for header in &main[..20] {
         let mut wrong = (**header).clone();
         wrong.number.0 += 7;

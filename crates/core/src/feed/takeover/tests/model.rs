@@ -1,4 +1,4 @@
-//! Nodes and clients that do whatever the dice want, and a simple account of who tells what.
+//! Nodes and clients that do whatever the dice want, and a simple account of which node tells what.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,9 @@ struct Wanted {
     was_refused: bool,
     /// The look found a line that took no order.
     was_unsent: bool,
-    /// Since when nobody tells it; before any did, since when nobody was asked.
+    /// Since when no node tells it; before any did, since when none was asked.
     since: Instant,
-    /// When nobody else was looked for, at last.
+    /// The last time that no other node was looked for.
     steady_at: Instant,
     asked_at: BTreeMap<NodeId, Instant>,
     told: Vec<Bytes>,
@@ -337,7 +337,7 @@ impl World {
         self.held.remove(&request.number);
     }
 
-    /// Clients are told that nobody tells it.
+    /// Clients are told that no node tells it.
     fn end(&mut self, topic: &RelayedTopic) {
         let is_held = self.of(topic).next().is_some();
         self.must(!is_held, "it ends though somebody tells it");
@@ -363,7 +363,7 @@ impl World {
         self.held.values().filter(move |held| held.topic == *topic)
     }
 
-    /// Each topic that is wanted is told, or somebody is asked or looked for, and not for long.
+    /// Each topic that is wanted is told, or a node is asked or looked for, and not for long.
     fn check(&mut self) {
         let now = self.stage.now;
         let are_wanted = |held: &Held| self.clients.contains_key(&held.topic);
@@ -403,7 +403,7 @@ impl World {
         }
     }
 
-    /// Who can't tell it well is left for all who can, and those are asked again and again.
+    /// A node that can't tell it well is left for any that can, and those are asked again and again.
     fn may_stay(&self, held: &Held, wanted: &Wanted, others: &[FeedSource]) {
         let is_recent = |other: &FeedSource| {
             let asked_at = wanted.asked_at.get(&other.node);
