@@ -49,6 +49,12 @@ fn assert_apart(place: BlockPlace, writings: &[&str]) {
 }
 
 #[test]
+fn objects_in_lists_are_alike_in_any_order() {
+    let writings = [r#"["0x1",[{"a":0,"b":1}]]"#, r#"["0x1",[{"b":1,"a":0}]]"#];
+    assert_alike(BlockPlace::Nowhere, &writings);
+}
+
+#[test]
 fn texts_of_any_length_are_told_apart_and_known_again() {
     for length in [0, 1, 15, 16, 17, 64, 80, 254, 255, 256, 1000] {
         let text = |mark: &str, fill: &str| format!(r#"["{mark}{}"]"#, fill.repeat(length));
@@ -389,6 +395,28 @@ proptest! {
                 prop_assert_eq!(&canonical(&text, CALL), &Some(form.clone()));
             }
         }
+    }
+
+    /// [`canonical`] sees to it that a text is taken for a form only where it is one.
+    #[test]
+    fn what_is_one_character_from_a_form_is_taken_for_one_only_where_it_is(
+        params in prop::collection::vec(meant(), 1..3),
+        style in any::<u64>(),
+        at in any::<prop::sample::Index>(),
+        character in prop::sample::select("A _\\é\"{}[],:0a".chars().collect::<Vec<_>>()),
+        replaces in any::<bool>(),
+    ) {
+        // Beyond the bytes that are looked at first.
+        let long = Meant::Text("0".repeat(40));
+        let params = [vec![long], params].concat();
+        let form = String::from_utf8(form(&params, style).unwrap()).unwrap();
+        let mut text: Vec<char> = form.chars().collect();
+        let at = 43 + at.index(text.len() - 43);
+        match replaces {
+            true => text[at] = character,
+            false => text.insert(at, character),
+        }
+        canonical(&String::from_iter(text), BlockPlace::Nowhere);
     }
 
     #[test]
