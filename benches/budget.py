@@ -35,7 +35,7 @@ SINGLE, SINGLE_SHARE_MAX, SINGLE_AFTER = "call that isn't asked again", 1.05, 11
 # and hashed, and it is longer.
 KEPT_SHARE_MAX = 1.18
 # One that is asked for by params that aren't written in that form: they are hashed as they are meant.
-KEPT_AS_VIEM, KEPT_AS_VIEM_SHARE_MAX = "kept answer, asked as viem does", 1.25
+KEPT_AS_VIEM, KEPT_AS_VIEM_SHARE_MAX = "kept answer, asked as viem does", 1.35
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
 # A call of one of so many chains may cost so many times that of one chain alone.
