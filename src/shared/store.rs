@@ -61,7 +61,7 @@ pub enum StoreError {
 /// What stands there isn't known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shared store can't be read")]
-pub struct Unread;
+pub struct StoreUnread;
 
 /// How far a log was read.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl SharedStore {
     ///
     /// # Errors
     /// It isn't known: the store is away, or slow.
-    pub async fn read(&self, key: &str) -> Result<Option<Bytes>, Unread> {
+    pub async fn read(&self, key: &str) -> Result<Option<Bytes>, StoreUnread> {
         // Which says of a key of another kind, too, that nothing is there.
         let mut command = redis::cmd("MGET");
         command.arg(prefixed(key));
@@ -170,7 +170,7 @@ impl SharedStore {
                 Value::BulkString(bytes) => Some(bytes.into()),
                 _ => None,
             })),
-            Some(_) | None => Err(Unread),
+            Some(_) | None => Err(StoreUnread),
         }
     }
 
@@ -232,14 +232,14 @@ impl SharedStore {
         key: &str,
         place: &mut LogPlace,
         mut take: impl FnMut(&[u8]),
-    ) -> Result<(), Unread> {
+    ) -> Result<(), StoreUnread> {
         while place.left > 0 {
             let mut command = redis::cmd("XRANGE");
             command.arg(prefixed(key)).arg(&place.next).arg("+");
             command.arg("COUNT").arg(place.part);
             let Some(Value::Array(part)) = self.patiently("get", &command).await else {
                 place.part = (place.part / 2).max(1);
-                return Err(Unread);
+                return Err(StoreUnread);
             };
             part.iter()
                 .filter_map(entry_of)
