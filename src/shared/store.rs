@@ -134,17 +134,7 @@ impl SharedStore {
         self.circuit().is_on()
     }
 
-    /// What stands under `key`; `None`: nothing, or it isn't known in [`CALL_MAX`].
-    pub async fn get(&self, key: &str) -> Option<Bytes> {
-        let mut command = redis::cmd("GET");
-        command.arg(prefixed(key));
-        match self.ask("get", &command).await? {
-            Value::BulkString(bytes) => Some(bytes.into()),
-            _ => None,
-        }
-    }
-
-    /// The same, but no more than the first `most` bytes of it.
+    /// The first `most` bytes, or fewer, of what stands under `key`; `None`: nothing, or it isn't known in [`CALL_MAX`].
     pub async fn get_up_to(&self, key: &str, most: usize) -> Option<Bytes> {
         let mut command = redis::cmd("GETRANGE");
         command

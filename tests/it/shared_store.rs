@@ -37,10 +37,10 @@ async fn is_well(store: &Arc<SharedStore>) {
     assert_eq!(heard.recv().await, Some(StoreNews::Begun));
     assert!(store.put("a", b"value", Duration::from_secs(60)));
     eventually("it is found", PATIENCE, async || {
-        store.get("a").await.as_deref() == Some(b"value")
+        store.read("a").await == Ok(Some("value".into()))
     })
     .await;
-    assert_eq!(store.get("b").await, None);
+    assert_eq!(store.read("b").await, Ok(None));
     assert!(store.publish("main:news", b"said"));
     assert_eq!(heard.recv().await, Some(StoreNews::Message("said".into())));
     let now = forebay::clock::unix_millis();
