@@ -88,9 +88,9 @@ async fn a_restart_does_not_take_the_head_back() {
     }
 }
 
-/// Calls while one process takes over from another, and answers that fell. Both accept for some seconds, and a
-/// client's calls come to both in turn. A block takes `pace`, and nodes have it at different times. `meet`: whether
-/// the two can tell each other their heads.
+/// Calls while one process takes over from another, and answers that fell, see [`falls_until`]. Both accept for some
+/// seconds, and a client's calls come to both in turn. A block takes `pace`, and nodes have it at different times.
+/// `meet`: whether the two can tell each other their heads.
 async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
     let beginning =
         format!("upgrade_sock: \"@FOLDER@/upgrade.sock\"\n{QUICK}").replace("version: 1\n", "");
@@ -105,8 +105,10 @@ async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
     }
     let is_over = Arc::new(AtomicBool::new(false));
     let address = scene.balancer.rpc.address;
+    // What one process tells the other has heard by then, on a busy machine, too.
+    let moment = pace / 5;
     let callers: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(falls_until(address, is_over.clone())))
+        .map(|_| tokio::spawn(falls_until(address, moment, is_over.clone())))
         .collect();
     let mut old = scene.balancer.upgrade();
     let mut turn = 0;
@@ -133,8 +135,7 @@ async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_takes_the_head_back_for_nobody() {
     let (calls, falls) = falls_over_an_upgrade(Duration::from_secs(1), true).await;
-    // What is told is heard a moment later: no call but one that comes in that moment.
-    assert!(falls * 1_000 <= calls, "{falls} falls in {calls} calls");
+    assert_eq!(falls, 0, "falls in {calls} calls");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,18 +148,26 @@ async fn two_processes_that_cannot_meet_at_an_upgrade_show_two_heads() {
     );
 }
 
-/// Calls over new connections and how often their answers fell.
-async fn falls_until(address: SocketAddr, is_over: Arc<AtomicBool>) -> (u64, u64) {
+/// Calls over new connections, and how often their answers fell below what was told longer than `moment` before.
+async fn falls_until(
+    address: SocketAddr,
+    moment: Duration,
+    is_over: Arc<AtomicBool>,
+) -> (u64, u64) {
     let (mut calls, mut falls, mut last) = (0, 0, 0);
+    let mut told_at = forebay::clock::now();
     while !is_over.load(Relaxed) {
+        let asked_at = forebay::clock::now();
         let answer = post(address, &call("1", "eth_blockNumber"), PATIENCE).await;
         let answer = answer.expect("an answer").json();
         let quantity = answer["result"].as_str().unwrap_or_default();
         let head = u64::from_str_radix(quantity.trim_start_matches("0x"), 16)
             .unwrap_or_else(|_| panic!("{answer}"));
         calls += 1;
-        falls += u64::from(head < last);
-        last = last.max(head);
+        falls += u64::from(head < last && asked_at > told_at + moment);
+        if head > last {
+            (last, told_at) = (head, forebay::clock::now());
+        }
     }
     (calls, falls)
 }

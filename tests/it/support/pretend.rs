@@ -25,21 +25,31 @@ impl Pretend {
 
     /// As [`Pretend::set`], and the last of them is a fallback node, named `spare`.
     pub async fn with_fallback(weights: &[u16]) -> Pretend {
-        Pretend::with_one_more(weights, ("fallback", "spare"), "").await
+        Pretend::with_one_more(weights, ("fallback", "spare"), QUICK, "").await
     }
 
     /// As [`Pretend::set`], and the last of them is the leader, named so.
     pub async fn with_leader(weights: &[u16], more: &str) -> Pretend {
-        Pretend::with_one_more(weights, ("leader", "leader"), more).await
+        Pretend::with_leader_and(weights, QUICK, more).await
     }
 
-    async fn with_one_more(weights: &[u16], (role, name): (&str, &str), more: &str) -> Pretend {
+    /// The same, with another beginning of the configuration than [`QUICK`].
+    pub async fn with_leader_and(weights: &[u16], beginning: &str, more: &str) -> Pretend {
+        Pretend::with_one_more(weights, ("leader", "leader"), beginning, more).await
+    }
+
+    async fn with_one_more(
+        weights: &[u16],
+        (role, name): (&str, &str),
+        beginning: &str,
+        more: &str,
+    ) -> Pretend {
         let chain = FakeChain::still(1, 100);
         let other = FakeNode::start(FakeConfig::following(&chain)).await;
         let other = other.unwrap();
         let url = other.url();
         let item = format!("    - {{ url: \"{url}/v3/{SECRET}\", {role}: true, name: {name} }}\n");
-        let mut pretend = Pretend::begin(chain, weights, QUICK, more, &item).await;
+        let mut pretend = Pretend::begin(chain, weights, beginning, more, &item).await;
         pretend.nodes.push(other);
         pretend
             .becomes(name, "forebay_node_healthy", &[], 1.0)
