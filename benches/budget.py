@@ -29,13 +29,13 @@ KEPT, PADDED = "kept answer", "padded local answer"
 # A call that is asked for the first time, and then kept, may cost so many times a forwarded one (as long as those
 # that are counted are fewer than it takes to see that none is asked again); and so many, once that was seen, after so
 # many calls.
-FORWARDED, FRESH, FRESH_SHARE_MAX = "forwarded call", "call that is kept", 1.14
+FORWARDED, FRESH, FRESH_SHARE_MAX = "forwarded call", "call that is kept", 1.12
 SINGLE, SINGLE_SHARE_MAX, SINGLE_AFTER = "call that isn't asked again", 1.05, 1100
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
-KEPT_SHARE_MAX = 1.18
+KEPT_SHARE_MAX = 1.15
 # One that is asked for by params that aren't written in that form: they are hashed as they are meant.
-KEPT_AS_VIEM, KEPT_AS_VIEM_SHARE_MAX = "kept answer, asked as viem does", 1.35
+KEPT_AS_VIEM, KEPT_AS_VIEM_SHARE_MAX = "kept answer, asked as viem does", 1.3
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
 # A call of one of so many chains may cost so many times that of one chain alone.

@@ -62,7 +62,7 @@ pub(super) fn keep(
     let Some(reply) = KeptReply::of(answer) else {
         return;
     };
-    let snapshot = fleet.snapshot();
+    let snapshot = fleet.peek();
     let moment = AnswerMoment {
         asked,
         view: &snapshot.view,

@@ -75,7 +75,7 @@ pub async fn serve(
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
-    if stored::is_on(state, context) {
+    if stored::is_on(state, &context) {
         let missing = planned.iter_mut().filter_map(missing);
         Box::pin(stored::find_all(state, missing, context)).await;
     }

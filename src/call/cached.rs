@@ -13,7 +13,7 @@ pub fn find(
     state: &CallState,
     plan: &CachePlan,
     view: &FleetView,
-    context: CallContext<'_>,
+    context: &CallContext<'_>,
 ) -> Option<KeptAnswer> {
     let cache = state.cache.as_ref()?;
     let kept = cache.find(plan, view, context.arrived_at)?;
@@ -24,13 +24,13 @@ pub fn find(
 }
 
 /// Holds room for it. What is no longer than the rest is counted with the answers of a batch.
-fn has_room(kept: &KeptAnswer, context: CallContext<'_>) -> bool {
+fn has_room(kept: &KeptAnswer, context: &CallContext<'_>) -> bool {
     let long = kept.answer.bytes().saturating_sub(WHOLE_BYTES_MAX);
     long == 0 || context.room.hold(long)
 }
 
 /// Gives it. One that may not stream holds its room only now: what is under way before it comes first.
-pub fn give(state: &CallState, kept: KeptAnswer, context: CallContext<'_>) -> ServedAnswer {
+pub fn give(state: &CallState, kept: KeptAnswer, context: &CallContext<'_>) -> ServedAnswer {
     if !context.may_stream && !has_room(&kept, context) {
         return ServedAnswer::refused(Refusal::AnswerTooLarge);
     }
@@ -54,12 +54,12 @@ pub fn give(state: &CallState, kept: KeptAnswer, context: CallContext<'_>) -> Se
 pub fn look_again(
     state: &CallState,
     plan: &CachePlan,
-    context: CallContext<'_>,
+    context: &CallContext<'_>,
 ) -> Option<ServedAnswer> {
     if context.wants_fresh || state.answers_kept() == context.kept_before {
         return None;
     }
-    let kept = find(state, plan, &state.fleet.snapshot().view, context)?;
+    let kept = find(state, plan, &state.fleet.peek().view, context)?;
     Some(give(state, kept, context))
 }
 

@@ -67,7 +67,7 @@ pub async fn ask(
         let follower = match state.singleflight.join(&body, head, network) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
-                let served = match kept(state, call, asking, context).await {
+                let served = match kept(state, call, asking, &context).await {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,
                 };
@@ -104,12 +104,12 @@ async fn kept(
     state: &CallState,
     call: &Call<'_>,
     asking: &ForwardPlan,
-    context: CallContext<'_>,
+    context: &CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let plan = asking.keep.plan()?;
     match cached::look_again(state, plan, context) {
         None if stored::is_on(state, context) => {
-            Box::pin(stored::find(state, call, plan, context)).await
+            Box::pin(stored::find(state, call, plan, *context)).await
         }
         kept => kept,
     }

@@ -26,7 +26,10 @@ pub fn plan(
         has_socket: context.subscriber.is_some(),
         cache: context.policy.cache.as_ref(),
         wants_fresh: context.wants_fresh,
-        memory: &EarlierCalls { state, context },
+        memory: &EarlierCalls {
+            state,
+            context: &context,
+        },
     };
     plan::plan(call, &by)
 }
@@ -34,7 +37,7 @@ pub fn plan(
 /// What earlier calls left behind for one like this.
 struct EarlierCalls<'a> {
     state: &'a CallState,
-    context: CallContext<'a>,
+    context: &'a CallContext<'a>,
 }
 
 impl CallMemory for EarlierCalls<'_> {

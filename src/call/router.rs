@@ -22,7 +22,7 @@ pub fn plan<'a>(
     call: &Call<'_>,
     context: CallContext<'a>,
 ) -> (Planned, CallContext<'a>) {
-    let view = &state.fleet.snapshot().view;
+    let view = &state.fleet.peek().view;
     let context = state.as_of(view, context);
     (planning::plan(state, call, view, context), context)
 }
@@ -36,7 +36,7 @@ pub fn at_once(
 ) -> Option<ServedAnswer> {
     let mut served = match &planned.plan {
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
-        Plan::Give(kept) => cached::give(state, kept.clone(), context),
+        Plan::Give(kept) => cached::give(state, kept.clone(), &context),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
         Plan::Forward(_)
         | Plan::Share { .. }
@@ -83,13 +83,13 @@ async fn answer(
     // A shared call looks there once, when it leads: see `coalesce`.
     let is_shared = matches!(plan, Plan::Share { .. });
     if let Some(kept) = plan.kept().filter(|_| !is_shared)
-        && stored::is_on(state, context)
+        && stored::is_on(state, &context)
         && let Some(found) = boxed(|| stored::find(state, call, kept, context)).await
     {
         return found;
     }
     match plan {
-        Plan::Give(kept) => cached::give(state, kept.clone(), context),
+        Plan::Give(kept) => cached::give(state, kept.clone(), &context),
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
         Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, context)).await,

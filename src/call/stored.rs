@@ -20,7 +20,7 @@ const BATCH_MAX: usize = 64;
 /// What is shared, where calls like this can have anything of it now.
 fn sources<'a>(
     state: &'a CallState,
-    context: CallContext<'_>,
+    context: &CallContext<'_>,
 ) -> Option<(&'a AnswerCache, &'a StoredAnswers)> {
     let cache = state.cache.as_deref().filter(|_| !context.wants_fresh)?;
     let stored = cache.stored.as_deref()?;
@@ -28,7 +28,7 @@ fn sources<'a>(
 }
 
 /// Whether [`find`] would look.
-pub fn is_on(state: &CallState, context: CallContext<'_>) -> bool {
+pub fn is_on(state: &CallState, context: &CallContext<'_>) -> bool {
     sources(state, context).is_some()
 }
 
@@ -40,7 +40,7 @@ pub async fn find(
     context: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let found = find_one(state, call, plan, context).await?;
-    Some(cached::give(state, found, context))
+    Some(cached::give(state, found, &context))
 }
 
 async fn find_one(
@@ -52,7 +52,7 @@ async fn find_one(
     if !adopt(state, call, plan, context).await {
         return None;
     }
-    let found = cached::find(state, plan, &state.fleet.snapshot().view, context)?;
+    let found = cached::find(state, plan, &state.fleet.peek().view, &context)?;
     state.metrics.method(Some(plan.row)).cache_shared_hit();
     Some(found)
 }
@@ -85,7 +85,7 @@ async fn adopt(
     plan: &CachePlan,
     context: CallContext<'_>,
 ) -> bool {
-    let Some((cache, stored)) = sources(state, context) else {
+    let Some((cache, stored)) = sources(state, &context) else {
         return false;
     };
     let params = call.params();

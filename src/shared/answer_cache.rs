@@ -5,6 +5,7 @@
 //! Finding one takes the lock of one shard, for reading, and no memory but for a count the first time.
 
 mod entry;
+mod gathering_room;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
 
+pub use self::gathering_room::GatheringRoom;
+
 /// What an entry takes beside its bytes: its place in the shard's table, twice, as tables grow by
 /// doubling; the count of its holders; and what the allocator rounds up, as a part of it.
 const ENTRY_BYTES: u64 = 160;
@@ -33,8 +36,11 @@ const ROUNDING_PART: u64 = 16;
 /// A shard has room for so many of the longest entries, and there are no more shards than these.
 const SHARD_BYTES_MIN: u64 = 4 << 20;
 const SHARDS_MAX: u64 = 16;
-/// What an entry is guessed to take: it only tells how many keys are remembered that fell out.
+/// What an entry is guessed to take: it only tells how many keys are remembered that fell out, and for how many there are
+/// places from the beginning.
 const GUESSED_BYTES: u64 = 1024;
+/// There are places for so many at most from the beginning.
+const RESERVED_MAX: usize = 1 << 20;
 /// The part for what was asked for again: each block makes most of that useless, and it must go in time.
 const ASKED_AGAIN_PART: f64 = 0.75;
 /// Of what there is room for, so much may be held of answers that are passed on and whose end hasn't come.
@@ -96,35 +102,6 @@ impl Loss {
     }
 }
 
-/// What an answer holds before its end has come.
-#[derive(Debug)]
-pub struct GatheringRoom {
-    gathered: Arc<AtomicU64>,
-    gathered_max: u64,
-    bytes_max: usize,
-    held: usize,
-}
-
-impl GatheringRoom {
-    /// Holds so many more bytes; `false`: it would be too long, or there is no room.
-    pub fn hold(&mut self, bytes: usize) -> bool {
-        let more = bytes as u64;
-        let is_fit = self.held + bytes <= self.bytes_max
-            && self.gathered.fetch_add(more, Ordering::Relaxed) + more <= self.gathered_max;
-        // What was added for nothing is given back with the rest.
-        if self.held + bytes <= self.bytes_max {
-            self.held += bytes;
-        }
-        is_fit
-    }
-}
-
-impl Drop for GatheringRoom {
-    fn drop(&mut self) {
-        self.gathered.fetch_sub(self.held as u64, Ordering::Relaxed);
-    }
-}
-
 /// Which of a chain's entries go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purge {
@@ -153,6 +130,8 @@ impl AnswerStore {
             // Nothing of what it wants is left out.
             Err(_) => Cache::with(items, memory, EntryWeight, KeyHashes, lifecycle),
         };
+        // A table grows under its shard's lock: so it does only where entries are shorter than guessed.
+        kept.reserve(items.min(RESERVED_MAX));
         let quarter = usize::try_from(kept.shard_capacity() / 4).unwrap_or(usize::MAX);
         AnswerStore {
             kept,
@@ -222,12 +201,9 @@ impl AnswerCache {
 
     /// Room for an answer that comes piece by piece.
     pub fn gathering(&self) -> GatheringRoom {
-        GatheringRoom {
-            gathered: self.store.gathered.clone(),
-            gathered_max: self.store.bytes_max() / GATHERED_PART,
-            bytes_max: self.store.entry_bytes_max,
-            held: 0,
-        }
+        let gathered_max = self.store.bytes_max() / GATHERED_PART;
+        let gathered = (self.store.gathered.clone(), gathered_max);
+        GatheringRoom::new(gathered, self.store.entry_bytes_max)
     }
 
     /// The answer that is kept for a call planned so, if it may be given as of `view`.

@@ -35,6 +35,7 @@ const WHILE_STEADY: u32 = 2;
 const IS_ERROR: u32 = 0x80;
 
 /// Everything of an entry, in one piece. `None`: the answer has no id to be replaced.
+#[inline]
 pub(super) fn written(
     (chain, row): (u64, u16),
     terms: &KeptTerms,

@@ -114,6 +114,7 @@ impl PublishedChain {
     }
 
     /// The hash of the told block of this number; `None`: there is none, or none that is remembered.
+    #[inline]
     pub fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
         self.block_at(number).map(|(_, hash)| *hash)
     }
@@ -123,7 +124,13 @@ impl PublishedChain {
         (self.block_at(number)).is_some_and(|(_, told)| told == hash)
     }
 
+    #[inline]
     fn block_at(&self, number: BlockNumber) -> Option<&(BlockNumber, BlockHash)> {
+        // Most ask for the last one.
+        let last = self.blocks.back()?;
+        if last.0 == number {
+            return Some(last);
+        }
         let (first, _) = self.blocks.front()?;
         let after = usize::try_from(number.0.checked_sub(first.0)?).ok()?;
         // As a rule no number is skipped.
@@ -143,11 +150,10 @@ impl PublishedChain {
             .map(|(number, _)| *number)
     }
 
-    /// Whether a node whose head is the block `tip`, by number, hash and parent's hash, is known to have
-    /// all blocks of this chain up to `number`.
-    pub fn is_below(
+    /// Whether a node whose head is the block of this number, hash and parent's hash is known to have all blocks of
+    /// this chain up to that number.
+    pub(crate) fn leads_to(
         &self,
-        number: BlockNumber,
         (head, hash, parent): (BlockNumber, BlockHash, Option<BlockHash>),
     ) -> bool {
         let is_next = || {
@@ -155,7 +161,7 @@ impl PublishedChain {
                 last.0.checked_add(1) == Some(head.0) && parent == *told
             })
         };
-        number <= head && (self.tells(head, &hash) || is_next())
+        self.tells(head, &hash) || is_next()
     }
 
     /// Where a node stands whose head is block `number`, called `hash`, after `parent`.
@@ -239,7 +245,7 @@ mod tests {
     #[test]
     fn blocks_behind_a_gap_are_found_and_those_in_it_are_not() {
         let mut chain = chain();
-        chain.blocks.push_back(block(105, b'a'));
+        chain.blocks.extend([block(105, b'a'), block(106, b'a')]);
         for (number, is_told) in [
             (0, false),
             (99, false),
@@ -248,7 +254,8 @@ mod tests {
             (103, false),
             (104, false),
             (105, true),
-            (106, false),
+            (106, true),
+            (107, false),
             (u64::MAX, false),
         ] {
             let hash = is_told.then_some(block(number, b'a').1);
@@ -329,24 +336,20 @@ mod tests {
     fn a_node_is_known_to_have_what_is_before_a_told_head() {
         let chain = chain();
         let parent = |letter| Some(block(102, letter).1);
-        for (number, (head, letter), parent, wanted) in [
-            (102, (102, b'a'), None, true),
-            (100, (102, b'a'), None, true),
-            (1, (102, b'a'), None, true),
-            (102, (101, b'a'), None, false),
-            (101, (102, b'b'), None, false),
-            (102, (103, b'a'), parent(b'a'), true),
-            (102, (103, b'a'), parent(b'b'), false),
-            (102, (103, b'a'), None, false),
-            (102, (104, b'a'), parent(b'a'), false),
+        for ((head, letter), parent, wanted) in [
+            ((102, b'a'), None, true),
+            ((101, b'a'), None, true),
+            ((102, b'b'), None, false),
+            ((103, b'a'), parent(b'a'), true),
+            ((103, b'a'), parent(b'b'), false),
+            ((103, b'a'), None, false),
+            ((104, b'a'), parent(b'a'), false),
         ] {
             let (head, hash) = block(head, letter);
-            let tip = (head, hash, parent);
-            let is_below = chain.is_below(BlockNumber(number), tip);
-            assert_eq!(is_below, wanted, "{number} {head}");
+            assert_eq!(chain.leads_to((head, hash, parent)), wanted, "{head}");
         }
         let nothing = PublishedChain::default();
-        assert!(!nothing.is_below(BlockNumber(0), (BlockNumber(1), block(1, b'a').1, None)));
+        assert!(!nothing.leads_to((BlockNumber(1), block(1, b'a').1, None)));
     }
 
     #[test]

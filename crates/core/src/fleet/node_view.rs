@@ -97,6 +97,8 @@ pub struct NodeView {
     pub is_astray: bool,
     /// Which branch it is on, as far as that is known.
     pub evidence: BranchEvidence,
+    /// See [`NodeView::known_up_to_by`], by the chain that was told when this view was made.
+    pub(crate) known_up_to: Option<BlockNumber>,
     /// Whether it is fit, and whether it rests.
     pub standing: Standing,
     /// What its calls have taught, and how many are in flight: the one part that goes on changing.
@@ -164,22 +166,18 @@ impl NodeView {
         }
     }
 
-    /// Whether it is known to have the told block `number` and all before it: its head, as it was told
-    /// last, is one of the told blocks after that. Not known of one whose word wavers.
-    pub fn is_known_to_have(
-        &self,
-        told: &PublishedChain,
-        number: BlockNumber,
-        now: Instant,
-    ) -> bool {
+    /// The number up to which it is known to have the told chain: that of its head, as it was told last, where that is a
+    /// told block or the next one. `None`: it isn't known to have any of it.
+    pub(crate) fn known_up_to_by(&self, told: &PublishedChain) -> Option<BlockNumber> {
+        let is_well = self.standing.is_healthy() && !self.is_on_another_chain && !self.is_astray;
+        let tip = self.evidence.tip.filter(|_| is_well)?;
+        told.leads_to(tip).then_some(tip.0)
+    }
+
+    /// Whether its head went up and down of late: what it told last says little then.
+    pub(crate) fn wavers(&self, now: Instant) -> bool {
         let wavered_at = self.evidence.wavered_at;
-        let wavers = wavered_at.is_some_and(|at| now.saturating_duration_since(at) < WAVERING);
-        let is_below = |tip| told.is_below(number, tip);
-        !wavers
-            && self.standing.is_healthy()
-            && !self.is_on_another_chain
-            && !self.is_astray
-            && self.evidence.tip.is_some_and(is_below)
+        wavered_at.is_some_and(|at| now.saturating_duration_since(at) < WAVERING)
     }
 
     fn is_up_to(&self, number: BlockNumber) -> bool {

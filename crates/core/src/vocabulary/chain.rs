@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::vocabulary::hex;
 
 /// A block's number on its chain, counted from 0, the genesis block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockNumber(pub u64);
 
 /// Blocks behind the reference; 0 also for a node ahead of it.

@@ -119,6 +119,21 @@ fn params_as_most_clients_write_them_are_known_to_be_in_their_form() {
         may_lack: false,
     };
     for (params, place, is_so) in [
+        (
+            r#"[{"to":"0xabababababababababababababababababababab","data":"0x70a08231"},"0x10"]"#,
+            CALL,
+            true,
+        ),
+        (
+            r#"[{"to":"0xabababababababababababababababababababab","data":"0x70A08231"},"0x10"]"#,
+            CALL,
+            false,
+        ),
+        (
+            r#"[{"to":"0xabababababababababababababababababababab","data":"0x1f"},"latest",{"0xAB":{"balance":"0x1"}}]"#,
+            CALL,
+            false,
+        ),
         (r#"[{"to":"0xab","data":"0x1f"},"latest"]"#, CALL, true),
         (r#"[{"to":"0xab","input":"0x"},"0x10"]"#, CALL, true),
         (r#"["0xab","0x10"]"#, account, true),
@@ -417,6 +432,25 @@ proptest! {
             false => text.insert(at, character),
         }
         canonical(&String::from_iter(text), BlockPlace::Nowhere);
+    }
+
+    /// The same of calls as most are.
+    #[test]
+    fn what_is_one_character_from_a_usual_call_is_taken_for_a_form_only_where_it_is(
+        bytes in 0usize..40,
+        at in any::<prop::sample::Index>(),
+        character in prop::sample::select("A _\\é\"{}[],:0a".chars().collect::<Vec<_>>()),
+        replaces in any::<bool>(),
+    ) {
+        let (to, data) = ("ab".repeat(20), "1f".repeat(bytes));
+        let usual = format!(r#"[{{"to":"0x{to}","data":"0x{data}"}},"latest"]"#);
+        let mut text: Vec<char> = usual.chars().collect();
+        let at = at.index(text.len());
+        match replaces {
+            true => text[at] = character,
+            false => text.insert(at, character),
+        }
+        canonical(&String::from_iter(text), CALL);
     }
 
     #[test]

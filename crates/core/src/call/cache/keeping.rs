@@ -28,6 +28,7 @@ pub enum KeptReply<'a> {
 
 impl<'a> KeptReply<'a> {
     /// `None`: it is neither a result nor an error that can be read.
+    #[inline]
     pub fn of(answer: &'a WholeAnswer) -> Option<KeptReply<'a>> {
         match answer.result() {
             Some(result) => Some(KeptReply::Result(result)),
@@ -211,6 +212,7 @@ fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
 }
 
 /// Of an answer that doesn't say of which block it is.
+#[inline]
 fn unsaid(plan: &CachePlan, moment: AnswerMoment<'_>) -> Terms {
     let (number, is_still_told) = match &plan.block {
         KeptBlock::Told(number, hash) => (*number, moment.view.told.tells(*number, hash)),
@@ -236,13 +238,14 @@ impl AnswerMoment<'_> {
         let Some(node) = self.view.node(self.asked.id) else {
             return false;
         };
-        let has_it = |node: &NodeView| {
-            node.remark.is_none() && node.is_known_to_have(&self.view.told, number, self.now)
+        let has_it = |node: &NodeView, known_up_to| {
+            node.remark.is_none() && !node.wavers(self.now) && Some(number) <= known_up_to
         };
         // As a rule nothing was heard of the fleet meanwhile.
         let is_same = std::ptr::eq(self.asked, node);
+        let had_it = || has_it(self.asked, self.asked.known_up_to_by(&self.view.told));
         let is_steady = self.asked.evidence.strays == node.evidence.strays;
-        is_steady && has_it(node) && (is_same || has_it(self.asked))
+        is_steady && has_it(node, node.known_up_to) && (is_same || had_it())
     }
 }
 

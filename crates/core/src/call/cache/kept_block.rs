@@ -1,5 +1,7 @@
 //! The block that an answer is of.
 
+use std::hash::{Hash, Hasher};
+
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
 /// The block that fixes an answer, as it is known when the call is planned.
@@ -13,6 +15,17 @@ pub enum KeptBlock {
     Final(BlockNumber),
     /// The answer has to say: it is asked by a transaction's hash.
     Named,
+}
+
+/// As [`WrittenBlock`] tells them apart: a hash is the same block whether that is told or no more.
+impl Hash for KeptBlock {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            KeptBlock::Told(_, hash) | KeptBlock::Hashed(hash) => (b'h', hash).hash(state),
+            KeptBlock::Final(number) => (b'n', number).hash(state),
+            KeptBlock::Named => b't'.hash(state),
+        }
+    }
 }
 
 /// A mark; a hash, or a number; a mark; a number.

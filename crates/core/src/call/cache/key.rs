@@ -50,10 +50,6 @@ impl KeyHead {
         bytes[BLOCK].copy_from_slice(&block.0);
         KeyHead(bytes)
     }
-
-    pub(super) fn block(&self) -> &[u8] {
-        &self.0[BLOCK]
-    }
 }
 
 /// Pieces are gathered up to so many bytes before they are hashed.
@@ -65,27 +61,15 @@ const _: () =
 
 /// What of a key was gathered, and what was hashed of it already.
 struct KeyWriter<'a> {
-    /// Lent, as moving it is a copy.
+    // Both are lent, as moving them is a copy.
     hasher: &'a mut HighwayHasher,
-    gathered: [u8; GATHERED_BYTES],
+    gathered: &'a mut [u8; GATHERED_BYTES],
     filled: usize,
     /// All of it is gathered.
     is_whole: bool,
 }
 
 impl KeyWriter<'_> {
-    #[inline]
-    fn new<'a>(hasher: &'a mut HighwayHasher, head: &KeyHead) -> KeyWriter<'a> {
-        let mut writer = KeyWriter {
-            hasher,
-            gathered: [0; GATHERED_BYTES],
-            filled: HEAD_BYTES,
-            is_whole: true,
-        };
-        writer.gathered[..HEAD_BYTES].copy_from_slice(&head.0);
-        writer
-    }
-
     #[inline]
     fn add(&mut self, piece: &[u8]) {
         let end = self.filled + piece.len();
@@ -103,9 +87,8 @@ impl KeyWriter<'_> {
         self.filled = end;
     }
 
-    /// Not by value: what was gathered is never copied.
     #[inline]
-    fn finish(&mut self) {
+    fn finish(self) {
         // No params have zeros: those behind them say nothing, and whole packets are hashed faster. Behind the rest of
         // longer ones stands what was hashed before.
         let end = match self.is_whole {
@@ -118,31 +101,50 @@ impl KeyWriter<'_> {
 
 /// The key of a call with these params. `None`: they can be read in two ways.
 pub(super) fn of(
-    secret: CacheSecret,
+    secret: &CacheSecret,
     head: &KeyHead,
     params: Option<&str>,
     place: BlockPlace,
 ) -> Option<CacheKey> {
-    let mut hasher = HighwayHasher::new(Key(secret.0));
-    let mut writer = KeyWriter::new(&mut hasher, head);
-    canonical::write(params, place, &mut |piece| writer.add(piece))?;
-    writer.finish();
-    Some(CacheKey(hasher.finalize128()))
+    let (written, key) = hashed(secret, head, |writer| {
+        canonical::write(params, place, &mut |piece| writer.add(piece))
+    });
+    written.map(|()| key)
 }
 
 /// The same for params in their canonical form; where they aren't, no other call's.
 pub(super) fn of_written(
-    secret: CacheSecret,
+    secret: &CacheSecret,
     head: &KeyHead,
     params: &ParamsAsWritten<'_>,
 ) -> CacheKey {
+    let write = |writer: &mut KeyWriter<'_>| {
+        for piece in params.pieces() {
+            writer.add(piece);
+        }
+    };
+    hashed(secret, head, write).1
+}
+
+/// What `write` returns, and the hash of what it has written behind `head`.
+#[inline]
+fn hashed<T>(
+    secret: &CacheSecret,
+    head: &KeyHead,
+    write: impl FnOnce(&mut KeyWriter<'_>) -> T,
+) -> (T, CacheKey) {
     let mut hasher = HighwayHasher::new(Key(secret.0));
-    let mut writer = KeyWriter::new(&mut hasher, head);
-    for piece in params.pieces() {
-        writer.add(piece);
-    }
+    let mut gathered = [0; GATHERED_BYTES];
+    gathered[..HEAD_BYTES].copy_from_slice(&head.0);
+    let mut writer = KeyWriter {
+        hasher: &mut hasher,
+        gathered: &mut gathered,
+        filled: HEAD_BYTES,
+        is_whole: true,
+    };
+    let written = write(&mut writer);
     writer.finish();
-    CacheKey(hasher.finalize128())
+    (written, CacheKey(hasher.finalize128()))
 }
 
 #[cfg(test)]
@@ -156,7 +158,7 @@ mod tests {
         let block = WrittenBlock::of(KeptBlock::Final(BlockNumber(block)), None);
         let head = KeyHead::of(chain, 0, 3, block);
         let secret = CacheSecret::new([secret, 7, 8, 9]);
-        of(secret, &head, Some(params), BlockPlace::Nowhere).unwrap()
+        of(&secret, &head, Some(params), BlockPlace::Nowhere).unwrap()
     }
 
     #[test]
@@ -188,8 +190,8 @@ mod tests {
             let params = format!(r#"["0x{}","0x7","0x8"]"#, "a".repeat(length));
             let elements = ElementPlaces::of(&params);
             let written = ParamsAsWritten::of(Some(&params), &elements, place).unwrap();
-            let key = of(secret, &head, Some(&params), place);
-            assert_eq!(Some(of_written(secret, &head, &written)), key, "{length}");
+            let key = of(&secret, &head, Some(&params), place);
+            assert_eq!(Some(of_written(&secret, &head, &written)), key, "{length}");
         }
     }
 

@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::call::cache::{CacheKey, KeptBlock};
     use crate::method::retention::Retention;
+    use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
     /// The method that is asked, and another.
     const ROW: u16 = 3;
@@ -137,14 +138,32 @@ mod tests {
         Recurrence::new(Arc::default(), 7)
     }
 
-    fn ask(recurrence: &Recurrence, row: u16, block: &[u8], params: &str) -> bool {
-        recurrence.note_asked(AskedCall { row, block, params })
+    fn ask(recurrence: &Recurrence, row: u16, params: &str) -> bool {
+        ask_of(recurrence, row, (final_block(7), None), params)
+    }
+
+    fn ask_of(
+        recurrence: &Recurrence,
+        row: u16,
+        (block, from): (KeptBlock, Option<BlockNumber>),
+        params: &str,
+    ) -> bool {
+        recurrence.note_asked(AskedCall {
+            row,
+            block,
+            from,
+            params,
+        })
+    }
+
+    fn final_block(number: u64) -> KeptBlock {
+        KeptBlock::Final(BlockNumber(number))
     }
 
     /// Asks so many calls, none of which is like another; how many of them are to be kept.
     fn asked(recurrence: &Recurrence, row: u16, calls: std::ops::Range<u32>) -> usize {
         calls
-            .filter(|call| ask(recurrence, row, b"h", &call.to_string()))
+            .filter(|call| ask(recurrence, row, &call.to_string()))
             .count()
     }
 
@@ -174,10 +193,22 @@ mod tests {
     fn calls_of_another_block_are_others() {
         let recurrence = recurrence();
         asked(&recurrence, ROW, 0..WINDOW);
-        for block in [b"a", b"b"] {
-            assert!(!ask(&recurrence, ROW, block, "[]"));
-            assert!(ask(&recurrence, ROW, block, "[]"));
+        let hash = |byte| BlockHash([byte; 32]);
+        let number = Some(BlockNumber(5));
+        for block in [
+            (final_block(7), None),
+            (final_block(8), None),
+            (final_block(8), number),
+            (KeptBlock::Named, None),
+            (KeptBlock::Hashed(hash(1)), None),
+            (KeptBlock::Hashed(hash(2)), None),
+        ] {
+            assert!(!ask_of(&recurrence, ROW, block, "[]"), "{block:?}");
+            assert!(ask_of(&recurrence, ROW, block, "[]"), "{block:?}");
         }
+        // The same once it is told.
+        let told = KeptBlock::Told(BlockNumber(9), hash(2));
+        assert!(ask_of(&recurrence, ROW, (told, None), "[]"));
     }
 
     #[test]
@@ -200,8 +231,8 @@ mod tests {
             let recurrence = recurrence();
             asked(&recurrence, ROW, 0..2 * WINDOW - 1);
             (0..again).for_each(|_| keep(&recurrence, is_by_hash));
-            ask(&recurrence, ROW, b"h", "the last of the window");
-            assert_eq!(ask(&recurrence, ROW, b"h", "new"), is_kept);
+            ask(&recurrence, ROW, "the last of the window");
+            assert_eq!(ask(&recurrence, ROW, "new"), is_kept);
         }
     }
 
@@ -210,7 +241,7 @@ mod tests {
         let recurrence = recurrence();
         (0..AGAIN_MIN).for_each(|_| keep(&recurrence, false));
         asked(&recurrence, ROW, 0..WINDOW);
-        assert!(!ask(&recurrence, ROW, b"h", "new"));
+        assert!(!ask(&recurrence, ROW, "new"));
     }
 
     #[test]

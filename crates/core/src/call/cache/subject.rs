@@ -84,8 +84,10 @@ impl KeepDecision {
 pub struct AskedCall<'a> {
     /// The row of its method in [`method::TABLE`].
     pub row: u16,
-    /// Its block, in a form that no other has.
-    pub block: &'a [u8],
+    /// Its block.
+    pub block: KeptBlock,
+    /// Where a range of several blocks begins.
+    pub from: Option<BlockNumber>,
     /// Its params, JSON.
     pub params: &'a str,
 }
@@ -97,7 +99,8 @@ pub(crate) struct CacheSubject {
     method: &'static Method,
     block: KeptBlock,
     from: Option<BlockNumber>,
-    head: KeyHead,
+    chain: u64,
+    era: u64,
     /// See [`CachePlan::is_by_hash`].
     pub(crate) is_by_hash: bool,
 }
@@ -141,17 +144,19 @@ impl CacheSubject {
             method,
             block,
             from,
-            head: KeyHead::of(chain, view.told.era, row, WrittenBlock::of(block, from)),
+            chain,
+            era: view.told.era,
             // Where numbers are asked for, some nodes take a hash for one that begins with zeros (alloy).
             is_by_hash: refs.hash.is_some() && !matches!(method.place, BlockParam::At { .. }),
         })
     }
 
     /// The call asked for it, as it stands.
-    pub(crate) fn as_asked<'a>(&'a self, call: &'a Call<'_>) -> AskedCall<'a> {
+    pub(crate) fn as_asked<'a>(&self, call: &'a Call<'_>) -> AskedCall<'a> {
         AskedCall {
             row: self.row,
-            block: self.head.block(),
+            block: self.block,
+            from: self.from,
             params: call.params(),
         }
     }
@@ -164,9 +169,11 @@ impl CacheSubject {
         rules: &CacheRules,
         kept: impl Fn(&CachePlan) -> Option<T>,
     ) -> Result<T, KeepDecision> {
-        let (secret, place) = (rules.secret, place(self.method));
+        let (secret, place) = (&rules.secret, place(self.method));
+        let block = WrittenBlock::of(self.block, self.from);
+        let head = KeyHead::of(self.chain, self.era, self.row, block);
         if let Some(written) = ParamsAsWritten::of(call.params, &call.elements, place) {
-            let plan = self.plan(key::of_written(secret, &self.head, &written));
+            let plan = self.plan(key::of_written(secret, &head, &written));
             if let Some(found) = kept(&plan) {
                 return Ok(found);
             }
@@ -174,7 +181,7 @@ impl CacheSubject {
                 return Err(KeepDecision::Keep(Box::new(plan)));
             }
         }
-        let key = key::of(secret, &self.head, call.params, place).ok_or(KeepDecision::Never)?;
+        let key = key::of(secret, &head, call.params, place).ok_or(KeepDecision::Never)?;
         let plan = self.plan(key);
         kept(&plan).ok_or_else(|| KeepDecision::Keep(Box::new(plan)))
     }

@@ -48,6 +48,8 @@ impl NodeState {
             was_seen_astray: self.was_seen_astray,
             is_astray,
             evidence: self.evidence(),
+            // Worked out once the rest is known.
+            known_up_to: None,
             standing: self.standing,
             load: self.load.clone(),
             depth: self.narrowed_depth(),

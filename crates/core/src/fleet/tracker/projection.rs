@@ -96,7 +96,10 @@ impl Fleet {
                 ..ProbeExtras::default()
             };
             let is_astray = is_split && is_other(entry);
-            entry.view(reference, self.is_on_another_chain(entry), is_astray, asked)
+            let is_on_another_chain = self.is_on_another_chain(entry);
+            let mut node = entry.view(reference, is_on_another_chain, is_astray, asked);
+            node.known_up_to = node.known_up_to_by(&self.told);
+            node
         });
         let nodes: Vec<_> = nodes.collect();
         // Where only others serve, what own nodes said stands still: the tags are theirs to know.

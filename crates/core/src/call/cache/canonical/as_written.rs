@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use wide::i8x16;
+use wide::u8x16;
 
 use super::plain_block::is_plain_block;
 use super::{BLOCK, BlockPlace, are_all, is_settled_byte};
@@ -10,10 +10,13 @@ use crate::json::element_places::ElementPlaces;
 
 /// Clients that write capitals or spaces, as in addresses with a checksum, do so within the first bytes.
 const LOOKED_AT_BYTES: usize = 32;
-const CHUNK_BYTES: usize = size_of::<i8x16>();
-/// The bits by which capitals differ from digits and small letters, and what they are there.
-const CASE: u8 = 0x60;
-const CAPITAL: u8 = 0x40;
+/// An address, with the `0x` before it.
+const ADDRESS_BYTES: usize = 2 + 2 * 20;
+const CHUNK_BYTES: usize = size_of::<u8x16>();
+/// Digits and small letters stand in the second and the last of ASCII's quarters, beside signs: these bits tell those
+/// quarters from the others, and from what isn't ASCII.
+const QUARTER: u8 = 0xa0;
+const PLAIN_QUARTER: u8 = 0x20;
 
 /// Params that may be written in their canonical form, but for a block whose place is known.
 #[derive(Debug)]
@@ -34,15 +37,18 @@ impl<'a> ParamsAsWritten<'a> {
     ) -> Option<ParamsAsWritten<'a>> {
         let text = params?;
         // There may be more of them than are known.
-        let is_known_whole = text.get(elements.iter().last()?.end..) == Some("]");
-        if !is_known_whole || !may_be_canonical(text.as_bytes()) {
+        let bytes = text.as_bytes();
+        let is_known_whole = bytes.get(elements.iter().last()?.end..) == Some(b"]");
+        if !is_known_whole || !may_be_canonical(bytes) {
             return None;
         }
         let block = match place {
             BlockPlace::Nowhere => None,
             BlockPlace::Element { index, may_lack } => {
                 let at = elements.get(index)?;
-                is_plain_block(text, at.clone(), may_lack).then_some(())?;
+                // As most name it.
+                let is_latest = &bytes[at.clone()] == b"\"latest\"";
+                (is_latest || is_plain_block(text, at.clone(), may_lack)).then_some(())?;
                 Some((index, at))
             }
             BlockPlace::Filter { .. } => return None,
@@ -66,6 +72,20 @@ impl<'a> ParamsAsWritten<'a> {
 
     /// Whether that is known to be their canonical form.
     pub(in crate::call::cache) fn are_canonical(&self) -> bool {
+        self.are_usual() || self.are_all_canonical()
+    }
+
+    /// Whether they are a call, written as most are, and its block: `[{"to":"0x…","data":"0x…"},…]`.
+    fn are_usual(&self) -> bool {
+        let (Some((1, block)), Some(call)) = (&self.block, self.elements.get(0)) else {
+            return false;
+        };
+        // A bracket, a comma, another bracket, and nothing else around them.
+        let is_close = call.start == 1 && block.start == call.end + 1;
+        is_close && block.end + 1 == self.text.len() && is_usual_call(&self.text.as_bytes()[call])
+    }
+
+    fn are_all_canonical(&self) -> bool {
         let bytes = self.text.as_bytes();
         let mut end = 0;
         self.elements.iter().enumerate().all(|(index, at)| {
@@ -110,6 +130,28 @@ fn string_end(text: &[u8], at: usize) -> Option<usize> {
     Some(text.len() - behind.strip_prefix(b"\"")?.len())
 }
 
+fn is_usual_call(object: &[u8]) -> bool {
+    let to = object.strip_prefix(b"{\"to\":\"");
+    let Some((to, rest)) = to.and_then(|rest| rest.split_first_chunk::<ADDRESS_BYTES>()) else {
+        return false;
+    };
+    let data = rest.strip_prefix(b"\",\"data\":\"");
+    let data = data.and_then(|rest| rest.strip_suffix(b"\"}"));
+    data.is_some_and(|data| are_plain(to) && are_plain(data))
+}
+
+/// Whether all of `text` [is plain](is_plain).
+#[inline]
+fn are_plain(text: &[u8]) -> bool {
+    let (chunks, _) = text.as_chunks();
+    let Some(last) = text.last_chunk() else {
+        return text.iter().all(|byte| is_plain(*byte));
+    };
+    // Some of the last bytes are looked at twice.
+    let plain = |plain, chunk| plain & plain_bytes(chunk);
+    chunks.iter().fold(plain_bytes(last), plain) == u16::MAX
+}
+
 /// Where the object ends that begins at `at`, if its values are plain strings and its members stand in their order.
 fn object_end(text: &[u8], at: usize) -> Option<usize> {
     let mut rest = text.get(at..)?.strip_prefix(b"{\"")?;
@@ -141,19 +183,18 @@ fn split_plain(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.len() - others.count())
 }
 
-/// Whether a string may have it in its canonical form, where it is a digit or a small letter: in ASCII these stand in
-/// blocks of 32 or 16 each.
+/// Whether a string may have it in its canonical form: digits, small letters, and the signs beside them.
 fn is_plain(byte: u8) -> bool {
-    byte.cast_signed() >= b'0'.cast_signed() && byte & CASE != CAPITAL
+    byte >= b'0' && byte & QUARTER == PLAIN_QUARTER
 }
 
 /// A bit for each byte that [is plain](is_plain), the lowest for the first.
+#[inline]
 fn plain_bytes(bytes: &[u8; CHUNK_BYTES]) -> u16 {
-    let signed = i8x16::new(bytes.map(u8::cast_signed));
-    let splat = |byte: u8| i8x16::splat(byte.cast_signed());
-    let is_capital = (signed & splat(CASE)).simd_eq(splat(CAPITAL));
-    // Bytes that aren't ASCII are below zero.
-    (!is_capital & signed.simd_gt(splat(b'0' - 1))).to_bitmask() as u16
+    let bytes = u8x16::new(*bytes);
+    let is_high = bytes.max(u8x16::splat(b'0')).simd_eq(bytes);
+    let is_in_quarter = (bytes & u8x16::splat(QUARTER)).simd_eq(u8x16::splat(PLAIN_QUARTER));
+    (is_high & is_in_quarter).to_bitmask() as u16
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ pub(super) fn is_plain_block(text: &str, at: Range<usize>, may_lack: bool) -> bo
         return false;
     };
     match value.as_bytes().first() {
-        // As most calls name it.
-        Some(_) if value == "\"latest\"" => true,
         Some(b'"') => is_plain_name(value),
         Some(b'{') => {
             let mut names = 0;
