@@ -33,7 +33,7 @@ FORWARDED, FRESH, FRESH_SHARE_MAX = "forwarded call", "call that is kept", 1.12
 SINGLE, SINGLE_SHARE_MAX, SINGLE_AFTER = "call that isn't asked again", 1.05, 1100
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
-KEPT_SHARE_MAX = 1.15
+KEPT_SHARE_MAX = 1.18
 # One that is asked for by params that aren't written in that form: they are hashed as they are meant.
 KEPT_AS_VIEM, KEPT_AS_VIEM_SHARE_MAX = "kept answer, asked as viem does", 1.3
 # A batch may cost so many times what the thinking of its calls costs alone.
