@@ -221,23 +221,23 @@ async fn checked_by(server: &DynamoServer) -> BTreeSet<String> {
 async fn reads_grow_with_balancers_and_writes_do_not() {
     let (one, three) = tokio::join!(requests_of(1), requests_of(3));
     for sum in [&one, &three] {
-        // 35 s have one or two times 30 s for each node.
+        // 41 s have one or two times 30 s for each node, though it is written by the first round after them.
         let healths = of(sum, "UpdateItem");
         assert!((10..=20).contains(&healths), "{healths}");
         let beats = of(sum, "UpdateItem pen");
         // One each two rounds: on a busy machine rounds come late.
-        assert!((2..=4).contains(&beats), "{beats}");
+        assert!((2..=5).contains(&beats), "{beats}");
     }
-    assert!(of(&one, "GetItem list") <= 8, "{one:?}");
+    assert!(of(&one, "GetItem list") <= 9, "{one:?}");
     assert_eq!(of(&one, "GetItem pen"), 0);
     // Two a second.
     for (sum, balancers) in [(&one, 1), (&three, 3)] {
         let looks = of(sum, "GetItem floor");
-        assert!((20..=72).contains(&(looks / balancers)), "{looks}");
+        assert!((23..=84).contains(&(looks / balancers)), "{looks}");
         assert_eq!(of(sum, "UpdateItem floor"), 0, "nothing to raise");
     }
-    assert!(of(&three, "GetItem list") <= 24, "{three:?}");
-    assert!(of(&three, "GetItem pen") <= 8, "{three:?}");
+    assert!(of(&three, "GetItem list") <= 27, "{three:?}");
+    assert!(of(&three, "GetItem pen") <= 10, "{three:?}");
     assert!(of(&three, "Scan") <= 3, "one a minute each: {three:?}");
 }
 
@@ -245,7 +245,7 @@ fn of(sum: &BTreeMap<String, u64>, kind: &str) -> u64 {
     sum.get(kind).copied().unwrap_or(0)
 }
 
-/// What so many balancers, as shipped, ask of a table with ten nodes within 35 s.
+/// What so many balancers, as shipped, ask of a table with ten nodes within 41 s.
 async fn requests_of(balancers: usize) -> BTreeMap<String, u64> {
     let server = DynamoServer::dynoxide().await;
     let registry = server.registry();
@@ -275,14 +275,14 @@ async fn requests_of(balancers: usize) -> BTreeMap<String, u64> {
     for (_, proxy) in &running {
         proxy.counted();
     }
-    quiet(35).await;
+    quiet(41).await;
     let mut sum: BTreeMap<String, u64> = BTreeMap::new();
     for (_, proxy) in &running {
         for (kind, count) in proxy.counted() {
             *sum.entry(kind).or_default() += count;
         }
     }
-    println!("{balancers} balancers, 10 nodes, 35 s: {sum:?}");
+    println!("{balancers} balancers, 10 nodes, 41 s: {sum:?}");
     sum
 }
 
