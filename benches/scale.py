@@ -54,7 +54,7 @@ class Watch:
 
 def batch(folder, options):
     """Batches of 100 calls, beside the same calls alone, beside a single call as long as the batch,
-    and beside nginx, who sees no calls."""
+    and beside nginx, which sees no calls."""
     node, said = started(options.ends, "node", folder=folder)
     with node:
         nginx = Nginx(folder, said["ports"][0])

@@ -25,7 +25,7 @@ data "aws_lb" "this" {
   }
 }
 
-# Where its own addresses come from: who else is in there could say that he asks for somebody else.
+# Where its own addresses come from: another machine in there could say that it asks for another client.
 data "aws_subnet" "load_balancer" {
   for_each = var.trusted_proxies == null ? toset(data.aws_lb.this.subnets) : toset([])
 

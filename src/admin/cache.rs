@@ -46,7 +46,7 @@ impl CacheStatus {
 pub(super) fn purge(
     state: &CallState,
     target: &PurgeTarget,
-    who: AdminCaller,
+    caller: AdminCaller,
 ) -> Result<usize, AdminError> {
     let Some(cache) = &state.cache else {
         return Err(AdminError::Conflict(
@@ -72,7 +72,7 @@ pub(super) fn purge(
         });
     }
     let gone = cache.purge(purge);
-    let text = format!("{gone} kept answers were let go, {what}; by {who}");
+    let text = format!("{gone} kept answers were let go, {what}; by {caller}");
     log::info!("admin: {text}");
     state.fleet.journal.note(Event {
         at: clock::unix_millis(),

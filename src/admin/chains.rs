@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_names_no_chain_means_the_only_one_or_the_default() {
+    fn a_request_without_a_chain_means_the_only_one_or_the_default() {
         let several = [("ethereum", false), ("base", true), ("gnosis", false)];
         assert_eq!(place(&several, None), Ok(1));
         assert_eq!(place(&several, Some("gnosis")), Ok(2));

@@ -141,12 +141,16 @@ impl AdminHandlers {
     pub async fn add(
         &self,
         record: &NodeRecord,
-        who: AdminCaller,
+        caller: AdminCaller,
     ) -> Result<RegistryItem, AdminError> {
         self.judge(record)?;
         let item = self.registry.add(record).await?;
         let (role, weight) = (item.record.role.as_str(), item.record.weight.get());
-        self.tell(&item, &format!("added ({role} node, weight {weight})"), who);
+        self.tell(
+            &item,
+            &format!("added ({role} node, weight {weight})"),
+            caller,
+        );
         Ok(item)
     }
 
@@ -163,22 +167,22 @@ impl AdminHandlers {
     pub async fn change(
         &self,
         change: &NodeChange,
-        who: AdminCaller,
+        caller: AdminCaller,
     ) -> Result<RegistryItem, AdminError> {
         if let Some(socket) = &change.edit.ws_url {
             self.judge(&target::socket_alone(socket))?;
         }
         let item = self.registry.set(&change.key, &change.edit).await?;
         let what = format!("changed: {}", requests::in_words(&change.edit));
-        self.tell(&item, &what, who);
+        self.tell(&item, &what, caller);
         Ok(item)
     }
 
     /// # Errors
     /// No such node, or the registry can't be used.
-    pub async fn remove(&self, key: &str, who: AdminCaller) -> Result<RegistryItem, AdminError> {
+    pub async fn remove(&self, key: &str, caller: AdminCaller) -> Result<RegistryItem, AdminError> {
         let item = self.registry.remove(key).await?;
-        self.tell(&item, "removed", who);
+        self.tell(&item, "removed", caller);
         Ok(item)
     }
 
@@ -190,7 +194,7 @@ impl AdminHandlers {
         &self,
         action: DrainAction,
         name: &str,
-        who: AdminCaller,
+        caller: AdminCaller,
     ) -> Result<RegistryItem, AdminError> {
         let item = self.find(name).await?;
         let Some(weight) = weight_after(action, &item) else {
@@ -206,7 +210,7 @@ impl AdminHandlers {
             DrainAction::Cordon => "cordoned: no new calls".to_string(),
             DrainAction::Undrain => format!("undrained: weight {} again", weight.get()),
         };
-        self.tell(&item, &what, who);
+        self.tell(&item, &what, caller);
         Ok(item)
     }
 
@@ -256,9 +260,9 @@ impl AdminHandlers {
     }
 
     /// Says which caller did what, and has the list read at once.
-    fn tell(&self, item: &RegistryItem, what: &str, who: AdminCaller) {
+    fn tell(&self, item: &RegistryItem, what: &str, caller: AdminCaller) {
         let name = self.name(&item.record);
-        let text = format!("node {name} was {what}; by {who}");
+        let text = format!("node {name} was {what}; by {caller}");
         logs::of_chain(&self.fleet.chain, || log::info!("admin: {text}"));
         self.fleet.journal.note(Event {
             at: clock::unix_millis(),
@@ -362,10 +366,10 @@ mod tests {
     }
 
     #[test]
-    fn the_log_says_who() {
+    fn the_log_names_the_caller() {
         let address = Some(IpAddr::from([127, 0, 0, 1]));
-        let who = |pass| AdminCaller { address, pass }.to_string();
-        assert_eq!(who(Credential::Token), "127.0.0.1 with the token");
-        assert_eq!(who(Credential::Open), "127.0.0.1, no token being set");
+        let caller = |pass| AdminCaller { address, pass }.to_string();
+        assert_eq!(caller(Credential::Token), "127.0.0.1 with the token");
+        assert_eq!(caller(Credential::Open), "127.0.0.1, no token being set");
     }
 }

@@ -167,7 +167,7 @@ async fn drain(session: &mut ServerSession) {
 struct AdminRequest {
     route: AdminRoute,
     query: AdminQuery,
-    who: AdminCaller,
+    caller: AdminCaller,
 }
 
 impl AdminApp {
@@ -206,8 +206,12 @@ impl AdminApp {
             return Err(AdminError::RevealNeedsToken);
         }
         let address = self.address(session);
-        let who = AdminCaller { address, pass };
-        Ok(AdminRequest { route, query, who })
+        let caller = AdminCaller { address, pass };
+        Ok(AdminRequest {
+            route,
+            query,
+            caller,
+        })
     }
 
     /// The client that asks, also where a proxy that is trusted asks for it.
@@ -241,7 +245,7 @@ impl AdminApp {
             }
             AdminRoute::Purge => {
                 let chain = chosen()?;
-                let purged = cache::purge(&chain.state, &requests::purge(body)?, request.who)?;
+                let purged = cache::purge(&chain.state, &requests::purge(body)?, request.caller)?;
                 Ok(AdminResponse::json(
                     200,
                     &serde_json::json!({ "purged": purged }),
@@ -256,7 +260,7 @@ impl AdminApp {
                 let chain = chosen()?;
                 let record = requests::add(body)?;
                 chains.refuse_others(&chain, &record)?;
-                let item = chain.handlers.add(&record, request.who).await?;
+                let item = chain.handlers.add(&record, request.caller).await?;
                 Ok(shown(&chain, &request, 201, &item))
             }
             AdminRoute::Change => {
@@ -265,13 +269,13 @@ impl AdminApp {
                 if let Some(record) = chain.handlers.with_headers(&change) {
                     chains.refuse_others(&chain, &record)?;
                 }
-                let item = chain.handlers.change(&change, request.who).await?;
+                let item = chain.handlers.change(&change, request.caller).await?;
                 Ok(shown(&chain, &request, 200, &item))
             }
             AdminRoute::Remove => {
                 let chain = chosen()?;
                 let key = request.query.key()?;
-                let item = chain.handlers.remove(&key, request.who).await?;
+                let item = chain.handlers.remove(&key, request.caller).await?;
                 Ok(shown(&chain, &request, 200, &item))
             }
             AdminRoute::Turn(action, name) => {
@@ -325,14 +329,14 @@ async fn turned(
     match action {
         DrainAction::Drain => {
             let patience = requests::wait(body)?;
-            let item = handlers.turn(action, name, request.who).await?;
+            let item = handlers.turn(action, name, request.caller).await?;
             let in_flight = handlers.wait_until_idle(&item, patience).await;
             let item = handlers.shown(&item, request.query.reveal);
             Ok(AdminResponse::json(200, &DrainedNode { item, in_flight }))
         }
         DrainAction::Cordon | DrainAction::Undrain => {
             requests::nothing(body)?;
-            let item = handlers.turn(action, name, request.who).await?;
+            let item = handlers.turn(action, name, request.caller).await?;
             Ok(shown(chain, request, 200, &item))
         }
     }

@@ -160,9 +160,9 @@ impl Endpoint {
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
                 .await;
         }
-        let who = admission.caller(address);
+        let counted = admission.caller(address);
         let head_bytes = caller.asked().kept_bytes();
-        let pass = admission.enter(who);
+        let pass = admission.enter(counted);
         let Some(mut pass) = pass.and_then(|mut pass| pass.hold(head_bytes).then_some(pass)) else {
             return self
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
@@ -212,7 +212,7 @@ impl Endpoint {
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
             return sent;
         }
-        let _unsent = admission.unsent(who, held).ok_or(ClientGone)?;
+        let _unsent = admission.unsent(counted, held).ok_or(ClientGone)?;
         sending.await
     }
 

@@ -116,6 +116,34 @@ fn the_core_is_as_its_map_says() {
     check(&CORE);
 }
 
+/// Clippy reads the `clippy.toml` that is nearest to a crate, and no other.
+#[test]
+fn the_core_keeps_the_limits_of_the_house() {
+    let read = |path: &str| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+        fs::read_to_string(path).expect("limits are written down")
+    };
+    let (house, core) = (read("clippy.toml"), read("crates/core/clippy.toml"));
+    let is_limit = |line: &&str| line.contains(" = ") && line.starts_with(char::is_alphabetic);
+    let limits: Vec<_> = house.lines().filter(is_limit).collect();
+    assert!(limits.len() > 4, "the limits are somewhere else");
+    for limit in limits {
+        assert!(core.lines().any(|line| line == limit), "{limit}");
+    }
+    for banned in [
+        "std::time::Instant::now",
+        "std::time::SystemTime::now",
+        "std::fs::read",
+        "std::fs::File",
+        "std::net::TcpStream",
+        "std::net::ToSocketAddrs::to_socket_addrs",
+        "std::thread::spawn",
+        "std::thread::sleep",
+    ] {
+        assert!(core.contains(&format!("\"{banned}\"")), "{banned}");
+    }
+}
+
 #[test]
 fn the_pretend_node_is_as_its_map_says() {
     check(&FAKE);

@@ -638,7 +638,11 @@ async fn a_transaction_that_was_told_mined_is_mined_from_then_on() {
     for _ in 0..20 {
         assert!(is_mined(&one).await);
     }
-    assert_eq!(scene.heard(BY_HASH) - before, 20, "of who has the block");
+    assert_eq!(
+        scene.heard(BY_HASH) - before,
+        20,
+        "of nodes that have the block"
+    );
     let batch = format!(
         "[{}]",
         [&one; 8]

@@ -138,7 +138,7 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
         let proxy = FaultProxy::before(server.rpc.address).await;
         balancers.push((balancer(&proxy.url(), "", 1.0).await, proxy));
     }
-    eventually("somebody holds the pen", PATIENCE, async || {
+    eventually("one of them holds the lease", PATIENCE, async || {
         server.holder().await.is_some()
     })
     .await;

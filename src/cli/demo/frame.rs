@@ -88,12 +88,12 @@ fn of_row(row: &NodeRow, ink: Painter) -> String {
 }
 
 fn of_serving(serving: &ServingNodes, ink: Painter) -> String {
-    let who = match serving {
+    let nodes = match serving {
         ServingNodes::Own(names) => ink.green(&format!("own nodes: {}", names.join(", "))),
         ServingNodes::Leader => ink.cyan("the leader, because no own node is fit"),
-        ServingNodes::Nobody => ink.red("whoever still answers: no node is fit"),
+        ServingNodes::Nobody => ink.red("any node that still answers: none is fit"),
     };
-    format!(" Serving now: {who}")
+    format!(" Serving now: {nodes}")
 }
 
 fn figures(picture: &Screen, ink: Painter) -> String {

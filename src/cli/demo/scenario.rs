@@ -104,7 +104,7 @@ const CHAPTERS: [ScenarioPhase; 5] = [
     ScenarioPhase {
         begins: 50,
         title: "They return",
-        says: "With the first fit own node the leader is left alone again. Who returns gets few \
+        says: "With the first fit own node the leader is left alone again. A node that returns gets few \
                calls at first: it is warming up.",
     },
 ];

@@ -197,7 +197,7 @@ impl ChainFamilies {
             finalized_block_number: list.gauges("finalized_block_number", "What the nodes agree on as finalized.", &[]),
             block_time: list.decimals("block_time_seconds", "The time between blocks, as measured; chain.block_time to begin with.", &[]),
             forks: list.gauges("forks", "Different blocks that nodes have at one height; 1 when all agree.", &[]),
-            forks_undecided: list.gauges("forks_undecided", "1 while nodes' blocks differ and nobody knows who is right.", &[]),
+            forks_undecided: list.gauges("forks_undecided", "1 while nodes' blocks differ and it isn't known which is right.", &[]),
             reference_source: list.gauges("reference_source", "1 for where the reference comes from.", &["source"]),
             leader_doubt: list.gauges("leader_doubt", "1 for why the leader is not the reference.", &["doubt"]),
             calls: list.counters("calls_total", "JSON-RPC calls of clients.", &["method", "outcome"]),

@@ -224,7 +224,7 @@ async fn a_lease_and_the_head_that_is_shared_outlive_a_wall_clock_that_steps() {
         assert!(balancer.ask("eth_gasPrice", serde_json::json!([])).await["result"].is_string());
     }
     println!(
-        "clocks: {} steps of up to {} h of who holds a table's lease: held all along, heads shared \
+        "clocks: {} steps of up to {} h of which balancer holds a table's lease: held all along, heads shared \
          after {shared} of them",
         HOURS.len(),
         26 + 50

@@ -136,7 +136,7 @@ async fn a_receipt_that_one_node_has_no_index_of_is_had_of_another() {
     .await;
     let receipt = async || rpc.call("eth_getTransactionReceipt", json!([hash])).await;
     // The next round brings what they have of the index.
-    eventually("it is known who has it", PATIENCE, async || {
+    eventually("it is known which node has it", PATIENCE, async || {
         let receipt = receipt().await;
         !receipt.is_null()
     })

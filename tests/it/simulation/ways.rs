@@ -211,7 +211,7 @@ impl World {
         }
         self.oracle.must(
             support.takes(now) != verdict.refuses && support.takes(now + REFUSAL_LASTS),
-            "who refuses batches is sent none for a while",
+            "a node that refuses batches is sent none for a while",
         );
     }
 

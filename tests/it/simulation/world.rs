@@ -405,7 +405,7 @@ impl World {
             let same = self.view.node(node.id);
             if same.is_some_and(|same| same.standing.state != node.standing.state) {
                 self.oracle
-                    .fail("a new list changes the standing of who stays");
+                    .fail("a new list changes the standing of a node that stays");
             }
         }
     }

@@ -117,7 +117,7 @@ fn what_a_node_has_shown_and_shows_no_more_is_forgotten_after_two_looks() {
     assert_eq!(
         pooled.holders(hash(5), start),
         [one],
-        "who took it is known on"
+        "the node that took it is known on"
     );
 }
 

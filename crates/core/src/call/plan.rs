@@ -617,7 +617,7 @@ mod tests {
         let call = told("eth_call", &format!("[{{}},{hash}]"), None);
         assert!(
             !call.is_doubtful("eth_call", b"\"0x\""),
-            "who lacks it says so"
+            "a node that lacks it says so"
         );
         let count = "eth_getBlockTransactionCountByHash";
         assert!(told(count, &format!("[{hash}]"), Some(5)).is_doubtful(count, b"null"));

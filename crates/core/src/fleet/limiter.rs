@@ -408,7 +408,11 @@ mod tests {
         assert!(limiter.has_room());
         assert_eq!(limiter.try_begin(), Some(2));
         assert!(!limiter.has_room() && limiter.try_begin().is_none());
-        assert_eq!(limiter.in_flight(), 101, "who found no place takes none");
+        assert_eq!(
+            limiter.in_flight(),
+            101,
+            "a caller that found no place takes none"
+        );
         limiter.end_with(99);
         limiter.end();
         assert_eq!(limiter.try_begin_at(now), Some(2));

@@ -29,7 +29,7 @@ impl<'a> NodeQuery<'a> {
     ) -> NodeQuery<'a> {
         NodeQuery {
             tiers,
-            tolerances: &[TroubleTolerance::Whoever],
+            tolerances: &[TroubleTolerance::Any],
             passed,
             avoided: &[],
             needs,
@@ -84,7 +84,7 @@ pub enum TroubleTolerance {
     /// A suspect one that is due a trial call is.
     Trial,
     /// Suspect ones are, after all others.
-    Whoever,
+    Any,
 }
 
 /// Which nodes to prefer among those that will do.

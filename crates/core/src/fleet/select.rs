@@ -213,9 +213,9 @@ impl<'a> Draw<'a> {
     fn by_list(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
         let Draw { needs, now, .. } = *self;
         let may = self.can();
-        let is_whoever = self.caution == TroubleTolerance::Whoever;
+        let takes_any = self.caution == TroubleTolerance::Any;
         let open = |node: &NodeView| {
-            may(node) && (is_whoever || node.load.limiter.has_room() || !node.is_silent(now))
+            may(node) && (takes_any || node.load.limiter.has_room() || !node.is_silent(now))
         };
         let nodes = || self.view.nodes.iter().filter(|node| open(node));
         let can = |node: &NodeView| !node.lacks(needs.method, now);
@@ -265,7 +265,7 @@ fn may_be_drawn(node: &NodeView, caution: TroubleTolerance, now: Instant) -> boo
     match caution {
         TroubleTolerance::Whole => !rests && !is_suspect(),
         TroubleTolerance::Trial => !rests && (!is_suspect() || is_due()),
-        TroubleTolerance::Whoever => !rests || is_due(),
+        TroubleTolerance::Any => !rests || is_due(),
     }
 }
 
@@ -403,7 +403,7 @@ mod tests {
             Draw {
                 view,
                 tier,
-                caution: TroubleTolerance::Whoever,
+                caution: TroubleTolerance::Any,
                 passed: &[],
                 avoided: &[],
                 needs,
@@ -596,7 +596,7 @@ mod tests {
         for caution in [TroubleTolerance::Whole, TroubleTolerance::Trial] {
             assert_eq!(draw(caution, now), None);
         }
-        assert_eq!(draw(TroubleTolerance::Whoever, now), Some(NodeId(1)));
+        assert_eq!(draw(TroubleTolerance::Any, now), Some(NodeId(1)));
         assert!(!is_worth_waiting(&view, &both[..1], now));
         assert!(is_worth_waiting(&view, &both, now), "another may answer");
         assert!(is_worth_waiting(&view, &[], now), "none was fit before");
@@ -767,19 +767,19 @@ mod tests {
             "though it is dear"
         );
         assert_eq!(own(TroubleTolerance::Whole, due), [2]);
-        assert_eq!(own(TroubleTolerance::Whoever, due), [2], "there is another");
+        assert_eq!(own(TroubleTolerance::Any, due), [2], "there is another");
         assert!(take(suspect, TroubleTolerance::Trial, due));
         assert!(
             !take(suspect, TroubleTolerance::Trial, due),
             "one at a time"
         );
-        assert!(take(suspect, TroubleTolerance::Whoever, due));
+        assert!(take(suspect, TroubleTolerance::Any, due));
         for _ in 0..5 {
             view.nodes[2].load.conduct.faulted("", start, start);
             view.nodes[2].load.failed(Duration::ZERO, start);
         }
         assert_eq!(own(TroubleTolerance::Whole, due), [] as [u32; 0]);
-        assert_eq!(own(TroubleTolerance::Whoever, due), [1, 2]);
+        assert_eq!(own(TroubleTolerance::Any, due), [1, 2]);
     }
 
     #[test]
@@ -795,7 +795,7 @@ mod tests {
         let mut dice = SeededDice::new(7);
         let mut drawn = |passed: &[NodeId], avoided: &[NodeId], now| {
             let query = NodeQuery {
-                tolerances: &[TroubleTolerance::Whole, TroubleTolerance::Whoever],
+                tolerances: &[TroubleTolerance::Whole, TroubleTolerance::Any],
                 avoided,
                 ..NodeQuery::new(tiers, passed, NodeRequirements::default())
             };
@@ -807,7 +807,11 @@ mod tests {
         assert_eq!(drawn(&[], &[NodeId(2)], start), Some((2, own)), "no other");
         assert_eq!(drawn(&[NodeId(2)], &[], start), Some((0, fallback)));
         let asked = [NodeId(2), NodeId(0)];
-        assert_eq!(drawn(&asked, &[], start), Some((1, own)), "whoever is left");
+        assert_eq!(
+            drawn(&asked, &[], start),
+            Some((1, own)),
+            "the node that is left"
+        );
         assert_eq!(drawn(&[0, 1, 2].map(NodeId), &[], start), None);
         let due = start + Duration::from_secs(1);
         let trial = NodeQuery {

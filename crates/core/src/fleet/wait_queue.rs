@@ -332,7 +332,11 @@ mod tests {
         }
         assert_eq!(line.next(|_| true, now + millis(5)), Some(0));
         assert_eq!(line.next(|_| true, now + millis(6)), Some(3));
-        assert_eq!(line.next(|call| *call == 1, now), Some(1), "whom it suits");
+        assert_eq!(
+            line.next(|call| *call == 1, now),
+            Some(1),
+            "the call that it suits"
+        );
     }
 
     #[test]

@@ -128,9 +128,9 @@ impl<'a> RetryPlanner<'a> {
     pub(super) fn query<'q>(&'q self, tiers: &'q [Tier]) -> NodeQuery<'q> {
         let is_first = self.tried.is_empty() && self.budget.attempts_max > 1;
         let tolerances = if is_first && self.treatment.repeat() == RepeatRule::Freely {
-            &[TroubleTolerance::Trial, TroubleTolerance::Whoever]
+            &[TroubleTolerance::Trial, TroubleTolerance::Any]
         } else {
-            &[TroubleTolerance::Whole, TroubleTolerance::Whoever]
+            &[TroubleTolerance::Whole, TroubleTolerance::Any]
         };
         NodeQuery {
             tiers,

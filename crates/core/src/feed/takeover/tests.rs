@@ -214,7 +214,11 @@ fn who_asks_while_no_line_is_open_waits_for_one_and_is_refused_in_the_end() {
         (vec![], vec![end(Refusal::NoNotifications)])
     );
     stage.open.push(line);
-    assert_eq!(stage.follow(), [subscribe(1, 1)], "who asks again");
+    assert_eq!(
+        stage.follow(),
+        [subscribe(1, 1)],
+        "the node that asks again"
+    );
 }
 
 #[test]
@@ -240,7 +244,7 @@ fn who_must_be_left_tells_on_until_another_has_taken_it() {
     assert_eq!(
         stage.follow(),
         [begin()],
-        "who comes meanwhile listens, too"
+        "a subscriber that comes meanwhile listens, too"
     );
     let drained = RelayStep::Count(TakeoverReason::Drained);
     let taken = stage.hear(2, 2, TopicEvent::Taken);
@@ -286,7 +290,11 @@ fn who_must_be_left_and_breaks_off_is_lost_then_and_patience_begins() {
     let lost = stage.hear(1, 1, TopicEvent::Lost(TakeoverReason::Lost));
     assert_eq!(lost, [RelayStep::Count(TakeoverReason::Lost)]);
     stage.close(1);
-    assert_eq!(stage.follow(), [], "nobody tells it: who comes waits");
+    assert_eq!(
+        stage.follow(),
+        [],
+        "no node tells it: a subscriber that comes waits"
+    );
     stage.hear(2, 2, TopicEvent::Full);
     let [before, after] = stage.pass(PATIENCE);
     assert_eq!((before, after), (vec![], vec![end(Refusal::OverCapacity)]));

@@ -213,7 +213,10 @@ mod tests {
         );
         let other = view.node(OTHER).unwrap();
         assert_eq!(other.lag(), Some(Lag(11)));
-        assert!(other.standing.is_healthy(), "a round says who is fit");
+        assert!(
+            other.standing.is_healthy(),
+            "a round says which node is fit"
+        );
     }
 
     #[test]

@@ -273,9 +273,9 @@ fn error<'a>(code: i64, message: &'a str, data: Option<&'a str>) -> RpcError<'a>
 
 #[test]
 fn real_messages_of_clients_and_providers_are_understood() {
-    for (who, status, code, message, data, wanted) in MESSAGES {
+    for (sender, status, code, message, data, wanted) in MESSAGES {
         let verdict = of_error(&error(*code, message, *data), *status, None);
-        assert_eq!(verdict.meaning, Some(*wanted), "{who}: {code} {message}");
+        assert_eq!(verdict.meaning, Some(*wanted), "{sender}: {code} {message}");
         assert_eq!(verdict.class, wanted.class());
     }
 }

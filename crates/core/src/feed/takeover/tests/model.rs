@@ -197,7 +197,10 @@ impl World {
         let steps = self.stage.steps();
         let tells = |step: &&RelayStep| matches!(step, RelayStep::Tell(..));
         let is_right = steps.iter().filter(tells).eq(told.iter());
-        self.must(is_right, "news are told once, of who tells the topic");
+        self.must(
+            is_right,
+            "news are told once, of the node that tells the topic",
+        );
         self.obey(steps);
     }
 
@@ -340,7 +343,7 @@ impl World {
     /// Clients are told that no node tells it.
     fn end(&mut self, topic: &RelayedTopic) {
         let is_held = self.of(topic).next().is_some();
-        self.must(!is_held, "it ends though somebody tells it");
+        self.must(!is_held, "it ends though a node tells it");
         let wanted = self.clients.remove(topic).unwrap();
         self.must(self.is_overdue(&wanted), "it ends too early");
         let was_asked = |source: &FeedSource| {
