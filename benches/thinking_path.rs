@@ -67,14 +67,14 @@ fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut SeededDice) -> Opti
     };
     let pins = scene::pins(view);
     let planned = plan::plan(&call, &scene::by(view, rules, &pins));
-    let asking = planned.plan.forward()?;
+    let plan = planned.plan.forward()?;
     let needs = NodeRequirements {
-        block: asking.block,
+        block: plan.block,
         method: &call.method,
         ..NodeRequirements::default()
     };
     view.draw(&NodeQuery::new(&[Tier::Own], &[], needs), *now, dice)?;
-    black_box(asking.body(&call));
+    black_box(plan.body(&call));
     let answer = Answer::read(reply.as_bytes(), UpstreamCallId::FIRST).ok()?;
     let mut out = Vec::new();
     answer.write_to(call.id?, &mut out);

@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug)]
 pub struct AdminCaller {
     pub address: Option<IpAddr>,
-    pub pass: Credential,
+    pub credential: Credential,
 }
 
 impl fmt::Display for AdminCaller {
@@ -44,7 +44,7 @@ impl fmt::Display for AdminCaller {
             Some(address) => write!(f, "{address}")?,
             None => f.write_str("an unknown address")?,
         }
-        f.write_str(match self.pass {
+        f.write_str(match self.credential {
             Credential::Open => ", no token being set",
             Credential::Token => " with the token",
         })
@@ -368,7 +368,13 @@ mod tests {
     #[test]
     fn the_log_names_the_caller() {
         let address = Some(IpAddr::from([127, 0, 0, 1]));
-        let caller = |pass| AdminCaller { address, pass }.to_string();
+        let caller = |credential| {
+            AdminCaller {
+                address,
+                credential,
+            }
+            .to_string()
+        };
         assert_eq!(caller(Credential::Token), "127.0.0.1 with the token");
         assert_eq!(caller(Credential::Open), "127.0.0.1, no token being set");
     }

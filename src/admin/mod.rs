@@ -197,16 +197,19 @@ impl AdminApp {
         let auth = &self.admin_config.load().auth;
         auth.judge_source(&head.headers, authority)?;
         let route = AdminRoute::read(&head.method, head.uri.path())?;
-        let pass = match route.needs_token() {
+        let credential = match route.needs_token() {
             true => auth.judge_token(&head.headers)?,
             false => Credential::Open,
         };
         let query = AdminQuery::read(head.uri.query(), &route)?;
-        if query.reveal && pass != Credential::Token {
+        if query.reveal && credential != Credential::Token {
             return Err(AdminError::RevealNeedsToken);
         }
         let address = self.address(session);
-        let caller = AdminCaller { address, pass };
+        let caller = AdminCaller {
+            address,
+            credential,
+        };
         Ok(AdminRequest {
             route,
             query,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::admin::cache::CacheStatus;
 use crate::admin::chains::{AdminChain, StatusCriteria};
 use crate::admin::glance::{ChainGlance, ChainVerdict, StatusTime, failed_share, verdict};
-use crate::observe::events::{source_in_words, trouble_in_words};
+use crate::observe::events::{reason_in_words, source_in_words};
 use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
 use crate::observe::metrics::state_of;
 use crate::observe::traffic::Traffic;
@@ -281,12 +281,12 @@ fn why(view: &FleetView, node: &NodeView, measures: StatusCriteria, now: Instant
         };
     }
     match node.standing.state {
-        HealthState::Unproven => node.trouble.as_ref().map_or_else(
+        HealthState::Unproven => node.probe_failure.as_ref().map_or_else(
             || "not probed yet".to_string(),
-            |trouble| trouble_in_words(trouble.reason, Some(trouble)),
+            |probe_failure| reason_in_words(probe_failure.reason, Some(probe_failure)),
         ),
         HealthState::Out(Reason::Lagging | Reason::Rollback) => lagging(node, measures),
-        HealthState::Out(reason) => trouble_in_words(reason, node.trouble.as_ref()),
+        HealthState::Out(reason) => reason_in_words(reason, node.probe_failure.as_ref()),
         HealthState::Benched { until } => {
             let words = Reason::Faults.in_words();
             format!(

@@ -145,7 +145,7 @@ impl NodeDiscovery {
     pub async fn refresh(&mut self) -> bool {
         let read = match self.read().await {
             Ok(listing) => self.weigh(listing).map_err(|why| ("list", why)),
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
         match read {
             Ok(weighed) => self.take(weighed).await,

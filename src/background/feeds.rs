@@ -54,7 +54,7 @@ impl Feeds {
     pub fn new(means: FeedResources) -> Feeds {
         let (heads, heard) = mpsc::channel(HEADS_MAX);
         let (said, saying) = mpsc::channel(SAID_MAX);
-        let (pages, written) = mpsc::channel(heads::PAGES_MAX);
+        let (events, written) = mpsc::channel(heads::EVENTS_MAX);
         let (open, opened) = watch::channel(HashMap::new());
         let told = Arc::default();
         let FeedResources {
@@ -87,7 +87,7 @@ impl Feeds {
             prober: prober.clone(),
             intervals: intervals.clone(),
             heads: heard,
-            pages,
+            events,
             told,
             others,
         };

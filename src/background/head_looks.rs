@@ -59,7 +59,7 @@ impl HeadLookout {
         loop {
             let view = &self.fleet.snapshot().view;
             if let Some(until) = view.floor_until {
-                let pause = (view.pace / FLOOR_LOOKS).clamp(FLOOR_PAUSE_MIN, TIME_MAX);
+                let pause = (view.block_time / FLOOR_LOOKS).clamp(FLOOR_PAUSE_MIN, TIME_MAX);
                 let at = (clock::now() + pause).min(until);
                 return tokio::time::sleep_until(at.into()).await;
             }

@@ -1,6 +1,6 @@
 //! Writes health back into the registry: when it changed, and every [`AT_MOST_EVERY`] otherwise.
 //!
-//! Of several balancers on one registry, the one that holds the pen writes for all.
+//! Of several balancers on one registry, the one that holds the lease writes for all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl HealthWriter {
         if self.fleet.list_from.is().stands_in() {
             return;
         }
-        match self.registry.holds_pen().await {
+        match self.registry.holds_lease().await {
             Ok(true) => self.write_due().await,
             // The balancer that holds it next begins with all of them.
             Ok(false) => {
@@ -95,8 +95,8 @@ impl HealthWriter {
     }
 
     /// Said once when it begins and once when it is over; the metric counts each time.
-    fn hear(&mut self, trouble: Option<(&'static str, RegistryError)>) {
-        let Some((operation, why)) = trouble else {
+    fn hear(&mut self, error: Option<(&'static str, RegistryError)>) {
+        let Some((operation, why)) = error else {
             if std::mem::take(&mut self.is_told) {
                 log::info!("health is written back again");
             }

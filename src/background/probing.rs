@@ -156,15 +156,15 @@ impl ProbeRounds {
         if let Some(shared) = &self.shared {
             shared.tell(&upstream.spec, &probed.probe);
         }
-        let Some(trouble) = &probed.details.trouble else {
+        let Some(probe_failure) = &probed.details.probe_failure else {
             return;
         };
         let failure = match probed.probe {
             ProbeOutcome::Throttled(_) => Reason::Throttled,
-            ProbeOutcome::Answered { .. } | ProbeOutcome::Failed => trouble.reason,
+            ProbeOutcome::Answered { .. } | ProbeOutcome::Failed => probe_failure.reason,
         };
         upstream.metrics.probe_failed(failure);
-        log::debug!("probing {}: {}", upstream.spec.name, trouble.words);
+        log::debug!("probing {}: {}", upstream.spec.name, probe_failure.words);
     }
 
     fn show(&self) {

@@ -1,7 +1,7 @@
 //! One balancer's view of the leader's head, shared with the others through the store that they share, or the
 //! registry.
 //!
-//! A paid leader is asked by the balancer that holds a key in the store, else the registry's pen; the others hear or
+//! A paid leader is asked by the balancer that holds a key in the store, else the registry's lease; the others hear or
 //! read what it told. A balancer that hears nothing new for a while asks the leader itself, and so do all at once when
 //! the store is away by which it was heard: nothing here can silence it. Rounds only look into memory: store and
 //! registry are asked in a loop of its own.
@@ -209,7 +209,7 @@ impl SharedHeads {
     }
 
     async fn exchange_by_registry(&self) -> Result<(), crate::registry::RegistryError> {
-        let asks = self.registry.holds_pen().await?;
+        let asks = self.registry.holds_lease().await?;
         let (leader, to_tell) = {
             let mut known = self.known();
             known.asks = asks;
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_the_pen_and_whoever_is_no_leader_is_asked() {
+    fn the_holder_of_the_lease_asks_and_own_nodes_are_asked_by_all() {
         let (_folder, shared) = shared();
         let now = clock::now();
         shared.way(&leader(), now);

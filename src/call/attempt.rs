@@ -32,7 +32,7 @@ pub struct AttemptSpec<'a> {
     /// Whether a large answer may be passed on as it comes, or must be held whole.
     pub may_stream: bool,
     /// For what is held of a large answer that may not stream.
-    pub room: &'a AnswerBudget<'a>,
+    pub answer_budget: &'a AnswerBudget<'a>,
     /// What the attempt is a part of.
     pub trace: Option<Trace>,
     /// Where its client is told of it.
@@ -300,12 +300,12 @@ mod tests {
         (upstream, load)
     }
 
-    fn wanted<'a>(room: &'a AnswerBudget<'a>) -> AttemptSpec<'a> {
+    fn wanted<'a>(answer_budget: &'a AnswerBudget<'a>) -> AttemptSpec<'a> {
         AttemptSpec {
             id: "1",
             bytes_max: 1,
             may_stream: false,
-            room,
+            answer_budget,
             trace: None,
             following: None,
             reuse: ReuseRule::Any,
@@ -321,8 +321,8 @@ mod tests {
         let (upstream, load) = node().await;
         load.answered(1, Duration::from_millis(1), clock::now());
         let all = ChainShare::alone(&Caps::ROOMY);
-        let room = AnswerBudget::new(&all, 1);
-        let wanted = wanted(&room);
+        let answer_budget = AnswerBudget::new(&all, 1);
+        let wanted = wanted(&answer_budget);
         for calls in [1, 2] {
             let place = NodePlace::always(&upstream, &load);
             let mut attempt = Attempt::begin(place, calls, &wanted);

@@ -218,7 +218,7 @@ async fn together<'a>(
     for member in upstream_batch::ask(state, group, context).await {
         match member.leave() {
             Ok((place, served)) => {
-                let kept = keep(served, &items[place], context.room);
+                let kept = keep(served, &items[place], context.answer_budget);
                 done.answers.push((place, kept));
             }
             Err(member) => done.left.push(member),
@@ -239,7 +239,7 @@ async fn one<'a>(
             let serve = router::carry_out(state, call, planned, context);
             match call.id {
                 None => unheard(serve.await),
-                Some(_) => answer(serve, planned.treatment, context.room).await,
+                Some(_) => answer(serve, planned.treatment, context.answer_budget).await,
             }
         }
         PlannedItem::Refused(why) => ServedAnswer::refused((*why).clone()),
@@ -257,25 +257,25 @@ async fn one<'a>(
 async fn answer(
     serve: impl Future<Output = ServedAnswer>,
     treatment: Treatment,
-    room: &AnswerBudget<'_>,
+    budget: &AnswerBudget<'_>,
 ) -> ServedAnswer {
     if is_read(treatment) {
-        return hold(serve.await, room);
+        return hold(serve.await, budget);
     }
-    if !room.hold(NOTE_BYTES) {
+    if !budget.hold(NOTE_BYTES) {
         return ServedAnswer::refused(Refusal::AnswerTooLarge);
     }
     let served = serve.await;
     // It goes out whether there is room or not.
-    room.hold(bytes_of(&served).saturating_sub(NOTE_BYTES));
+    budget.hold(bytes_of(&served).saturating_sub(NOTE_BYTES));
     served
 }
 
 /// What is kept of the answer to a read until all others are there.
-fn keep(served: ServedAnswer, item: &RequestItem<'_>, room: &AnswerBudget<'_>) -> ServedAnswer {
+fn keep(served: ServedAnswer, item: &RequestItem<'_>, budget: &AnswerBudget<'_>) -> ServedAnswer {
     match item {
         RequestItem::Call(call) if call.id.is_none() => unheard(served),
-        RequestItem::Call(_) | RequestItem::Refused { .. } => hold(served, room),
+        RequestItem::Call(_) | RequestItem::Refused { .. } => hold(served, budget),
     }
 }
 
@@ -289,8 +289,8 @@ fn unheard(served: ServedAnswer) -> ServedAnswer {
 
 /// Holds room for the answer to a read. One that was made here goes out whether there is room or
 /// not: it is short, and may have begun something, as a subscription.
-fn hold(mut served: ServedAnswer, room: &AnswerBudget<'_>) -> ServedAnswer {
-    if !room.hold(bytes_of(&served)) && !matches!(served.answer, CallReply::Here(_)) {
+fn hold(mut served: ServedAnswer, budget: &AnswerBudget<'_>) -> ServedAnswer {
+    if !budget.hold(bytes_of(&served)) && !matches!(served.answer, CallReply::Here(_)) {
         served.answer = CallReply::Refused(Refusal::AnswerTooLarge);
     }
     served
@@ -415,13 +415,13 @@ mod tests {
     /// What a call that is treated so gets while so many bytes are left, and whether it was asked.
     async fn answered(treatment: Treatment, left: usize, result: &str) -> (bool, bool) {
         let admission = Admission::default();
-        let room = admission.room(left as u64);
+        let budget = admission.answer_budget(left as u64);
         let mut was_asked = false;
         let serve = async {
             was_asked = true;
             ServedAnswer::here(whole(result))
         };
-        let served = answer(serve, treatment, &room).await;
+        let served = answer(serve, treatment, &budget).await;
         (was_asked, matches!(served.answer, CallReply::Whole(_)))
     }
 
@@ -443,8 +443,8 @@ mod tests {
     #[test]
     fn an_answer_made_here_needs_no_room() {
         let admission = Admission::default();
-        let room = admission.room(0);
-        let served = hold(ServedAnswer::here(CallReply::Here("{}".into())), &room);
+        let budget = admission.answer_budget(0);
+        let served = hold(ServedAnswer::here(CallReply::Here("{}".into())), &budget);
         assert!(matches!(served.answer, CallReply::Here(_)));
     }
 

@@ -267,7 +267,7 @@ impl<'a> BroadcastCall<'a> {
         match (self.broadcast.hear(word), heard.answer) {
             (BroadcastAction::Deliver, Some(answer)) => {
                 self.see(heard.node, &answer);
-                let reply = held(answer, self.context.room);
+                let reply = held(answer, self.context.answer_budget);
                 let ended = self.served(reply, &heard.name, CallOutcome::Ok);
                 Some((ended, TransactionOutcome::Accepted))
             }
@@ -304,7 +304,7 @@ impl<'a> BroadcastCall<'a> {
     fn finish(mut self) -> (ServedAnswer, TransactionOutcome) {
         if let Some((answer, name)) = self.kept.take() {
             let ended = self.served(
-                held(answer, self.context.room),
+                held(answer, self.context.answer_budget),
                 &name,
                 CallOutcome::RpcError,
             );
@@ -336,10 +336,10 @@ fn longest(form: BroadcastForm) -> u64 {
     }
 }
 
-/// A fanout's answer, held in the client's own `room` from now on; as everywhere, the first
+/// A fanout's answer, held in the client's own `budget` from now on; as everywhere, the first
 /// [`WHOLE_BYTES_MAX`] of it are the batch's to find room for.
-fn held(answer: WholeAnswer, room: &AnswerBudget<'_>) -> CallReply {
-    if room.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
+fn held(answer: WholeAnswer, budget: &AnswerBudget<'_>) -> CallReply {
+    if budget.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
         CallReply::Whole(answer)
     } else {
         CallReply::Refused(Refusal::AnswerTooLarge)
@@ -403,10 +403,10 @@ mod tests {
         );
         let over = answer.bytes() - WHOLE_BYTES_MAX;
         let admission = Admission::default();
-        let room = admission.room(over as u64);
-        assert!(matches!(held(answer.clone(), &room), CallReply::Whole(_)));
-        assert!(!room.hold(1));
-        let refused = held(answer, &room);
+        let budget = admission.answer_budget(over as u64);
+        assert!(matches!(held(answer.clone(), &budget), CallReply::Whole(_)));
+        assert!(!budget.hold(1));
+        let refused = held(answer, &budget);
         assert!(matches!(
             refused,
             CallReply::Refused(Refusal::AnswerTooLarge)

@@ -26,7 +26,7 @@ pub fn find(
 /// Holds room for it. What is no longer than the rest is counted with the answers of a batch.
 fn has_room(kept: &KeptAnswer, context: &CallContext<'_>) -> bool {
     let long = kept.answer.bytes().saturating_sub(WHOLE_BYTES_MAX);
-    long == 0 || context.room.hold(long)
+    long == 0 || context.answer_budget.hold(long)
 }
 
 /// Gives it. One that may not stream holds its room only now: what is under way before it comes first.

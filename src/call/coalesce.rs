@@ -30,23 +30,23 @@ use forebay_core::vocabulary::client::Client;
 pub async fn ask(
     state: &CallState,
     call: &Call<'_>,
-    asking: &ForwardPlan,
+    plan: &ForwardPlan,
     context: CallContext<'_>,
     head: Option<BlockNumber>,
 ) -> ServedAnswer {
-    let body = Bytes::from(asking.body(call));
+    let body = Bytes::from(plan.body(call));
     let deadline = context.arrived_at
         + context
             .policy
             .times(&call.method)
-            .deadline_of(asking.treatment);
+            .deadline_of(plan.treatment);
     let run = async |flight: Option<&FlightOwner<'_>>| {
         // None is ever closed.
         let _turn = match context.turns {
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let mut forwarded = ForwardedCall::new(state, call, asking, context, body.clone());
+        let mut forwarded = ForwardedCall::new(state, call, plan, context, body.clone());
         forwarded.leads(flight);
         forwarded.run().await
     };
@@ -67,7 +67,7 @@ pub async fn ask(
         let follower = match state.singleflight.join(&body, head, network) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
-                let served = match kept(state, call, asking, &context).await {
+                let served = match kept(state, call, plan, &context).await {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,
                 };
@@ -89,7 +89,7 @@ pub async fn ask(
             },
             Ok(Some(FlightOutcome::Brought(brought))) => {
                 state.metrics.coalesced();
-                tell(state, call, asking, &brought.answer, context.client);
+                tell(state, call, plan, &brought.answer, context.client);
                 let node = brought.node.clone();
                 let served = taken_over(brought, context);
                 follow(&node, served.outcome);
@@ -103,15 +103,15 @@ pub async fn ask(
 async fn kept(
     state: &CallState,
     call: &Call<'_>,
-    asking: &ForwardPlan,
+    plan: &ForwardPlan,
     context: &CallContext<'_>,
 ) -> Option<ServedAnswer> {
-    let plan = asking.keep.plan()?;
-    match cached::look_again(state, plan, context) {
+    let kept = plan.keep.plan()?;
+    match cached::look_again(state, kept, context) {
         None if stored::is_on(state, context) => {
-            Box::pin(stored::find(state, call, plan, *context)).await
+            Box::pin(stored::find(state, call, kept, *context)).await
         }
-        kept => kept,
+        found => found,
     }
 }
 
@@ -119,12 +119,12 @@ async fn kept(
 fn tell(
     state: &CallState,
     call: &Call<'_>,
-    asking: &ForwardPlan,
+    plan: &ForwardPlan,
     answer: &WholeAnswer,
     client: Client,
 ) {
     let head = (answer.result())
-        .and_then(|result| last_block::told(call, asking.treatment, asking.block, result, false));
+        .and_then(|result| last_block::told(call, plan.treatment, plan.block, result, false));
     if let Some(head) = head {
         state.fleet.tell(client, head);
     }

@@ -69,7 +69,7 @@ pub struct CallContext<'a> {
     pub may_stream: bool,
     pub client: Client,
     /// For what is held whole of the request's answers.
-    pub room: &'a AnswerBudget<'a>,
+    pub answer_budget: &'a AnswerBudget<'a>,
     pub origin: &'a RequestContext,
     /// The trace that the call's attempts belong to.
     pub trace: Option<Trace>,

@@ -169,7 +169,7 @@ async fn exchange<'a>(
     let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
     let mut reply = sent.await.map_err(|fault| fault.class())?;
     match read_start(&mut reply, wanted).await? {
-        BufferedBody::Whole(body) => judge(&mut reply, own, &body, wanted.room.attempt()),
+        BufferedBody::Whole(body) => judge(&mut reply, own, &body, wanted.answer_budget.attempt()),
         BufferedBody::More(start) => read_large(reply, own, start, wanted).await,
     }
 }
@@ -211,7 +211,10 @@ pub(super) async fn read_start(
 
 /// For what is longer than most.
 fn room_to_read<'a>(wanted: &AttemptSpec<'a>) -> Result<ReadReservation<'a>, Unread> {
-    wanted.room.reading(WHOLE_BYTES_MAX).ok_or(Unread::TooLarge)
+    wanted
+        .answer_budget
+        .reading(WHOLE_BYTES_MAX)
+        .ok_or(Unread::TooLarge)
 }
 
 /// Judges an answer that is there to its end.
@@ -272,7 +275,7 @@ async fn read_large<'a>(
         (false, true) => bytes_max.min(ERROR_BYTES_MAX),
         (false, false) => return Err(AttemptClass::BadAnswer.into()),
     };
-    let mut held = wanted.room.attempt();
+    let mut held = wanted.answer_budget.attempt();
     // The first [`WHOLE_BYTES_MAX`] of it are the caller's to find room for.
     if !held.hold(start.len().saturating_sub(WHOLE_BYTES_MAX)) {
         return Err(Unread::TooLarge);

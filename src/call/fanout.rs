@@ -121,13 +121,13 @@ impl FanoutTask {
             };
         };
         let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
-        let room = self.admission.room(bytes_max);
+        let budget = self.admission.answer_budget(bytes_max);
         let following = self.question.path.as_ref();
         let wanted = AttemptSpec {
             id: "",
             bytes_max,
             may_stream: false,
-            room: &room,
+            answer_budget: &budget,
             trace: self.question.trace,
             following: following.map(|(path, kind)| TrailContext { path, kind: *kind }),
             reuse: ReuseRule::Any,

@@ -55,7 +55,7 @@ use forebay_core::vocabulary::node::NodeId;
 pub struct ForwardedCall<'a> {
     pub(super) state: &'a CallState,
     pub(super) call: &'a Call<'a>,
-    pub(super) asking: &'a ForwardPlan,
+    pub(super) plan: &'a ForwardPlan,
     /// Its tag came to nothing in the last answer.
     came_to_nothing: bool,
     tag_fallback: Option<Box<TagFallback>>,
@@ -102,11 +102,11 @@ pub struct ForwardedCall<'a> {
 pub async fn ask(
     state: &CallState,
     call: &Call<'_>,
-    asking: &ForwardPlan,
+    plan: &ForwardPlan,
     context: CallContext<'_>,
 ) -> ServedAnswer {
-    let body = asking.body(call).into();
-    ForwardedCall::new(state, call, asking, context, body)
+    let body = plan.body(call).into();
+    ForwardedCall::new(state, call, plan, context, body)
         .run()
         .await
 }
@@ -115,11 +115,11 @@ pub async fn ask(
 pub async fn look_up(
     state: &CallState,
     call: &Call<'_>,
-    (asking, hash): (&ForwardPlan, TxHash),
+    (plan, hash): (&ForwardPlan, TxHash),
     context: CallContext<'_>,
 ) -> ServedAnswer {
-    let body = asking.body(call).into();
-    let mut forwarded = ForwardedCall::new(state, call, asking, context, body);
+    let body = plan.body(call).into();
+    let mut forwarded = ForwardedCall::new(state, call, plan, context, body);
     forwarded.set_out();
     forwarded.look_up(hash, None).await
 }
@@ -128,42 +128,42 @@ impl<'a> ForwardedCall<'a> {
     pub fn new(
         state: &'a CallState,
         call: &'a Call<'a>,
-        asking: &'a ForwardPlan,
+        plan: &'a ForwardPlan,
         context: CallContext<'a>,
         body: Bytes,
     ) -> ForwardedCall<'a> {
         let limits = &context.policy.limits;
         let times = context.policy.times(&call.method);
-        let treatment = asking.treatment;
+        let treatment = plan.treatment;
         let budget = CallBudget {
             attempts_max: limits.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: context.arrived_at + times.deadline_of(treatment),
             fails_open: limits.fails_open,
-            block_wait: asking.wait,
+            block_wait: plan.wait,
         };
         let needs = NodeRequirements {
-            block: asking.block,
+            block: plan.block,
             method: &call.method,
-            shortlist: asking.affinity.shortlist(),
+            shortlist: plan.affinity.shortlist(),
             ..NodeRequirements::default()
         };
         let mut retry = RetryPlanner::new(treatment, budget, needs);
-        let breadth = asking.is_range.then(|| {
-            let breadth = QuerySize::read(call.params(), asking.block);
+        let breadth = plan.is_range.then(|| {
+            let breadth = QuerySize::read(call.params(), plan.block);
             retry.avoid(state.fleet.limited_for(&call.method, &breadth));
             breadth
         });
         ForwardedCall {
             state,
             call,
-            asking,
+            plan,
             came_to_nothing: false,
             tag_fallback: None,
             renewed: None,
             context,
             body,
-            hedge: (context.policy.hedge(&call.method)).filter(|_| asking.may_be_hedged),
+            hedge: (context.policy.hedge(&call.method)).filter(|_| plan.may_be_hedged),
             retry,
             kept: None,
             news: None,
@@ -316,7 +316,7 @@ impl<'a> ForwardedCall<'a> {
         (said, heard_at): (&NodeView, Instant),
     ) -> Option<ServedAnswer> {
         let class = verdict.class;
-        let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
+        let is_doubtful = |result| self.plan().is_doubtful(&self.call.method, result);
         let is_doubtful = class == AttemptClass::Ok && answer.result().is_some_and(is_doubtful);
         self.hear_of_index(verdict, &answer, said);
         self.came_to_nothing = self.is_nothing(verdict, &answer, said);

@@ -105,7 +105,7 @@ impl Lookups {
             let is_too_long = heard.verdict.class == AttemptClass::RpcError;
             return (!is_too_long).then_some((heard.verdict, AttemptContent::Nothing));
         };
-        let mut held = wanted.room.attempt();
+        let mut held = wanted.answer_budget.attempt();
         if !held.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
             return Some((AttemptClass::RpcError.into(), AttemptContent::TooLarge));
         }

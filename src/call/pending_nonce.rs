@@ -73,7 +73,7 @@ async fn next(state: &CallState, sender: Address, context: CallContext<'_>) -> O
 /// not know yet what its sender sent last.
 pub async fn fill(
     state: &CallState,
-    asking: &ForwardPlan,
+    plan: &ForwardPlan,
     MissingNonce { sender, at }: MissingNonce,
     context: CallContext<'_>,
 ) -> Option<ForwardPlan> {
@@ -81,7 +81,7 @@ pub async fn fill(
     let nonce = format!("\"nonce\":{},", hex::quantity(next));
     Some(ForwardPlan {
         edits: ParamEdits::inserting(at, nonce),
-        ..asking.clone()
+        ..plan.clone()
     })
 }
 
@@ -151,7 +151,7 @@ async fn ask(
         if let Some(sender) = known
             && let Some(mut pooled) = writes.pooled()
         {
-            let block_time = state.fleet.snapshot().view.pace;
+            let block_time = state.fleet.snapshot().view.block_time;
             pooled.counted_pending(sender, (heard.node, count), block_time, now);
         }
         if counts.hear(count, now) {
@@ -192,7 +192,7 @@ pub async fn pending(
     context: CallContext<'_>,
 ) {
     let counts = counted(state, (sender, "pending"), nodes, context).await;
-    let block_time = state.fleet.snapshot().view.pace;
+    let block_time = state.fleet.snapshot().view.block_time;
     if let Some(mut pooled) = state.recent_writes.pooled() {
         for count in counts {
             pooled.counted_pending(sender, count, block_time, clock::now());

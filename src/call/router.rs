@@ -65,8 +65,8 @@ pub async fn carry_out(
     let (record, context) = CallRecord::begin(state, call, planned.row, context);
     let wants_fresh = context.wants_fresh;
     let mut served = answer(state, call, &planned.plan, context).await;
-    if let Some(asking) = planned.plan.forward() {
-        cached::note(state, &asking.keep, &mut served, wants_fresh);
+    if let Some(plan) = planned.plan.forward() {
+        cached::note(state, &plan.keep, &mut served, wants_fresh);
     }
     record.end(&mut served, call);
     served
@@ -92,18 +92,16 @@ async fn answer(
         Plan::Give(kept) => cached::give(state, kept.clone(), &context),
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
-        Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, context)).await,
+        Plan::Forward(plan) => boxed(|| forward::ask(state, call, plan, context)).await,
         Plan::Share { forward, head } => {
             boxed(|| coalesce::ask(state, call, forward, context, *head)).await
         }
-        Plan::LookUp(asking, hash) => {
-            boxed(|| look_up(state, call, (asking, *hash), context)).await
+        Plan::LookUp(plan, hash) => boxed(|| look_up(state, call, (plan, *hash), context)).await,
+        Plan::CountNonces(plan, sender) => {
+            boxed(|| count_nonces(state, call, (plan, *sender), context)).await
         }
-        Plan::CountNonces(asking, sender) => {
-            boxed(|| count_nonces(state, call, (asking, *sender), context)).await
-        }
-        Plan::FillNonce(asking, missing) => {
-            boxed(|| fill_nonce(state, call, (asking, *missing), context)).await
+        Plan::FillNonce(plan, missing) => {
+            boxed(|| fill_nonce(state, call, (plan, *missing), context)).await
         }
         Plan::Sticky(node, filter) => {
             boxed(|| sticky::follow(state, call, (*node, filter), context)).await
@@ -120,10 +118,10 @@ async fn answer(
 async fn look_up(
     state: &CallState,
     call: &Call<'_>,
-    (asking, hash): (&ForwardPlan, TxHash),
+    (plan, hash): (&ForwardPlan, TxHash),
     context: CallContext<'_>,
 ) -> ServedAnswer {
-    let served = forward::look_up(state, call, (asking, hash), context).await;
+    let served = forward::look_up(state, call, (plan, hash), context).await;
     let is_missing = pending_transaction::is_missing(call, &served);
     if is_missing {
         let view = &state.fleet.snapshot().view;
@@ -139,23 +137,23 @@ async fn look_up(
 async fn count_nonces(
     state: &CallState,
     call: &Call<'_>,
-    (asking, sender): (&ForwardPlan, Option<Address>),
+    (plan, sender): (&ForwardPlan, Option<Address>),
     context: CallContext<'_>,
 ) -> ServedAnswer {
     match pending_nonce::count(state, call, sender, context).await {
         Some(counted) => counted,
-        None => forward::ask(state, call, asking, context).await,
+        None => forward::ask(state, call, plan, context).await,
     }
 }
 
 async fn fill_nonce(
     state: &CallState,
     call: &Call<'_>,
-    (asking, missing): (&ForwardPlan, MissingNonce),
+    (plan, missing): (&ForwardPlan, MissingNonce),
     context: CallContext<'_>,
 ) -> ServedAnswer {
-    let filled = pending_nonce::fill(state, asking, missing, context).await;
-    forward::ask(state, call, filled.as_ref().unwrap_or(asking), context).await
+    let filled = pending_nonce::fill(state, plan, missing, context).await;
+    forward::ask(state, call, filled.as_ref().unwrap_or(plan), context).await
 }
 
 async fn await_block(

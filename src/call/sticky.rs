@@ -31,11 +31,11 @@ async fn ask(
     (node, treatment): (NodeId, Treatment),
     context: CallContext<'_>,
 ) -> ServedAnswer {
-    let asking = ForwardPlan {
+    let plan = ForwardPlan {
         affinity: Affinity::Only(node),
         ..treatment.into()
     };
-    forward::ask(state, call, &asking, context).await
+    forward::ask(state, call, &plan, context).await
 }
 
 /// The client of a block filter is about to learn of a block by its hash alone: its number is

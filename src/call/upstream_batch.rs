@@ -219,7 +219,7 @@ async fn exchange(upstream: &Upstream, body: &[u8], wanted: &AttemptSpec<'_>) ->
     let body = [body];
     let sent = upstream.link.send(&body, wanted.reuse, trace);
     let mut reply = sent.await.map_err(|fault| Verdict::from(fault.class()))?;
-    let mut held = wanted.room.attempt();
+    let mut held = wanted.answer_budget.attempt();
     let whole = match exchange::read_start(&mut reply, wanted).await? {
         BufferedBody::Whole(whole) => whole,
         BufferedBody::More(start) if held.hold(start.len()) => {
@@ -235,7 +235,7 @@ fn wanted<'a>(context: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
         id: "",
         bytes_max: ANSWER_BYTES_MAX as u64,
         may_stream: false,
-        room: context.room,
+        answer_budget: context.answer_budget,
         // Of several calls: what they are all a part of.
         trace: context
             .origin

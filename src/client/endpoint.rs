@@ -162,8 +162,10 @@ impl Endpoint {
         }
         let counted = admission.caller(address);
         let head_bytes = caller.asked().kept_bytes();
-        let pass = admission.enter(counted);
-        let Some(mut pass) = pass.and_then(|mut pass| pass.hold(head_bytes).then_some(pass)) else {
+        let permit = admission.enter(counted);
+        let Some(mut permit) =
+            permit.and_then(|mut permit| permit.hold(head_bytes).then_some(permit))
+        else {
             return self
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
                 .await;
@@ -174,7 +176,7 @@ impl Endpoint {
         if caller.asked().expects_continue() {
             caller.send_continue().await?;
         }
-        let body = match request_body::read_body(caller, &mut pass, bytes_max, arrived_at).await {
+        let body = match request_body::read_body(caller, &mut permit, bytes_max, arrived_at).await {
             Ok(body) => body,
             Err(MissingBody::Refused(why)) => return self.refuse_call(caller, of_chain, why).await,
             Err(MissingBody::Gone) => return Err(ClientGone),
@@ -182,7 +184,7 @@ impl Endpoint {
         state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
         let bytes_max = policy.limits.answer_bytes_max;
-        let room = admission.room(bytes_max);
+        let budget = admission.answer_budget(bytes_max);
         let context = CallContext {
             policy,
             arrived_at,
@@ -191,7 +193,7 @@ impl Endpoint {
             may_stream: !asked.is_http_1_0,
             // By the name that it gives itself, else by its address.
             client: state.recent_writes.client(asked.client.as_deref(), address),
-            room: &room,
+            answer_budget: &budget,
             origin: &origin,
             trace: None,
             pins: None,
@@ -202,7 +204,7 @@ impl Endpoint {
         };
         let done = work(state, caller, &body, context).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
-        drop((pass, room));
+        drop((permit, budget));
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.node.as_deref().unwrap_or("local");
         let outgoing = done.outgoing.served_by(node, done.attempts);

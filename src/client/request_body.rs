@@ -76,7 +76,7 @@ impl From<RequestBodyError> for MissingBody {
 /// What is held of a body, as the admission counts it: it grows as the body comes, so that what is refused is
 /// never all in memory.
 struct BodyReservation<'b, 'g> {
-    pass: &'b mut Permit<'g>,
+    permit: &'b mut Permit<'g>,
     held: usize,
     bytes_max: usize,
 }
@@ -88,7 +88,7 @@ impl BodyReservation<'_, '_> {
                 bytes_max: self.bytes_max,
             }));
         }
-        let has_room = self.pass.hold(bytes.saturating_sub(self.held));
+        let has_room = self.permit.hold(bytes.saturating_sub(self.held));
         self.held = self.held.max(bytes);
         has_room
             .then_some(())
@@ -102,13 +102,13 @@ impl BodyReservation<'_, '_> {
 /// See [`MissingBody`].
 pub async fn read_body(
     caller: &mut impl Downstream,
-    pass: &mut Permit<'_>,
+    permit: &mut Permit<'_>,
     bytes_max: usize,
     arrived_at: Instant,
 ) -> Result<Bytes, MissingBody> {
     let until = arrived_at + BODY_TIME_MAX;
     let mut growth = BodyReservation {
-        pass,
+        permit,
         held: 0,
         bytes_max,
     };
@@ -149,7 +149,7 @@ async fn read_packed(
 ) -> Result<Bytes, MissingBody> {
     let over_capacity = || MissingBody::Refused(Refusal::OverCapacity);
     let bytes_max = growth.bytes_max;
-    if !growth.pass.hold(UNPACKER_BYTES) {
+    if !growth.permit.hold(UNPACKER_BYTES) {
         return Err(over_capacity());
     }
     let mut unpacker = Decompressor::new(Coding::Gzip).ok_or_else(over_capacity)?;

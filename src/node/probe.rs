@@ -69,7 +69,7 @@ pub struct ProbeRequest {
     pub extras: ProbeExtras,
 }
 
-/// What one probe brought; why it brought no more is its details' trouble.
+/// What one probe brought; why it brought no more is its details' failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeReply {
     pub probe: ProbeOutcome,
@@ -92,8 +92,8 @@ pub struct Prober {
 impl ProbeReply {
     /// Why there is no head, for people: "connection refused", "timed out after 2 s".
     pub fn why(&self) -> Option<&str> {
-        let trouble = self.details.trouble.as_ref();
-        trouble.map(|trouble| &*trouble.words)
+        let probe_failure = self.details.probe_failure.as_ref();
+        probe_failure.map(|probe_failure| &*probe_failure.words)
     }
 }
 
@@ -341,7 +341,7 @@ fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {
         failure: Some(failure.reason()),
         header: None,
         details: ProbeDetails {
-            trouble: Some(failure.trouble()),
+            probe_failure: Some(failure.probe_failure()),
             ..ProbeDetails::default()
         },
     }

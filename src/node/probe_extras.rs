@@ -184,7 +184,7 @@ mod tests {
         prober.probe(&mock.spec(), asked, PATIENCE).await
     }
 
-    fn asking(extras: ProbeExtras) -> ProbeRequest {
+    fn request(extras: ProbeExtras) -> ProbeRequest {
         ProbeRequest {
             extras,
             ..ProbeRequest::default()
@@ -233,7 +233,7 @@ mod tests {
                 ..ProbeExtras::default()
             };
             let script = [("eth_capabilities", said.clone())];
-            let probed = probed(&script, asking(extras)).await;
+            let probed = probed(&script, request(extras)).await;
             assert_eq!(probed.details.capabilities, wanted, "{said:?}");
         }
     }
@@ -271,7 +271,7 @@ mod tests {
                     depth: Some(question),
                     ..ProbeExtras::default()
                 };
-                let probed = probed(&[(method, said.clone())], asking(extras)).await;
+                let probed = probed(&[(method, said.clone())], request(extras)).await;
                 let has = wanted;
                 assert_eq!(
                     probed.details.depth,
@@ -289,7 +289,7 @@ mod tests {
                 compare: Some(BlockNumber(number)),
                 ..ProbeExtras::default()
             };
-            let probed = probed(&[], asking(extras)).await;
+            let probed = probed(&[], request(extras)).await;
             let hash = BlockHash::read(HASH).unwrap();
             let wanted = is_told.then_some((BlockNumber(number), hash));
             assert_eq!(probed.details.compared, wanted);
@@ -339,7 +339,7 @@ mod tests {
         let mock = MockNode::play(&script).await;
         let prober = Prober::new(NodeAccess::plain()).unwrap();
         let timeout = Duration::from_millis(300);
-        let probed = prober.probe(&mock.spec(), asking(extras), timeout).await;
+        let probed = prober.probe(&mock.spec(), request(extras), timeout).await;
         assert_eq!(probed.why(), None);
         assert_eq!(probed.details.capabilities, CapabilityReport::Untold);
     }

@@ -106,7 +106,7 @@ impl RpcFailure {
     }
 
     /// What it says of a node that has not told its head.
-    pub fn trouble(&self) -> ProbeFailure {
+    pub fn probe_failure(&self) -> ProbeFailure {
         let reason = match self {
             RpcFailure::Timeout(_) => Reason::Silent,
             RpcFailure::Connect { reason, .. } => *reason,

@@ -15,8 +15,8 @@ pub fn sentence(change: &FleetChange) -> (Level, String) {
         FleetChange::Node {
             name,
             transition,
-            trouble,
-        } => of_node(name, *transition, trouble.as_ref()),
+            probe_failure,
+        } => of_node(name, *transition, probe_failure.as_ref()),
         FleetChange::Reference { source, doubt } => of_reference(*source, *doubt),
         FleetChange::Fallback { on: true } => (
             Level::Warn,
@@ -28,10 +28,10 @@ pub fn sentence(change: &FleetChange) -> (Level, String) {
                 .to_string(),
         ),
         FleetChange::Pace {
-            pace,
+            block_time,
             setting,
             differs,
-        } => of_pace(*pace, *setting, *differs),
+        } => of_block_time(*block_time, *setting, *differs),
     }
 }
 
@@ -51,16 +51,16 @@ pub fn kind(change: &FleetChange) -> &'static str {
     }
 }
 
-fn of_pace(pace: Duration, setting: Duration, differs: bool) -> (Level, String) {
-    let (pace, setting) = (pace.as_secs_f64(), setting.as_secs_f64());
+fn of_block_time(block_time: Duration, setting: Duration, differs: bool) -> (Level, String) {
+    let (block_time, setting) = (block_time.as_secs_f64(), setting.as_secs_f64());
     if differs {
         let sentence = format!(
-            "a block comes every {pace:.1} s, and chain.block_time says {setting:.1} s: set it to \
+            "a block comes every {block_time:.1} s, and chain.block_time says {setting:.1} s: set it to \
              what the chain does"
         );
         (Level::Warn, sentence)
     } else {
-        let sentence = format!("a block comes every {pace:.1} s, as chain.block_time says");
+        let sentence = format!("a block comes every {block_time:.1} s, as chain.block_time says");
         (Level::Info, sentence)
     }
 }
@@ -68,7 +68,7 @@ fn of_pace(pace: Duration, setting: Duration, differs: bool) -> (Level, String) 
 fn of_node(
     name: &str,
     transition: HealthTransition,
-    trouble: Option<&ProbeFailure>,
+    probe_failure: Option<&ProbeFailure>,
 ) -> (Level, String) {
     match transition {
         HealthTransition::Admitted => (Level::Info, format!("node {name} is fit and gets calls")),
@@ -76,7 +76,7 @@ fn of_node(
             level_of(reason),
             format!(
                 "node {name} gets no more calls: {}; {}",
-                trouble_in_words(reason, trouble),
+                reason_in_words(reason, probe_failure),
                 reason.way_back()
             ),
         ),
@@ -106,10 +106,10 @@ fn level_of(reason: Reason) -> Level {
 
 /// Why a node is out, as the second half of a sentence about it; with what the last probe met, if that is
 /// the reason.
-pub fn trouble_in_words(reason: Reason, trouble: Option<&ProbeFailure>) -> String {
+pub fn reason_in_words(reason: Reason, probe_failure: Option<&ProbeFailure>) -> String {
     let words = reason.in_words();
-    match trouble.filter(|trouble| trouble.reason == reason) {
-        Some(trouble) => format!("{words}: {}", trouble.words),
+    match probe_failure.filter(|probe_failure| probe_failure.reason == reason) {
+        Some(probe_failure) => format!("{words}: {}", probe_failure.words),
         None => words.to_string(),
     }
 }
@@ -165,7 +165,7 @@ mod tests {
         FleetChange::Node {
             name: "geth-1".into(),
             transition,
-            trouble: None,
+            probe_failure: None,
         }
     }
 
@@ -243,14 +243,14 @@ mod tests {
     #[test]
     fn what_the_last_probe_met_is_told_where_it_is_the_reason() {
         let words = "HTTP 401, \"no such key\"".into();
-        let trouble = ProbeFailure {
+        let probe_failure = ProbeFailure {
             reason: Reason::Auth,
             words,
         };
         let left = |reason| FleetChange::Node {
             name: "geth-1".into(),
             transition: HealthTransition::Left(reason),
-            trouble: Some(trouble.clone()),
+            probe_failure: Some(probe_failure.clone()),
         };
         let (_, said) = sentence(&left(Reason::Auth));
         assert!(

@@ -134,19 +134,19 @@ impl DynamoRegistry {
         &*self.environment
     }
 
-    fn out_of_reach(&self, operation: &'static str, trouble: &DynamoError) -> RegistryError {
+    fn out_of_reach(&self, operation: &'static str, error: &DynamoError) -> RegistryError {
         let DynamoTables { nodes, state, .. } = &self.store;
         RegistryError::OutOfReach {
             operation,
             why: match operation {
-                "list" | "record_health" => format!("table {nodes}: {trouble}"),
-                "lease" | "share" | "floor" => format!("table {state}: {trouble}"),
-                _ => format!("tables {nodes} and {state}: {trouble}"),
+                "list" | "record_health" => format!("table {nodes}: {error}"),
+                "lease" | "share" | "floor" => format!("table {state}: {error}"),
+                _ => format!("tables {nodes} and {state}: {error}"),
             },
         }
     }
 
-    /// `work`, within [`PATIENCE`], its trouble told.
+    /// `work`, within [`PATIENCE`], its error told.
     async fn call<T>(
         &self,
         operation: &'static str,
@@ -155,7 +155,7 @@ impl DynamoRegistry {
         tokio::time::timeout(PATIENCE, work)
             .await
             .unwrap_or(Err(DynamoError::TimedOut))
-            .map_err(|trouble| self.out_of_reach(operation, &trouble))
+            .map_err(|error| self.out_of_reach(operation, &error))
     }
 
     async fn read(&self) -> Result<ListSnapshot, DynamoError> {
@@ -215,7 +215,7 @@ impl DynamoRegistry {
         operation: &'static str,
         decide: impl Fn(&ListSnapshot) -> Result<TableChange<T>, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let told = |trouble| self.out_of_reach(operation, &trouble);
+        let told = |error| self.out_of_reach(operation, &error);
         let _one = self.changing.lock().await;
         let deadline = clock::now() + PATIENCE - PAUSE_MAX;
         let mut pause_max = FIRST_PAUSE_MAX;
@@ -233,7 +233,7 @@ impl DynamoRegistry {
                     tokio::time::sleep(pause_max.mul_f64(chance)).await;
                     pause_max = (pause_max * 2).min(PAUSE_MAX);
                 }
-                Err(trouble) => return Err(told(trouble)),
+                Err(error) => return Err(told(error)),
             }
         }
     }
@@ -368,8 +368,8 @@ impl Registry for DynamoRegistry {
         self.call("record_health", written).await
     }
 
-    async fn holds_pen(&self) -> Result<bool, RegistryError> {
-        self.call("lease", self.keep_pen()).await
+    async fn holds_lease(&self) -> Result<bool, RegistryError> {
+        self.call("lease", self.keep_lease()).await
     }
 
     async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError> {

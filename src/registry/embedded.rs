@@ -321,7 +321,7 @@ impl Registry for EmbeddedRegistry {
     }
 
     /// One server to a file: no other one writes.
-    async fn holds_pen(&self) -> Result<bool, RegistryError> {
+    async fn holds_lease(&self) -> Result<bool, RegistryError> {
         Ok(true)
     }
 

@@ -201,7 +201,7 @@ pub trait Registry: Send + Sync {
     async fn record_health(&self, healths: &[(String, StoredHealth)]) -> Result<(), RegistryError>;
     /// Whether this process is the one that writes health down for all. Asking keeps it so: ask
     /// at least three times within a lease.
-    async fn holds_pen(&self) -> Result<bool, RegistryError>;
+    async fn holds_lease(&self) -> Result<bool, RegistryError>;
     /// What the leader with the identity `leader` last told the process that asks it for all.
     async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError>;
     /// Tells the others; an older observation never overwrites a newer one of this process.

@@ -199,7 +199,7 @@ impl Admission {
     }
 
     /// Room for up to `bytes_max` bytes of answers.
-    pub fn room(&self, bytes_max: u64) -> AnswerBudget<'_> {
+    pub fn answer_budget(&self, bytes_max: u64) -> AnswerBudget<'_> {
         AnswerBudget::new(&self.share, bytes_max)
     }
 
@@ -374,8 +374,8 @@ mod tests {
         assert!(long.hold(bodies * 5 / 6) && !long.hold(1));
         assert!(!admission.load(0).unwrap().grow(SHORT_BYTES_MAX + 1));
         let short = || {
-            let mut pass = admission.enter(caller(&admission, 2)).unwrap();
-            pass.hold(SHORT_BYTES_MAX).then_some(pass)
+            let mut permit = admission.enter(caller(&admission, 2)).unwrap();
+            permit.hold(SHORT_BYTES_MAX).then_some(permit)
         };
         let inside: Vec<_> = std::iter::from_fn(short).collect();
         assert_eq!(inside.len(), 25, "as many as there is room for");

@@ -17,7 +17,7 @@ pub struct AnswerBudget<'a> {
 /// What one attempt holds of a [`AnswerBudget`]; given back when dropped, unless it is kept.
 #[derive(Debug)]
 pub struct AnswerReservation<'a> {
-    room: &'a AnswerBudget<'a>,
+    budget: &'a AnswerBudget<'a>,
     bytes: u64,
 }
 
@@ -42,7 +42,7 @@ impl<'a> AnswerBudget<'a> {
     /// For an attempt that may come to nothing; it holds nothing yet.
     pub fn attempt(&'a self) -> AnswerReservation<'a> {
         AnswerReservation {
-            room: self,
+            budget: self,
             bytes: 0,
         }
     }
@@ -76,7 +76,7 @@ impl<'a> AnswerBudget<'a> {
 impl AnswerReservation<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
     pub fn hold(&mut self, bytes: usize) -> bool {
-        let has_room = self.room.hold(bytes);
+        let has_room = self.budget.hold(bytes);
         if has_room {
             self.bytes += bytes as u64;
         }
@@ -108,9 +108,9 @@ impl Drop for ReadReservation<'_> {
 impl Drop for AnswerReservation<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            let room = self.room;
-            room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-            room.all.give(Resource::Answers, self.bytes);
+            let budget = self.budget;
+            budget.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+            budget.all.give(Resource::Answers, self.bytes);
         }
     }
 }
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
         let all = share();
-        let room = AnswerBudget::new(&all, 10);
-        assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
+        let budget = AnswerBudget::new(&all, 10);
+        assert!(budget.hold(7) && !budget.hold(4) && budget.hold(3) && !budget.hold(1));
         assert!(
             AnswerBudget::new(&all, 10).hold(10),
             "each request has its own room"
@@ -151,36 +151,36 @@ mod tests {
     #[test]
     fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
         let all = share();
-        let room = AnswerBudget::new(&all, 10);
-        let mut failed = room.attempt();
+        let budget = AnswerBudget::new(&all, 10);
+        let mut failed = budget.attempt();
         assert!(failed.hold(6) && !failed.hold(5));
         drop(failed);
         assert_eq!(all.own(Resource::Answers), 0);
-        let mut kept = room.attempt();
+        let mut kept = budget.attempt();
         assert!(kept.hold(4) && kept.hold(6));
         kept.keep();
-        assert!(!room.hold(1));
-        drop(room);
+        assert!(!budget.hold(1));
+        drop(budget);
         assert_eq!(all.own(Resource::Answers), 0);
     }
 
     #[test]
     fn what_is_read_counts_in_the_process_and_not_for_the_request() {
         let all = share();
-        let room = AnswerBudget::new(&all, 10);
-        let reading = room.reading(91).unwrap();
-        assert!(room.reading(10).is_none() && !room.hold(10) && room.hold(9));
+        let budget = AnswerBudget::new(&all, 10);
+        let reading = budget.reading(91).unwrap();
+        assert!(budget.reading(10).is_none() && !budget.hold(10) && budget.hold(9));
         drop(reading);
-        assert!(room.hold(1) && room.reading(90).is_some());
-        drop(room);
+        assert!(budget.hold(1) && budget.reading(90).is_some());
+        drop(budget);
         assert_eq!(all.own(Resource::Answers), 0);
     }
 
     #[test]
     fn answers_of_all_requests_are_held_to_the_limit_of_the_process_and_given_back() {
         let all = share();
-        let room = || AnswerBudget::new(&all, u64::MAX);
-        let (half, one, other) = (50, room(), room());
+        let budget = || AnswerBudget::new(&all, u64::MAX);
+        let (half, one, other) = (50, budget(), budget());
         assert!(one.hold(half) && other.hold(half));
         assert!(!other.hold(1), "one past it");
         drop(one);

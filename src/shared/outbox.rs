@@ -87,7 +87,7 @@ impl Default for OutboxLimits {
 pub struct Outbox {
     /// The client that takes from it.
     pub client: Client,
-    room: OutboxLimits,
+    limits: OutboxLimits,
     queue: Mutex<OutboxQueue>,
     bell: Notify,
 }
@@ -103,9 +103,9 @@ struct OutboxQueue {
 
 impl Outbox {
     #[cfg(test)]
-    pub fn new(room: OutboxLimits) -> Outbox {
+    pub fn new(limits: OutboxLimits) -> Outbox {
         Outbox {
-            room,
+            limits,
             ..Outbox::default()
         }
     }
@@ -136,12 +136,12 @@ impl Outbox {
         if queue.closing.is_some() {
             return;
         }
-        let is_long = bytes > self.room.bytes_max;
+        let is_long = bytes > self.limits.bytes_max;
         let has_room = match is_long {
             true => !queue.has_long,
-            false => queue.bytes + bytes <= self.room.bytes_max,
+            false => queue.bytes + bytes <= self.limits.bytes_max,
         };
-        if has_room && queue.waiting.len() < self.room.news_max {
+        if has_room && queue.waiting.len() < self.limits.news_max {
             queue.waiting.push_back(told);
             queue.has_long |= is_long;
             queue.bytes += if is_long { 0 } else { bytes };
@@ -186,7 +186,7 @@ impl Outbox {
             return queue.closing.clone().map(OutboxItem::Close);
         };
         match &told {
-            OutboxItem::News { result, .. } if result.len() > self.room.bytes_max => {
+            OutboxItem::News { result, .. } if result.len() > self.limits.bytes_max => {
                 queue.has_long = false;
             }
             OutboxItem::News { result, .. } => queue.bytes -= result.len(),

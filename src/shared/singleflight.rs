@@ -111,7 +111,7 @@ impl Default for Singleflight {
 }
 
 impl Singleflight {
-    /// Takes a seat in the flight for `body`, the call as a node gets it. `head`: the head that
+    /// Joins the flight for `body`, the call as a node gets it. `head`: the head that
     /// clients are shown, so that no client gets an answer that was asked for before it saw that head.
     /// `caller`: its network.
     pub fn join(
@@ -125,16 +125,16 @@ impl Singleflight {
         }
         let is_others = |flight: &Flight| flight.in_line.is_some_and(|other| other != caller);
         let key = (body, head.map(|head| head.0));
-        let shared = self.seat(self.hashes.hash_one(key), (body, head), is_others);
+        let shared = self.join_flight(self.hashes.hash_one(key), (body, head), is_others);
         shared.unwrap_or_else(|| {
             let own = self.hashes.hash_one((key, caller));
-            self.seat(own, (body, head), |_| false)
+            self.join_flight(own, (body, head), |_| false)
                 .unwrap_or(Join::Alone)
         })
     }
 
     /// `None`: there is a flight that `is_others`.
-    fn seat(
+    fn join_flight(
         &self,
         hash: u64,
         (body, head): (&Bytes, Option<BlockNumber>),
@@ -335,8 +335,8 @@ mod tests {
             (Bytes::from_static(b"{}"), None),
             (body(), Some(BlockNumber(7))),
         ] {
-            let seat = singleflight.join(&body, head, None);
-            assert!(matches!(seat, Join::Leader(_)), "{seat:?}");
+            let join = singleflight.join(&body, head, None);
+            assert!(matches!(join, Join::Leader(_)), "{join:?}");
         }
     }
 

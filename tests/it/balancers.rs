@@ -25,7 +25,7 @@ fn two() -> Cell {
     Cell {
         balancers: 2,
         sharing: Sharing::Nothing,
-        pace: SECOND,
+        block_time: SECOND,
         behind: Behind::Pretend,
         front: Front::NginxInTurn,
         calls: 10_000,
@@ -34,24 +34,24 @@ fn two() -> Cell {
 
 fn cells(calls: u32) -> Vec<Cell> {
     let two = Cell { calls, ..two() };
-    let paces = [SECOND, 2 * SECOND, SECOND / 4, 12 * SECOND];
-    let mut cells: Vec<_> = paces
-        .map(|pace| Cell {
+    let block_times = [SECOND, 2 * SECOND, SECOND / 4, 12 * SECOND];
+    let mut cells: Vec<_> = block_times
+        .map(|block_time| Cell {
             balancers: 1,
-            pace,
+            block_time,
             ..two
         })
         .into();
     for sharing in [Sharing::Nothing, Sharing::Table, Sharing::Engine] {
-        cells.extend(paces.map(|pace| Cell {
+        cells.extend(block_times.map(|block_time| Cell {
             sharing,
-            pace,
+            block_time,
             ..two
         }));
         let three = Cell {
             balancers: 3,
             sharing,
-            pace: 2 * SECOND,
+            block_time: 2 * SECOND,
             ..two
         };
         let front = Front::NginxAtRandom;
@@ -64,7 +64,7 @@ fn cells(calls: u32) -> Vec<Cell> {
     }
     cells.push(Cell {
         front: Front::HaproxyInTurn,
-        pace: 2 * SECOND,
+        block_time: 2 * SECOND,
         ..two
     });
     cells
@@ -120,11 +120,11 @@ async fn what_subscribers_and_libraries_are_told() {
         if !cell.name().contains(&words) {
             continue;
         }
-        for pace in [SECOND, SECOND / 4] {
+        for block_time in [SECOND, SECOND / 4] {
             // Pretend nodes know no block by its hash, which a gap is filled by.
             let behind = Behind::Anvils;
             changes::subscribers(&Cell {
-                pace,
+                block_time,
                 behind,
                 ..cell
             })
@@ -143,11 +143,11 @@ async fn what_subscribers_and_libraries_are_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: ./dev bench balancers"]
 async fn what_restarts_and_upgrades_take_back() {
-    for pace in [2 * SECOND, SECOND, SECOND / 4] {
+    for block_time in [2 * SECOND, SECOND, SECOND / 4] {
         for sharing in [Sharing::Nothing, Sharing::Table] {
-            changes::restarts(&changes::alone(two(), pace, sharing)).await;
+            changes::restarts(&changes::alone(two(), block_time, sharing)).await;
         }
         println!("{HEADING}");
-        changes::upgrades(&changes::alone(two(), pace, Sharing::Nothing)).await;
+        changes::upgrades(&changes::alone(two(), block_time, Sharing::Nothing)).await;
     }
 }

@@ -198,14 +198,14 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
     }
     scene.nodes[0].change(|behaviour| {
         behaviour.results.remove("eth_getBlockReceipts");
-        let trouble = FakeRpcError {
+        let error = FakeRpcError {
             code: 4444,
             message: "pruned history unavailable".into(),
             data: None,
         };
         behaviour
             .errors
-            .insert("eth_getBlockReceipts".into(), trouble);
+            .insert("eth_getBlockReceipts".into(), error);
     });
     scene.nodes[1].change(|behaviour| {
         behaviour
@@ -886,7 +886,7 @@ async fn safe_and_finalized_are_the_same_block_whichever_node_serves() {
 async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes() {
     let scene = Pretend::set_with(&[1], &patient(), "").await;
     let node = &scene.nodes[0];
-    let trouble = |code, message: &str| FakeRpcError {
+    let error = |code, message: &str| FakeRpcError {
         code,
         message: message.to_string(),
         data: None,
@@ -896,19 +896,19 @@ async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes()
         (
             READ,
             r#"["0x1","latest"]"#,
-            Some(trouble(-32000, "header not found")),
+            Some(error(-32000, "header not found")),
         ),
         (
             "eth_getCode",
             r#"["0x1","latest"]"#,
-            Some(trouble(-32602, "block height is 99 but requested was 100")),
+            Some(error(-32602, "block height is 99 but requested was 100")),
         ),
     ] {
         let repeats = async || metric(&scene, "forebay_tag_repeats_total", &[]).await;
         let before = repeats().await;
         node.change(|behaviour| match nothing {
             None => drop(behaviour.results.insert(method.into(), "null".into())),
-            Some(trouble) => drop(behaviour.errors.insert(method.into(), trouble)),
+            Some(error) => drop(behaviour.errors.insert(method.into(), error)),
         });
         let call = ask(&scene, method, params);
         let another_machine = async {

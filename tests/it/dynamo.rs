@@ -187,11 +187,11 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
     let (mut dead, _) = balancers.remove(place.expect("one of them holds it"));
     dead.process.kill();
     let killed_at = forebay::clock::now();
-    eventually("another holds the pen", PATIENCE, async || {
+    eventually("another holds the lease", PATIENCE, async || {
         server.holder().await.is_some_and(|now| now != holder)
     })
     .await;
-    println!("the pen was taken over after {:?}", killed_at.elapsed());
+    println!("the lease was taken over after {:?}", killed_at.elapsed());
     nodes[1].process.pause();
     eventually(
         "the new holder writes that b is silent",

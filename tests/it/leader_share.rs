@@ -126,12 +126,12 @@ async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
                 behaviour
                     .results
                     .insert("eth_getTransactionReceipt".into(), nothing);
-                let trouble = FakeRpcError {
+                let error = FakeRpcError {
                     code: -32000,
                     message: "header for hash not found".into(),
                     data: None,
                 };
-                behaviour.errors.insert("eth_getBalance".into(), trouble);
+                behaviour.errors.insert("eth_getBalance".into(), error);
             });
         }
         let (began, before) = (forebay::clock::now(), asked(&scene, method).1);

@@ -108,10 +108,10 @@ async fn each_chains_lease_and_shared_head_are_its_own() {
         registry.init().await.unwrap();
     }
     // One balancer writes health of the one chain, the other of the other.
-    assert!(one.holds_pen().await.unwrap());
-    assert!(other_of_base.holds_pen().await.unwrap());
-    assert!(!other.holds_pen().await.unwrap());
-    assert!(!one_of_base.holds_pen().await.unwrap());
+    assert!(one.holds_lease().await.unwrap());
+    assert!(other_of_base.holds_lease().await.unwrap());
+    assert!(!other.holds_lease().await.unwrap());
+    assert!(!one_of_base.holds_lease().await.unwrap());
     let head = SharedHead {
         block_number: 7,
         chain_id: Some(1),

@@ -89,14 +89,14 @@ async fn a_restart_does_not_take_the_head_back() {
 }
 
 /// Calls while one process takes over from another, and answers that fell, see [`falls_until`]. Both accept for some
-/// seconds, and a client's calls come to both in turn. A block takes `pace`, and nodes have it at different times.
-/// `meet`: whether the two can tell each other their heads.
-async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
+/// seconds, and a client's calls come to both in turn. A block takes `block_time`, and nodes have it at different
+/// times. `meet`: whether the two can tell each other their heads.
+async fn falls_over_an_upgrade(block_time: Duration, meet: bool) -> (u64, u64) {
     let beginning =
         format!("upgrade_sock: \"@FOLDER@/upgrade.sock\"\n{QUICK}").replace("version: 1\n", "");
     let beginning = beginning.replace(
         "block_time: 1s",
-        &format!("block_time: {}ms", pace.as_millis()),
+        &format!("block_time: {}ms", block_time.as_millis()),
     );
     let mut scene = Pretend::set_with(&[1, 1, 1], &format!("version: 1\n{beginning}"), "").await;
     if !meet {
@@ -106,7 +106,7 @@ async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
     let is_over = Arc::new(AtomicBool::new(false));
     let address = scene.balancer.rpc.address;
     // What one process tells the other has heard by then, on a busy machine, too.
-    let moment = pace / 5;
+    let moment = block_time / 5;
     let callers: Vec<_> = (0..4)
         .map(|_| tokio::spawn(falls_until(address, moment, is_over.clone())))
         .collect();
@@ -118,7 +118,7 @@ async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
             node.set_lag((turn + at as u64 * 5) % 3);
         }
         turn += 1;
-        tokio::time::sleep(pace).await;
+        tokio::time::sleep(block_time).await;
     }
     is_over.store(true, Relaxed);
     let (mut calls, mut falls) = (0, 0);
@@ -127,7 +127,7 @@ async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
         calls += its_calls;
         falls += its_falls;
     }
-    println!("blocks of {pace:?}, met: {meet}: {calls} calls, {falls} falls, {turn} blocks");
+    println!("blocks of {block_time:?}, met: {meet}: {calls} calls, {falls} falls, {turn} blocks");
     assert!(calls > 2_000, "{calls} calls alone");
     (calls, falls)
 }
@@ -140,8 +140,8 @@ async fn an_upgrade_takes_the_head_back_for_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_that_cannot_meet_at_an_upgrade_show_two_heads() {
-    let pace = Duration::from_millis(250);
-    let (calls, apart) = falls_over_an_upgrade(pace, false).await;
+    let block_time = Duration::from_millis(250);
+    let (calls, apart) = falls_over_an_upgrade(block_time, false).await;
     assert!(
         apart * 1_000 > calls,
         "then the other story shows nothing: {apart}"

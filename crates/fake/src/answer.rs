@@ -138,7 +138,7 @@ impl Responder<'_> {
                 format!(r#""result":{result},"error":{{"code":-32000,"message":"and yet"}}"#)
             }
             (_, FakeOutcome::Result(result)) => format!(r#""result":{result}"#),
-            (_, FakeOutcome::Error(trouble)) => trouble.member(),
+            (_, FakeOutcome::Error(error)) => error.member(),
         };
         let extra = if extra_members {
             r#""usage":{"note":"a } and a ] in a \"string\"","units":[1,2]}"#
@@ -181,8 +181,8 @@ impl Responder<'_> {
         if let Some(result) = self.behaviour.results.get(method) {
             return FakeOutcome::Result(result.clone());
         }
-        if let Some(trouble) = self.behaviour.errors.get(method) {
-            return FakeOutcome::Error(trouble.clone());
+        if let Some(error) = self.behaviour.errors.get(method) {
+            return FakeOutcome::Error(error.clone());
         }
         if let Some(fact) = self.fact(method, &call.params) {
             return fact;

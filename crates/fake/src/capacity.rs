@@ -17,7 +17,7 @@ pub struct Capacity {
     /// More are refused with 503, and don't wait.
     refuses: bool,
     /// Requests that are taken within some time; more are refused with 429.
-    pace: Option<Arc<Mutex<TokenBucket>>>,
+    bucket: Option<Arc<Mutex<TokenBucket>>>,
 }
 
 impl Capacity {
@@ -27,7 +27,7 @@ impl Capacity {
             places: Arc::new(Semaphore::new(places)),
             takes,
             refuses: false,
-            pace: None,
+            bucket: None,
         }
     }
 
@@ -41,18 +41,18 @@ impl Capacity {
 
     /// Takes so many a second, with a burst of a tenth of that, and says 429 to more.
     pub fn limiting(per_second: f64, takes: Duration) -> Capacity {
-        let pace = TokenBucket::with_burst(per_second, per_second / 10.0, clock::now());
+        let bucket = TokenBucket::with_burst(per_second, per_second / 10.0, clock::now());
         Capacity {
-            pace: Some(Arc::new(Mutex::new(pace))),
+            bucket: Some(Arc::new(Mutex::new(bucket))),
             ..Capacity::queueing(1 << 16, takes)
         }
     }
 
     /// Works at one request, or says with which status it is refused.
     pub(super) async fn work(&self) -> Result<(), u16> {
-        if let Some(pace) = &self.pace {
-            let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
-            if !pace.take(clock::now()) {
+        if let Some(bucket) = &self.bucket {
+            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            if !bucket.take(clock::now()) {
                 return Err(429);
             }
         }

@@ -28,7 +28,7 @@ use forebay_core::vocabulary::node::NodeId;
 const TORN: &str = "blocks are missing between what was told and the nodes' chain: subscribe again";
 
 /// Blocks that may wait for their logs.
-pub const PAGES_MAX: usize = 512;
+pub const EVENTS_MAX: usize = 512;
 const BEHIND: &str = "too many blocks wait for their logs: subscribe again";
 
 /// A block that was told, or is abandoned.
@@ -47,7 +47,7 @@ pub struct HeadFeed {
     pub intervals: CurrentIntervals,
     pub heads: mpsc::Receiver<NodeHead>,
     /// To the task that tells the logs.
-    pub pages: mpsc::Sender<BlockEvent>,
+    pub events: mpsc::Sender<BlockEvent>,
     /// The number of the block that was told last, or is held.
     pub told: Arc<AtomicU64>,
     pub others: OtherBalancers,
@@ -125,14 +125,14 @@ impl HeadFeed {
         self.release(notes);
         let snapshot = self.fleet.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
-        head_tracker.set_block_time(snapshot.view.pace);
+        head_tracker.set_block_time(snapshot.view.block_time);
         head_tracker.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
         loop {
             match head_tracker.next(clock::now()) {
-                HeadStep::Tell(turn) => {
+                HeadStep::Tell(update) => {
                     // A client that is told of a block may ask for it at once.
                     self.publish(head_tracker, notes);
-                    self.hold(turn, notes);
+                    self.hold(update, notes);
                     self.release(notes);
                 }
                 HeadStep::Fetch { hash, child, from } => {
@@ -203,34 +203,34 @@ impl HeadFeed {
     }
 
     /// What subscribers are told before all calls find it their own calls find, wherever they come.
-    fn foretell(&self, turn: &ChainUpdate) {
-        let head = turn.headers.last().map(|head| head.number);
+    fn foretell(&self, update: &ChainUpdate) {
+        let head = update.headers.last().map(|head| head.number);
         if let Some(head) = head.filter(|head| Some(*head) > self.fleet.snapshot().view.served_head)
         {
             self.fleet.foretell(self.hub.followers(), head);
         }
     }
 
-    fn tell(&self, turn: &ChainUpdate, notes: &mut HeadFeedState) {
-        if turn.is_torn {
+    fn tell(&self, update: &ChainUpdate, notes: &mut HeadFeedState) {
+        if update.is_torn {
             log::warn!("{TORN}");
             self.hub.close_chain(TORN);
             notes.turns.clear();
         }
         // Logs are taken back in the order in which they were told, as geth does it.
-        for header in turn.abandoned.iter().rev() {
+        for header in update.abandoned.iter().rev() {
             if let Some(turn) = notes.turns.remove(&header.hash) {
                 let hash = header.hash;
                 self.pass_on(BlockEvent::Abandoned { hash, turn });
             }
         }
-        for header in &turn.headers {
+        for header in &update.headers {
             let turn = self.hub.tell_head(&header.json);
             notes.turns.insert(header.hash, turn);
             let header = header.clone();
             self.pass_on(BlockEvent::Told { header, turn });
         }
-        if let Some(newest) = turn
+        if let Some(newest) = update
             .headers
             .last()
             .and_then(|last| notes.turns.get(&last.hash))
@@ -241,8 +241,8 @@ impl HeadFeed {
     }
 
     /// Heads don't wait for logs: where those are far behind, clients that listen to them must go.
-    fn pass_on(&self, page: BlockEvent) {
-        if self.pages.try_send(page).is_err() {
+    fn pass_on(&self, event: BlockEvent) {
+        if self.events.try_send(event).is_err() {
             self.hub.close_logs(u64::MAX, BEHIND);
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::background::feeds::heads::{BlockEvent, PAGES_MAX};
+use crate::background::feeds::heads::{BlockEvent, EVENTS_MAX};
 use crate::clock;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
@@ -38,7 +38,7 @@ pub struct LogFeed {
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
-    pub pages: mpsc::Receiver<BlockEvent>,
+    pub events: mpsc::Receiver<BlockEvent>,
     waiting: VecDeque<BlockEvent>,
     log_history: LogHistory,
     trust: BloomTrust,
@@ -50,14 +50,14 @@ impl LogFeed {
         hub: Arc<Hub>,
         metrics: Arc<ChainMetrics>,
         prober: Prober,
-        pages: mpsc::Receiver<BlockEvent>,
+        events: mpsc::Receiver<BlockEvent>,
     ) -> LogFeed {
         LogFeed {
             fleet,
             hub,
             metrics,
             prober,
-            pages,
+            events,
             waiting: VecDeque::new(),
             log_history: LogHistory::default(),
             trust: BloomTrust::default(),
@@ -68,8 +68,8 @@ impl LogFeed {
     pub async fn run(&mut self) {
         loop {
             if self.waiting.is_empty() {
-                match self.pages.recv().await {
-                    Some(page) => self.waiting.push_back(page),
+                match self.events.recv().await {
+                    Some(event) => self.waiting.push_back(event),
                     None => return,
                 }
             }
@@ -84,10 +84,10 @@ impl LogFeed {
 
     /// Takes in what has come meanwhile, as far as there is room.
     fn take_in(&mut self) {
-        while self.waiting.len() < PAGES_MAX
-            && let Ok(page) = self.pages.try_recv()
+        while self.waiting.len() < EVENTS_MAX
+            && let Ok(event) = self.events.try_recv()
         {
-            self.waiting.push_back(page);
+            self.waiting.push_back(event);
         }
     }
 
@@ -95,9 +95,9 @@ impl LogFeed {
         match self.log_history.tear(hash, turn) {
             LogHistoryLookup::Nothing => {}
             LogHistoryLookup::Forgotten => self.hub.close_logs(turn, FORGOTTEN),
-            LogHistoryLookup::Page(page) => {
+            LogHistoryLookup::Found(entry) => {
                 for filter in self.hub.filters(turn) {
-                    let passing = passing(&filter, &page.logs);
+                    let passing = passing(&filter, &entry.logs);
                     let removed: Vec<_> = passing.map(Log::removed).collect();
                     self.hub.tell_logs(&filter, turn, &removed);
                 }
@@ -174,7 +174,7 @@ impl LogFeed {
     /// One that came later waits for the next block's.
     fn is_past(&mut self, block: BlockHash, turn: u64) -> bool {
         self.take_in();
-        let abandons = |page: &BlockEvent| matches!(page, BlockEvent::Abandoned { hash, .. } if *hash == block);
+        let abandons = |event: &BlockEvent| matches!(event, BlockEvent::Abandoned { hash, .. } if *hash == block);
         self.waiting.iter().any(abandons) || self.hub.filters(turn).is_empty()
     }
 
@@ -210,7 +210,7 @@ mod tests {
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
         let fleet = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
         let hub = Arc::new(Hub::default());
-        let (pages, written) = mpsc::channel(8);
+        let (events, written) = mpsc::channel(8);
         let outbox = Arc::<Outbox>::default();
         let topic = Topic::Logs(Arc::default());
         let id = SubscriptionId::read("0x1").unwrap();
@@ -220,7 +220,7 @@ mod tests {
         let prober = Prober::new(NodeAccess::plain()).unwrap();
         (
             LogFeed::new(fleet, hub, metrics, prober, written),
-            pages,
+            events,
             outbox,
         )
     }
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_block_that_is_abandoned_before_its_logs_could_be_had_is_passed_over() {
-        let (mut logs, pages, outbox) = scene().await;
+        let (mut logs, events, outbox) = scene().await;
         let header = Arc::new(Header {
             hash: hash(1),
             parent: hash(0),
@@ -255,18 +255,21 @@ mod tests {
         });
         let turn = logs.hub.tell_head(&header.json);
         let hash = header.hash;
-        pages.send(BlockEvent::Told { header, turn }).await.unwrap();
+        events
+            .send(BlockEvent::Told { header, turn })
+            .await
+            .unwrap();
         let running = tokio::spawn(async move {
             logs.run().await;
             logs
         });
         // It is asked for meanwhile, in vain.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        pages
+        events
             .send(BlockEvent::Abandoned { hash, turn })
             .await
             .unwrap();
-        drop(pages);
+        drop(events);
         let logs = tokio::time::timeout(PATIENCE / 2, running).await;
         let logs = logs.expect("it waits no longer").unwrap();
         assert_eq!(outbox.take(), None, "neither the logs nor their removal");
@@ -276,22 +279,22 @@ mod tests {
 
     #[tokio::test]
     async fn logs_are_taken_back_in_the_order_in_which_they_were_told() {
-        let (mut logs, pages, outbox) = scene().await;
+        let (mut logs, events, outbox) = scene().await;
         for (seed, data) in [(1, &["0x0a", "0x0b"][..]), (2, &["0x0c"])] {
             let turn = logs.hub.tell_head(&Bytes::new());
-            let page = log_history::LogHistoryEntry {
+            let entry = log_history::LogHistoryEntry {
                 hash: hash(seed),
                 turn,
                 logs: logs_of(seed, data),
             };
-            logs.log_history.write(page);
+            logs.log_history.write(entry);
             let abandoned = BlockEvent::Abandoned {
                 hash: hash(seed),
                 turn,
             };
-            pages.send(abandoned).await.unwrap();
+            events.send(abandoned).await.unwrap();
         }
-        drop(pages);
+        drop(events);
         logs.run().await;
         let mut told = Vec::new();
         while let Some(OutboxItem::News { result, .. }) = outbox.take() {

@@ -122,7 +122,7 @@ impl BroadcastCall<'_> {
             BroadcastForm::Receipt => {
                 let answer = found.answer?;
                 self.see(found.node, &answer);
-                held(answer, self.context.room)
+                held(answer, self.context.answer_budget)
             }
         };
         Some(self.served(reply, &found.name, CallOutcome::Ok))

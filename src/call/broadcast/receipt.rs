@@ -25,9 +25,9 @@ impl BroadcastCall<'_> {
         let whole = self.deadline.saturating_duration_since(arrived_at);
         let asked = sync_time(self.call.params.unwrap_or_default());
         let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
-        let seat = format!("receipt {hash}").into();
+        let key = format!("receipt {hash}").into();
         while clock::now() < until {
-            let found = match self.state.singleflight.join(&seat, None, None) {
+            let found = match self.state.singleflight.join(&key, None, None) {
                 Join::Alone => self.watch(hash, until).await,
                 Join::Leader(leader) => {
                     let found = self.watch(hash, until).await;
@@ -37,7 +37,7 @@ impl BroadcastCall<'_> {
                 Join::Follower(follower) => match timeout_at(until.into(), follower.landed()).await
                 {
                     Ok(Some(FlightOutcome::Brought(brought))) => {
-                        let reply = super::held(brought.answer, self.context.room);
+                        let reply = super::held(brought.answer, self.context.answer_budget);
                         return self.served(reply, &brought.node, CallOutcome::Ok);
                     }
                     // Its time was shorter.

@@ -38,7 +38,7 @@ impl<'a> ForwardedCall<'a> {
             id: self.call.id.unwrap_or("null"),
             bytes_max: self.context.bytes_max,
             may_stream: self.context.may_stream,
-            room: self.context.room,
+            answer_budget: self.context.answer_budget,
             trace: self.context.trace,
             following,
             reuse: if repeats_freely {
@@ -63,15 +63,15 @@ impl<'a> ForwardedCall<'a> {
                 .context
                 .policy
                 .times(&self.call.method)
-                .attempt_of(self.asking.treatment),
+                .attempt_of(self.plan.treatment),
         })
     }
 
     pub(super) fn edited(&self) -> Option<EditedCall<'a>> {
-        let is_edited = self.renewed.is_none() && !self.asking.edits.is_empty();
+        let is_edited = self.renewed.is_none() && !self.plan.edits.is_empty();
         is_edited.then_some(EditedCall {
             call: self.call,
-            asking: self.asking,
+            plan: self.plan,
             state: self.state,
             client: self.context.client,
         })
@@ -83,7 +83,7 @@ impl<'a> ForwardedCall<'a> {
             return false;
         };
         let is_settled = |edited: EditedCall<'_>| edited.is_settled(error);
-        self.asking().is_to_blame(error) && !self.edited().is_some_and(is_settled)
+        self.plan().is_to_blame(error) && !self.edited().is_some_and(is_settled)
     }
 
     /// Where `answer` may be such an error: asks the node for the call as its caller wrote it, so that

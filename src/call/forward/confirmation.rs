@@ -31,8 +31,8 @@ impl<'a> ForwardedCall<'a> {
             searched(state).note(name, clock::now());
         }
         let (holding, is_for_anyone) = (
-            self.asking().holding,
-            matches!(self.asking.affinity, Affinity::Anyone),
+            self.plan().holding,
+            matches!(self.plan.affinity, Affinity::Anyone),
         );
         let is_sure = self.null_is_sure;
         self.retry.hear_null(|tier, block, tried| {
@@ -48,7 +48,8 @@ impl<'a> ForwardedCall<'a> {
             }
             let view = &state.fleet.snapshot().view;
             let mut found = state.fleet.confirmers(said, sought);
-            if found.digger.is_some() && searched(state).knows(name, view.pace, clock::now()) {
+            if found.digger.is_some() && searched(state).knows(name, view.block_time, clock::now())
+            {
                 found = Confirmers::default();
             }
             if holding == LookupTarget::Transactions
@@ -63,7 +64,7 @@ impl<'a> ForwardedCall<'a> {
 
     fn name(&self) -> ConfirmationSubject<'a> {
         let block = self
-            .asking()
+            .plan()
             .hash
             .map(|hashed| ConfirmationSubject::Block(hashed.hash));
         let transaction = || self.transaction().map(ConfirmationSubject::Transaction);

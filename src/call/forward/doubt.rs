@@ -37,11 +37,11 @@ impl ForwardedCall<'_> {
             return verdict;
         };
         let is_null = || answer.result() == Some(b"null");
-        if verdict.class == AttemptClass::Ok && self.asking().is_never_null && is_null() {
+        if verdict.class == AttemptClass::Ok && self.plan().is_never_null && is_null() {
             return Meaning::NoResult.into();
         }
         let error = match verdict.meaning {
-            Some(Meaning::Doubtful) if self.asking().treatment.is_read() => answer.error(),
+            Some(Meaning::Doubtful) if self.plan().treatment.is_read() => answer.error(),
             Some(_) | None => None,
         };
         match error {

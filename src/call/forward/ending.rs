@@ -33,7 +33,7 @@ impl ForwardedCall<'_> {
     }
 
     pub(super) fn end_unserved(&self, why: Refusal) -> ServedAnswer {
-        let why = match (&self.asking.affinity, self.last) {
+        let why = match (&self.plan.affinity, self.last) {
             (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
             (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
         };

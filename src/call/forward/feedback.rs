@@ -183,11 +183,11 @@ impl ForwardedCall<'_> {
                     pooled.forget(hash);
                 } else if self.call.method == BY_HASH {
                     let look = (node, PoolEvidence::ByHash, result != b"null");
-                    let block_time = self.state.fleet.snapshot().view.pace;
+                    let block_time = self.state.fleet.snapshot().view.block_time;
                     pooled.looked(hash, look, block_time, clock::now());
                 }
             }
-            "eth_getTransactionCount" if !self.asking().is_pending => {
+            "eth_getTransactionCount" if !self.plan().is_pending => {
                 let sender = params.and_then(transaction::address_asked);
                 if let (Some(sender), Some(count)) = (sender, hex::read_quantity(result))
                     && let Some(mut pooled) = self.state.recent_writes.pooled()
@@ -222,7 +222,7 @@ impl ForwardedCall<'_> {
     fn told(&self, node: &NodeView, content: &AttemptContent<'_>) -> Option<BlockNumber> {
         let result = content.result_start()?;
         let is_own = node.role == Role::Own;
-        let asking = self.asking();
-        last_block::told(self.call, asking.treatment, asking.block, result, is_own)
+        let plan = self.plan();
+        last_block::told(self.call, plan.treatment, plan.block, result, is_own)
     }
 }

@@ -76,7 +76,7 @@ impl<'a> ForwardedCall<'a> {
         if nodes.len() == 1 {
             let needs = NodeRequirements {
                 method: &self.call.method,
-                shortlist: self.asking.affinity.shortlist(),
+                shortlist: self.plan.affinity.shortlist(),
                 ..NodeRequirements::default()
             };
             let another = NodeQuery::new(&[Tier::Own], &nodes, needs);
@@ -97,7 +97,7 @@ impl<'a> ForwardedCall<'a> {
             };
             if answer.result() != Some(b"null") || believes_null {
                 return self.deliver(BestAnswer {
-                    held: self.context.room.attempt(),
+                    held: self.context.answer_budget.attempt(),
                     answer,
                     node: heard.name,
                 });

@@ -14,11 +14,11 @@ impl ForwardedCall<'_> {
     /// How the answer of node `said` is kept: `None` where it isn't, as the call wasn't asked as it was
     /// planned.
     fn keeps(&self, said: &NodeView, now: Instant) -> Option<(&CachePlan, &Arc<AnswerCache>)> {
-        let kept = (self.asking.keep.plan()).zip(self.state.cache.as_ref())?;
+        let kept = (self.plan.keep.plan()).zip(self.state.cache.as_ref())?;
         // What it was asked as its caller wrote it, it answers of whichever block it takes for the latest.
         let is_as_written = || {
             let method = &self.call.method;
-            !self.asking.edits.is_empty() && said.as_written.has(method, now)
+            !self.plan.edits.is_empty() && said.as_written.has(method, now)
         };
         (self.renewed.is_none() && !is_as_written()).then_some(kept)
     }

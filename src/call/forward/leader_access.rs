@@ -84,7 +84,7 @@ impl LeaderAccess<'_> {
         let per_second = fleet.failing.calls_per_second(now) * self.share;
         let rates = (
             per_second.max(leader_share::PER_SECOND_MIN),
-            fleet.snapshot().view.pace,
+            fleet.snapshot().view.block_time,
         );
         let is_granted = self.share > 0.0 && {
             let left = self.state.leader_share.lock();

@@ -14,7 +14,7 @@ impl<'a> ForwardedCall<'a> {
     /// `None`: own nodes haven't said so.
     pub(super) fn leave(&self) -> Option<LeaderAccess<'a>> {
         let word = self.retry.own_word()?;
-        let asking = self.asking();
+        let plan = self.plan();
         let params = self.call.params.unwrap_or_default();
         let row = method::find(&self.call.method);
         let place = row.map_or(BlockParam::Nowhere, |row| row.place);
@@ -22,7 +22,7 @@ impl<'a> ForwardedCall<'a> {
             method: &self.call.method,
             params: self.call.params,
             is_listed: row.is_some(),
-            block: asking.block.or_else(|| self.told_of_transaction(place)),
+            block: plan.block.or_else(|| self.told_of_transaction(place)),
             is_of_a_tag: leader_share::names_a_tag(place, params),
         };
         Some(LeaderAccess {

@@ -37,7 +37,7 @@ impl<'a> ForwardedCall<'a> {
             None => {
                 let place = Box::pin(self.find_place(snapshot, id)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
-                let plan = self.asking.keep.plan();
+                let plan = self.plan.keep.plan();
                 let kept =
                     plan.and_then(|kept| cached::look_again(self.state, kept, &self.context));
                 if kept.is_some() {

@@ -51,7 +51,7 @@ pub(super) struct SharedLookup<'t> {
 #[derive(Clone, Copy)]
 pub(super) struct EditedCall<'t> {
     pub call: &'t Call<'t>,
-    pub asking: &'t ForwardPlan,
+    pub plan: &'t ForwardPlan,
     pub state: &'t CallState,
     pub client: Client,
 }
@@ -132,7 +132,7 @@ impl EditedCall<'_> {
     ) -> Option<RpcError<'c>> {
         let error = content.whole()?.error();
         let error = error.filter(|_| verdict.blame() == Blame::None);
-        error.filter(|error| self.asking.is_to_blame(error))
+        error.filter(|error| self.plan.is_to_blame(error))
     }
 
     /// Whether the caller was refused so of late as it wrote its call, too: it isn't what we wrote.

@@ -27,7 +27,7 @@ impl ForwardedCall<'_> {
         let pins = self
             .context
             .pins
-            .filter(|_| !self.asking().edits.is_empty())?;
+            .filter(|_| !self.plan().edits.is_empty())?;
         let snapshot = self.state.fleet.snapshot();
         let view = &snapshot.view;
         if view.falls == pins.falls {
@@ -41,10 +41,10 @@ impl ForwardedCall<'_> {
             ..self.context
         };
         let planned = planning::plan(self.state, self.call, view, context);
-        let asking = planned.plan.forward()?.clone();
-        self.retry.speak_of(asking.block, asking.wait);
-        let body = asking.body(self.call).into();
-        self.renewed = Some(Box::new(asking));
+        let plan = planned.plan.forward()?.clone();
+        self.retry.speak_of(plan.block, plan.wait);
+        let body = plan.body(self.call).into();
+        self.renewed = Some(Box::new(plan));
         Some(body)
     }
 
@@ -52,7 +52,7 @@ impl ForwardedCall<'_> {
     pub(super) fn hurry(&self) {
         let fleet = &self.state.fleet;
         let highest = fleet.snapshot().view.highest_head;
-        let need = self.asking().block;
+        let need = self.plan().block;
         match need.filter(|need| Some(need.to) > highest) {
             Some(need) => {
                 fleet.looks.look_for(need.to, highest);
@@ -69,7 +69,7 @@ impl ForwardedCall<'_> {
         node: &NodeView,
     ) -> bool {
         let may_repeat = self.retry.repeat() == RepeatRule::Freely;
-        let is_ours = may_repeat && !self.asking().edits.is_empty();
+        let is_ours = may_repeat && !self.plan().edits.is_empty();
         let answers_it = || node.was_well(&self.call.method, clock::now());
         let is_nothing = || {
             let answers_it = verdict.meaning == Some(Meaning::NoResult) && answers_it();
@@ -100,7 +100,7 @@ impl ForwardedCall<'_> {
     /// What to ask once more, instead of ending with nothing: `Some(None)` the same again.
     pub(super) async fn insist(&mut self, now: Instant) -> Option<Option<Bytes>> {
         let patience = self.state.fleet.snapshot().view.block_wait;
-        let (need, is_alone) = (self.asking().block, self.retry.is_alone());
+        let (need, is_alone) = (self.plan().block, self.retry.is_alone());
         let mut tag_fallback = self.tag_fallback.take().unwrap_or_default();
         let next = tag_fallback.next(patience, need, is_alone, now);
         self.tag_fallback = Some(tag_fallback);
@@ -119,15 +119,15 @@ impl ForwardedCall<'_> {
                 Some(None)
             }
             TagFallbackStep::AsWritten => {
-                let asking = ForwardPlan {
+                let plan = ForwardPlan {
                     block: None,
                     wait: None,
                     edits: ParamEdits::default(),
-                    ..self.asking().clone()
+                    ..self.plan().clone()
                 };
                 self.retry.speak_of(None, None);
-                let body = asking.body(self.call).into();
-                self.renewed = Some(Box::new(asking));
+                let body = plan.body(self.call).into();
+                self.renewed = Some(Box::new(plan));
                 Some(Some(body))
             }
             TagFallbackStep::GiveUp => None,
@@ -135,7 +135,7 @@ impl ForwardedCall<'_> {
     }
 
     /// How nodes are asked, as of now.
-    pub(super) fn asking(&self) -> &ForwardPlan {
-        self.renewed.as_deref().unwrap_or(self.asking)
+    pub(super) fn plan(&self) -> &ForwardPlan {
+        self.renewed.as_deref().unwrap_or(self.plan)
     }
 }

@@ -35,7 +35,7 @@ impl<'a> ForwardedCall<'a> {
         if verdict.missing() == Some(MissingKind::Unindexed) && self.transaction().is_some() {
             self.unindexed = Some(Box::new(BestAnswer {
                 answer: answer.clone(),
-                held: self.context.room.attempt(),
+                held: self.context.answer_budget.attempt(),
                 node: said.name.clone(),
             }));
         }

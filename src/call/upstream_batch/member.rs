@@ -68,8 +68,8 @@ pub fn members<'a>(
     let mut followers = Vec::new();
     let members = calls().filter_map(|(place, call, planned)| {
         let has_own_limits = context.policy.by_method.of(&call.method).is_some();
-        let asking = planned.plan.together(polls, has_own_limits)?;
-        let body = Bytes::from(asking.body(call));
+        let plan = planned.plan.together(polls, has_own_limits)?;
+        let body = Bytes::from(plan.body(call));
         let mut flight = None;
         if let (Plan::Share { head, .. }, false) = (&planned.plan, context.wants_fresh) {
             match state
@@ -85,7 +85,7 @@ pub fn members<'a>(
             }
         }
         let (record, context) = CallRecord::begin(state, call, planned.row, context);
-        let forwarded = ForwardedCall::new(state, call, asking, context, body);
+        let forwarded = ForwardedCall::new(state, call, plan, context, body);
         forwarded.set_out();
         Some(Box::new(BatchMember {
             place,
@@ -153,14 +153,14 @@ impl<'a> BatchMember<'a> {
         let ForwardedCall {
             state,
             call,
-            asking,
+            plan,
             context,
             ..
         } = self.forwarded;
         if let Some(flight) = self.flight {
             flight.land(|| apart(coalesce::landed(&served, context.client)));
         }
-        cached::note(state, &asking.keep, &mut served, context.wants_fresh);
+        cached::note(state, &plan.keep, &mut served, context.wants_fresh);
         self.record.end(&mut served, call);
         Ok((self.place, served))
     }

@@ -85,7 +85,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
 
     /// As if it had come alone: what is longer than most is held, and refused where it is too long.
     fn content(&self, verdict: Verdict, whole: WholeAnswer) -> (Verdict, AttemptContent<'a>) {
-        let mut held = self.context.room.attempt();
+        let mut held = self.context.answer_budget.attempt();
         let is_too_long = whole.bytes() as u64 > self.context.bytes_max;
         if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
             return (AttemptClass::RpcError.into(), AttemptContent::TooLarge);

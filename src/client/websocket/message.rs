@@ -22,7 +22,7 @@ pub struct ReceivedMessage<'a> {
     pub client: Client,
     /// As of the opening handshake.
     pub origin: &'a RequestContext,
-    pub pass: Permit<'a>,
+    pub permit: Permit<'a>,
 }
 
 impl ReceivedMessage<'_> {
@@ -38,7 +38,7 @@ impl ReceivedMessage<'_> {
         // A socket may be there for weeks: each request goes by what holds when it comes.
         let policy = state.policy.load_full();
         let bytes_max = policy.limits.answer_bytes_max;
-        let room = state.admission.room(bytes_max);
+        let budget = state.admission.answer_budget(bytes_max);
         let subscriber = listener.subscriber();
         let context = CallContext {
             policy: &policy,
@@ -47,7 +47,7 @@ impl ReceivedMessage<'_> {
             // A message that broke off would take the socket and all its subscriptions with it.
             may_stream: false,
             client: self.client,
-            room: &room,
+            answer_budget: &budget,
             origin: &origin,
             pins: None,
             trace: None,
@@ -60,7 +60,7 @@ impl ReceivedMessage<'_> {
             Err(why) => refused(&why, None, &origin),
             Ok(request) => carry_out(state, request, context).await,
         };
-        drop((self.pass, room));
+        drop((self.permit, budget));
         if pieces.is_empty() {
             return None;
         }

@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
 
     /// Reads messages and carries them out.
     async fn listen(&self) -> CloseReason {
-        let mut pace = TokenBucket::new(self.limits.messages_per_second, clock::now());
+        let mut bucket = TokenBucket::new(self.limits.messages_per_second, clock::now());
         let mut leaving = self.state.sockets.leaving();
         let mut waiting = MessageQueue::default();
         let mut calls: FuturesUnordered<BoxFuture<'_, Result<MessageOutcome, CloseReason>>> =
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
             self.was_held_back.fetch_or(!may_read, Ordering::Relaxed);
             tokio::select! {
                 said = self.wire.next(), if may_read => match said {
-                    Ok(said) => match self.admit(said, &mut pace) {
+                    Ok(said) => match self.admit(said, &mut bucket) {
                         Ok(arrived) => waiting.put(arrived),
                         Err(no) => {
                             refuses = true;
@@ -172,25 +172,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     fn admit(
         &self,
         said: ClientMessage,
-        pace: &mut TokenBucket,
+        bucket: &mut TokenBucket,
     ) -> Result<ReceivedMessage<'_>, Vec<Bytes>> {
         let now = clock::now();
         let state = &self.state;
         state.metrics.socket_message(MessageDirection::Received);
-        let pass = if pace.take(now) {
-            let pass = state.admission.enter(self.peer.caller);
-            pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
+        let permit = if bucket.take(now) {
+            let permit = state.admission.enter(self.peer.caller);
+            permit
+                .and_then(|mut permit| permit.hold(said.payload.len()).then_some(permit))
                 .ok_or(Refusal::OverCapacity)
         } else {
             Err(Refusal::TooManyMessages)
         };
-        match pass {
-            Ok(pass) => Ok(ReceivedMessage {
+        match permit {
+            Ok(permit) => Ok(ReceivedMessage {
                 payload: said.payload,
                 at: now,
                 client: self.peer.client,
                 origin: &self.peer.origin,
-                pass,
+                permit,
             }),
             Err(why) => {
                 let origin = self.peer.origin.next(now);

@@ -155,7 +155,7 @@ impl ChainMetrics {
         show(&families.safe_block_number, &NO_LABELS, safe);
         show(&families.finalized_block_number, &NO_LABELS, finalized);
         let block_time = families.block_time.with_label_values(&NO_LABELS);
-        block_time.set(view.pace.as_secs_f64());
+        block_time.set(view.block_time.as_secs_f64());
         let camps = view.camps;
         let count = Some(camps.count).filter(|count| *count > 0);
         show(&families.forks, &NO_LABELS, count.map(saturated));

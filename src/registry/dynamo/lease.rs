@@ -1,4 +1,4 @@
-//! The pen: which of several balancers writes health for all. the core decides; here it is looked
+//! The lease: which of several balancers writes health for all. The core decides; here it is looked
 //! at and taken in the state table.
 
 use crate::clock;
@@ -7,7 +7,7 @@ use crate::registry::dynamo::{DynamoRegistry, state_table};
 use forebay_core::vocabulary::lease::{Lease, LeaseAction, LeaseParticipant};
 
 impl DynamoRegistry {
-    pub(super) async fn keep_pen(&self) -> Result<bool, DynamoError> {
+    pub(super) async fn keep_lease(&self) -> Result<bool, DynamoError> {
         let mut tenancy = self.tenancy.lock().await;
         let held = tenancy.holds(clock::now());
         let kept = self.keep(&mut tenancy).await;
@@ -26,7 +26,7 @@ impl DynamoRegistry {
             LeaseAction::Rest => return Ok(tenancy.holds(now)),
             LeaseAction::Beat(beat) => (Some(self.lease(beat)), beat + 1),
             LeaseAction::Look => {
-                let found = state_table::pen(store).await?;
+                let found = state_table::lease(store).await?;
                 if !tenancy.find(found.as_ref(), clock::now()) {
                     return Ok(false);
                 }
@@ -34,11 +34,11 @@ impl DynamoRegistry {
                 (found, beat)
             }
         };
-        if !self.take_pen(tenancy, old.as_ref(), beat).await? {
-            // A beat of ours may stand there whose answer was lost: then no other balancer has the pen.
-            let found = state_table::pen(store).await?;
+        if !self.take_lease(tenancy, old.as_ref(), beat).await? {
+            // A beat of ours may stand there whose answer was lost: then no other balancer has the lease.
+            let found = state_table::lease(store).await?;
             match found.filter(|lease| lease.holder == self.me) {
-                Some(own) if self.take_pen(tenancy, Some(&own), own.beat + 1).await? => {}
+                Some(own) if self.take_lease(tenancy, Some(&own), own.beat + 1).await? => {}
                 Some(_) | None => tenancy.lose(),
             }
         }
@@ -46,14 +46,14 @@ impl DynamoRegistry {
     }
 
     /// Writes `beat` where `old` stands; says whether it did.
-    async fn take_pen(
+    async fn take_lease(
         &self,
         tenancy: &mut LeaseParticipant,
         old: Option<&Lease>,
         beat: u64,
     ) -> Result<bool, DynamoError> {
         let sent_at = clock::now();
-        let stands = state_table::take_pen(&self.store, old, &self.lease(beat)).await?;
+        let stands = state_table::take_lease(&self.store, old, &self.lease(beat)).await?;
         if stands {
             tenancy.take(beat, sent_at);
         }

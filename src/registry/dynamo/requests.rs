@@ -177,7 +177,7 @@ pub(super) async fn holds(update: UpdateItemFluentBuilder) -> Result<bool, Dynam
     match update.send().await.map_err(|why| DynamoError::of(&why)) {
         Ok(_) => Ok(true),
         Err(DynamoError::Conflict) => Ok(false),
-        Err(trouble) => Err(trouble),
+        Err(error) => Err(error),
     }
 }
 

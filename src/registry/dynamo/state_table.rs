@@ -19,7 +19,7 @@ use forebay_core::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use forebay_core::vocabulary::lease::Lease;
 
 const LIST: &str = "list";
-const PEN: &str = "pen";
+const LEASE: &str = "pen";
 const FLOOR: &str = "floor";
 
 /// What the state table says of the list.
@@ -66,7 +66,7 @@ pub(super) async fn revision(store: &DynamoTables) -> Result<Revision, DynamoErr
         Ok(item) => item,
         // A role for the original's table alone may read it all the same.
         Err(DynamoError::NoTable | DynamoError::Denied) => return Ok(Revision::Unkept),
-        Err(trouble) => return Err(trouble),
+        Err(error) => return Err(error),
     };
     let Some(item) = item else {
         return Ok(Revision::New);
@@ -112,9 +112,9 @@ pub(super) fn malformed() -> DynamoError {
     DynamoError::Other("a request can't be made".to_string())
 }
 
-/// The balancer that holds the pen, if one ever did.
-pub(super) async fn pen(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
-    let item = store.state_item(PEN).await?;
+/// The balancer that holds the lease, if one ever did.
+pub(super) async fn lease(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
+    let item = store.state_item(LEASE).await?;
     Ok(item.map(|item| Lease {
         holder: written(&item, "holder").unwrap_or_default().to_string(),
         beat: natural(&item, "beat").unwrap_or(0),
@@ -122,12 +122,12 @@ pub(super) async fn pen(store: &DynamoTables) -> Result<Option<Lease>, DynamoErr
 }
 
 /// Puts `new` where `old` stands; says whether it still stood there.
-pub(super) async fn take_pen(
+pub(super) async fn take_lease(
     store: &DynamoTables,
     old: Option<&Lease>,
     new: &Lease,
 ) -> Result<bool, DynamoError> {
-    let update = store.state_update(PEN).await?;
+    let update = store.state_update(LEASE).await?;
     let update = update
         .update_expression("SET holder = :me, beat = :beat")
         .expression_attribute_values(":me", text(&new.holder))

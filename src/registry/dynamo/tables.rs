@@ -48,7 +48,7 @@ async fn ensure(store: &DynamoTables, table: &str, key: &str) -> Result<String, 
                 "{table} is made: partition key {key} (S), on-demand capacity, deletion protection"
             ))
         }
-        Err(trouble) => Err(trouble.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -108,7 +108,7 @@ async fn until_active(store: &DynamoTables, table: &str) -> Result<(), DynamoErr
             Ok(found) if found.table_status() == Some(&TableStatus::Active) => return Ok(()),
             // Just made, it may not be known everywhere yet.
             Ok(_) | Err(DynamoError::NoTable) => tokio::time::sleep(PAUSE).await,
-            Err(trouble) => return Err(trouble),
+            Err(error) => return Err(error),
         }
     }
     Err(DynamoError::TimedOut)

@@ -10,7 +10,7 @@ use crate::support::{
     Balancer, CREDENTIALS, DynamoServer, Engine, PATIENCE, QUICK, RedisServer, on_table,
 };
 
-/// Blocks that pass before the first call: the pace is known by then.
+/// Blocks that pass before the first call: the block time is known by then.
 const WARM_BLOCKS: u32 = 8;
 const WARM_MAX: Duration = Duration::from_secs(40);
 /// Blocks that a cell lasts at the least, and calls a second at the most.
@@ -40,7 +40,7 @@ pub enum Behind {
 pub struct Cell {
     pub balancers: usize,
     pub sharing: Sharing,
-    pub pace: Duration,
+    pub block_time: Duration,
     pub behind: Behind,
     pub front: Front,
     pub calls: u32,
@@ -75,14 +75,14 @@ impl Cell {
             "{} sharing {}, blocks of {:?}, {sockets}, {}",
             self.balancers,
             self.sharing.as_str(),
-            self.pace,
+            self.block_time,
             self.front.as_str()
         )
     }
 
     fn lasts(&self) -> Duration {
         let calls = Duration::from_secs(1) * self.calls / CALLS_A_SECOND;
-        calls.max(self.pace * BLOCKS_MIN)
+        calls.max(self.block_time * BLOCKS_MIN)
     }
 
     /// Runs all of it and says what came of it, on a line.
@@ -95,13 +95,13 @@ impl Cell {
         tally
     }
 
-    /// Until the pace is known.
+    /// Until the block time is known.
     pub async fn start(&self) -> RunningCell {
-        let warm = (self.pace * WARM_BLOCKS).min(WARM_MAX);
-        let blocks = (self.lasts() + warm + PATIENCE).as_secs_f64() / self.pace.as_secs_f64();
+        let warm = (self.block_time * WARM_BLOCKS).min(WARM_MAX);
+        let blocks = (self.lasts() + warm + PATIENCE).as_secs_f64() / self.block_time.as_secs_f64();
         let nodes = match self.behind {
-            Behind::Pretend => LateNodes::pretend(self.pace, blocks as u64 + 500).await,
-            Behind::Anvils | Behind::AnvilsWithSockets => LateNodes::real(self.pace).await,
+            Behind::Pretend => LateNodes::pretend(self.block_time, blocks as u64 + 500).await,
+            Behind::Anvils | Behind::AnvilsWithSockets => LateNodes::real(self.block_time).await,
         };
         let urls = nodes.urls.clone();
         let mut running = RunningCell {
@@ -133,8 +133,8 @@ impl RunningCell {
         };
         let upgrade = "version: 1\nupgrade_sock: \"@FOLDER@/upgrade.sock\"\n";
         yaml = yaml.replace("version: 1\n", upgrade);
-        let pace = cell.pace.as_millis();
-        yaml = yaml.replace("block_time: 1s", &format!("block_time: {pace}ms"));
+        let block_time = cell.block_time.as_millis();
+        yaml = yaml.replace("block_time: 1s", &format!("block_time: {block_time}ms"));
         let has_sockets = cell.behind == Behind::AnvilsWithSockets;
         let rounds = format!("sockets: {has_sockets}, interval: 2s");
         yaml = yaml.replace("interval: 400ms", &rounds);

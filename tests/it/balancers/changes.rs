@@ -37,7 +37,7 @@ pub async fn restarts(cell: &Cell) -> (u64, u64) {
         .await;
         balancer.start_again().await;
         back += u64::from(shown(balancer).await < before);
-        tokio::time::sleep(cell.pace * 2).await;
+        tokio::time::sleep(cell.block_time * 2).await;
     }
     println!(
         "{}: {back} of {RESTARTS} restarts took the head back",
@@ -113,10 +113,10 @@ pub async fn libraries(cell: &Cell) -> Count {
 }
 
 /// Of the upgrade and the restarts: on registries of their own.
-pub fn alone(cell: Cell, pace: Duration, sharing: Sharing) -> Cell {
+pub fn alone(cell: Cell, block_time: Duration, sharing: Sharing) -> Cell {
     Cell {
         balancers: 1,
-        pace,
+        block_time,
         sharing,
         ..cell
     }

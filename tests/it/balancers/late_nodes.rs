@@ -42,8 +42,8 @@ enum Kept {
 
 impl LateNodes {
     /// Without sockets. `blocks`: how many there will be.
-    pub async fn pretend(pace: Duration, blocks: u64) -> LateNodes {
-        let chain = FakeChain::running(1, FIRST, pace);
+    pub async fn pretend(block_time: Duration, blocks: u64) -> LateNodes {
+        let chain = FakeChain::running(1, FIRST, block_time);
         let mut nodes = Vec::new();
         for _ in 0..NODES {
             let node = FakeNode::start(FakeConfig::following(&chain))
@@ -59,7 +59,7 @@ impl LateNodes {
         let firsts = Firsts::default();
         let urls = nodes.iter().map(FakeNode::url).collect();
         let (told, fed) = (firsts.clone(), nodes.clone());
-        let task = each_arrival(pace, move |at, head, _| {
+        let task = each_arrival(block_time, move |at, head, _| {
             note(&told, head);
             fed[at].set_head(head);
             ready(())
@@ -74,7 +74,7 @@ impl LateNodes {
     }
 
     /// anvils, which have sockets.
-    pub async fn real(pace: Duration) -> LateNodes {
+    pub async fn real(block_time: Duration) -> LateNodes {
         let mut nodes = Vec::new();
         for _ in 0..NODES {
             let node = Anvil::start(ANVIL).await;
@@ -86,7 +86,7 @@ impl LateNodes {
         let urls = nodes.iter().map(Anvil::url).collect();
         let rpcs: Vec<Rpc> = nodes.iter().map(|node| node.rpc).collect();
         let told = firsts.clone();
-        let task = each_arrival(pace, move |at, head, more| {
+        let task = each_arrival(block_time, move |at, head, more| {
             let (rpc, told) = (rpcs[at], told.clone());
             async move {
                 rpc.call("anvil_mine", json!([format!("{more:#x}")])).await;
@@ -115,25 +115,25 @@ fn now() -> Instant {
 
 /// Tells `tell` whenever a node gets blocks: which one it is, the last of them, and how many they are.
 fn each_arrival<F: Future<Output = ()> + Send + 'static>(
-    pace: Duration,
+    block_time: Duration,
     mut tell: impl FnMut(usize, u64, u64) -> F + Send + 'static,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut heads = [FIRST; NODES as usize];
-        let mut tick = tokio::time::interval(tick_of(pace));
+        let mut tick = tokio::time::interval(tick_of(block_time));
         let began = now();
         loop {
             tick.tick().await;
             let before = heads;
-            for (at, head) in arrived(&mut heads, began, pace) {
+            for (at, head) in arrived(&mut heads, began, block_time) {
                 tell(at, head, head - before[at]).await;
             }
         }
     })
 }
 
-fn tick_of(pace: Duration) -> Duration {
-    (pace / 50).clamp(Duration::from_millis(3), Duration::from_millis(20))
+fn tick_of(block_time: Duration) -> Duration {
+    (block_time / 50).clamp(Duration::from_millis(3), Duration::from_millis(20))
 }
 
 fn nonce(number: u64) -> FixedResult {
@@ -150,8 +150,8 @@ fn note(firsts: &Firsts, head: u64) {
 }
 
 /// The nodes that have a block by now that they hadn't before.
-fn arrived(heads: &mut [u64], began: Instant, pace: Duration) -> Vec<(usize, u64)> {
-    let passed = began.elapsed().as_secs_f64() / pace.as_secs_f64();
+fn arrived(heads: &mut [u64], began: Instant, block_time: Duration) -> Vec<(usize, u64)> {
+    let passed = began.elapsed().as_secs_f64() / block_time.as_secs_f64();
     let block = passed as u64;
     let mut arrived = Vec::new();
     for (at, head) in heads.iter_mut().enumerate() {

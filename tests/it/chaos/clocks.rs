@@ -179,7 +179,7 @@ fn is_healthy(balancer: &Balancer, name: &str) -> Option<bool> {
     named.and_then(|item| item["is_healthy"].as_bool())
 }
 
-/// The balancer that holds the pen has the clock that steps.
+/// The balancer that holds the lease has the clock that steps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs libfaketime: ./dev chaos"]
 async fn a_lease_and_the_head_that_is_shared_outlive_a_wall_clock_that_steps() {
@@ -199,7 +199,7 @@ async fn a_lease_and_the_head_that_is_shared_outlive_a_wall_clock_that_steps() {
     let mut env = clock.env();
     env.extend(CREDENTIALS.map(|(name, value)| (name, value.to_string())));
     let stepping = Balancer::start(&yaml, &variables(&env)).await;
-    eventually("it holds the pen", PATIENCE, async || {
+    eventually("it holds the lease", PATIENCE, async || {
         server.holder().await.is_some()
     })
     .await;

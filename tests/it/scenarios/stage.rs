@@ -266,12 +266,12 @@ async fn change(node: &FakeNode, told: &Node) {
             behaviour.results.insert(method.clone(), result);
         }
         for (method, error) in &told.errors {
-            let trouble = FakeRpcError {
+            let error = FakeRpcError {
                 code: error.code,
                 message: error.message.clone(),
                 data: error.data.as_ref().map(Value::to_string),
             };
-            behaviour.errors.insert(method.clone(), trouble);
+            behaviour.errors.insert(method.clone(), error);
         }
         behaviour
             .facts

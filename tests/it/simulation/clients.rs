@@ -120,7 +120,7 @@ impl World {
             memory: &NoMemory,
         };
         let planned = plan::plan(&call, &by);
-        let asking = match planned.plan {
+        let plan = match planned.plan {
             Plan::Forward(forward) | Plan::Share { forward, .. } => forward,
             // Sent to one node here.
             Plan::Broadcast => planned.treatment.into(),
@@ -146,7 +146,7 @@ impl World {
         };
         self.budget.deposit();
         self.tally.asked_calls += 1;
-        let treatment = asking.treatment;
+        let treatment = plan.treatment;
         let deadline = self.instant() + TIMES.deadline_of(treatment);
         let attempt = TIMES.attempt_of(treatment);
         let retry = RetryPlanner::new(
@@ -156,10 +156,10 @@ impl World {
                 attempt,
                 deadline,
                 fails_open,
-                block_wait: asking.wait,
+                block_wait: plan.wait,
             },
             NodeRequirements {
-                block: asking.block,
+                block: plan.block,
                 method,
                 ..NodeRequirements::default()
             },
@@ -170,7 +170,7 @@ impl World {
             deadline,
             attempt,
             asked: Vec::new(),
-            block: asking.block,
+            block: plan.block,
             may_repeat: retry.repeat() == RepeatRule::Freely,
             executions: 0,
             retry,

@@ -189,13 +189,13 @@ impl World {
     fn obey(&mut self) -> Option<Instant> {
         for _ in 0..1000 {
             match self.head_tracker.next(self.now) {
-                HeadStep::Tell(turn) => {
-                    self.must(!turn.is_torn, "the chain was torn");
+                HeadStep::Tell(update) => {
+                    self.must(!update.is_torn, "the chain was torn");
                     self.must(
-                        turn.abandoned.is_empty(),
+                        update.abandoned.is_empty(),
                         "a reorg was told, and there was none",
                     );
-                    for header in turn.headers {
+                    for header in update.headers {
                         self.hear(header);
                     }
                 }

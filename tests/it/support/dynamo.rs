@@ -141,7 +141,7 @@ impl DynamoServer {
         items.into_iter().map(keyed).collect()
     }
 
-    /// The holder of the pen.
+    /// The holder of the lease.
     pub async fn holder(&self) -> Option<String> {
         let state = self.items(&format!("{TABLE}-state"), "name").await;
         let holder = state.get("pen")?.get("holder")?.as_s().ok();

@@ -508,7 +508,7 @@ mod tests {
         assert_eq!(pins, TagPins::default());
     }
 
-    fn asking(method: &str, params: &str, consistency: Consistency) -> ForwardPlan {
+    fn forward_plan(method: &str, params: &str, consistency: Consistency) -> ForwardPlan {
         let plan = planned_with(method, Some(params), &at_100(), consistency);
         let forward = plan.forward().cloned();
         forward.unwrap_or_else(|| panic!("{method} {params}: {plan:?}"))
@@ -516,10 +516,10 @@ mod tests {
 
     #[test]
     fn latest_is_pinned_unless_it_is_to_be_none() {
-        let call = |consistency| asking("eth_call", r#"[{},"latest"]"#, consistency);
-        let asking = call(Consistency::Monotonic);
-        assert!(asking.wait.is_some() && !asking.edits.is_empty());
-        assert_eq!(asking.block.map(|need| need.to), Some(BlockNumber(100)));
+        let call = |consistency| forward_plan("eth_call", r#"[{},"latest"]"#, consistency);
+        let plan = call(Consistency::Monotonic);
+        assert!(plan.wait.is_some() && !plan.edits.is_empty());
+        assert_eq!(plan.block.map(|need| need.to), Some(BlockNumber(100)));
         let none = call(Consistency::None);
         assert!(none.edits.is_empty() && none.block.is_none());
     }
@@ -567,7 +567,7 @@ mod tests {
         ] {
             assert_eq!(plan(method, params), wanted, "{method} {params}");
         }
-        let monotonic = |method, params| asking(method, params, Consistency::Monotonic);
+        let monotonic = |method, params| forward_plan(method, params, Consistency::Monotonic);
         assert!(
             monotonic("eth_getBalance", r#"["0x1","0x66"]"#)
                 .wait
@@ -599,9 +599,9 @@ mod tests {
     fn what_was_told_of_a_block_says_who_is_asked_and_whether_nothing_is_believed() {
         let hash = format!("\"0x{}\"", "ab".repeat(32));
         let told = |method: &str, params: &str, number: Option<u64>| {
-            let mut asking = asking(method, params, Consistency::Monotonic);
-            asking.stands_in(number.map(BlockNumber), &at_100());
-            asking
+            let mut plan = forward_plan(method, params, Consistency::Monotonic);
+            plan.stands_in(number.map(BlockNumber), &at_100());
+            plan
         };
         let logs = format!("[{{\"blockHash\":{hash}}}]");
         let known = told("eth_getLogs", &logs, Some(101));
@@ -623,7 +623,7 @@ mod tests {
         assert!(told(count, &format!("[{hash}]"), Some(5)).is_doubtful(count, b"null"));
         let mined = told("eth_getTransactionReceipt", &format!("[{hash}]"), Some(100));
         assert_eq!(mined.block.map(|need| need.reads), Some(BlockData::Head));
-        let by_hash = asking(BY_HASH, &format!("[{hash}]"), Consistency::Monotonic);
+        let by_hash = forward_plan(BY_HASH, &format!("[{hash}]"), Consistency::Monotonic);
         assert!(by_hash.is_doubtful(BY_HASH, br#"{"blockNumber":null}"#));
         assert!(!by_hash.is_doubtful(BY_HASH, br#"{"blockNumber":"0x1"}"#));
     }
@@ -635,8 +635,8 @@ mod tests {
             message: message.into(),
             data: None,
         };
-        let added = asking("eth_estimateGas", "[{}]", Consistency::Monotonic);
-        let written = asking("eth_estimateGas", r#"[{},"0x1"]"#, Consistency::Monotonic);
+        let added = forward_plan("eth_estimateGas", "[{}]", Consistency::Monotonic);
+        let written = forward_plan("eth_estimateGas", r#"[{},"0x1"]"#, Consistency::Monotonic);
         for (code, message, wanted) in [
             (-32602, "too many arguments, want at most 1", true),
             (-32000, "Expected 1 parameter", true),
@@ -661,8 +661,8 @@ mod tests {
     #[test]
     fn only_a_filter_of_logs_gets_its_missing_ends() {
         let travels_as_it_is = |method| {
-            let asking = asking(method, "[{}]", Consistency::Monotonic);
-            asking.edits.is_empty() && asking.block.is_none()
+            let plan = forward_plan(method, "[{}]", Consistency::Monotonic);
+            plan.edits.is_empty() && plan.block.is_none()
         };
         assert!(!travels_as_it_is("eth_getLogs"));
         assert!(travels_as_it_is("eth_newFilter"));
@@ -671,7 +671,8 @@ mod tests {
 
     #[test]
     fn a_call_that_reads_what_is_pending_is_known() {
-        let is_pending = |method, params| asking(method, params, Consistency::Monotonic).is_pending;
+        let is_pending =
+            |method, params| forward_plan(method, params, Consistency::Monotonic).is_pending;
         assert!(is_pending("eth_call", r#"[{},"pending"]"#));
         assert!(is_pending(
             "eth_getBalance",
@@ -701,8 +702,8 @@ mod tests {
         let call = Call::new(None, "eth_call", Some(r#"[{}]"#));
         let rules = MethodRules::new(vec![], vec![], vec![]);
         let planned = plan(&call, &by(&view, &rules, &pins));
-        let asking = planned.plan.forward().expect("asked");
-        assert_eq!(asking.block.map(|need| need.to), Some(BlockNumber(100)));
+        let plan = planned.plan.forward().expect("asked");
+        assert_eq!(plan.block.map(|need| need.to), Some(BlockNumber(100)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What clients are told of the head: one chain, made of what all nodes tell.
 //!
-//! Each turn begins where the last one ended, or at a block told before it: parents are linked by
+//! Each update begins where the last one ended, or at a block told before it: parents are linked by
 //! hash, no block is told twice on a chain. Numbers grow along it, and may skip: Filecoin's null
 //! rounds have none. A missing ancestor is asked for before its child is told, and nothing again
 //! without a pause (see [`HeaderQuestions`]). Which node's head counts is not decided here: only nodes
@@ -183,7 +183,7 @@ impl HeadTracker {
             }
             match self.way(candidate) {
                 HeadLinkage::Linked(at, headers) => match self.hold(candidate, now) {
-                    HoldReason::None => return self.turn(at, headers),
+                    HoldReason::None => return self.update(at, headers),
                     HoldReason::Until(time) => until.also(time),
                     HoldReason::Company => {}
                 },
@@ -319,7 +319,7 @@ impl HeadTracker {
         HeadLinkage::Apart
     }
 
-    fn turn(&mut self, at: usize, headers: Vec<Arc<Header>>) -> HeadStep {
+    fn update(&mut self, at: usize, headers: Vec<Arc<Header>>) -> HeadStep {
         let mut abandoned: Vec<_> = self.told.drain(at + 1..).collect();
         abandoned.reverse();
         self.tell(ChainUpdate {
@@ -329,12 +329,12 @@ impl HeadTracker {
         })
     }
 
-    fn tell(&mut self, turn: ChainUpdate) -> HeadStep {
-        self.told.extend(turn.headers.iter().cloned());
+    fn tell(&mut self, update: ChainUpdate) -> HeadStep {
+        self.told.extend(update.headers.iter().cloned());
         let over = self.told.len().saturating_sub(TOLD_MAX);
         self.told.drain(..over);
         self.doubted_since = None;
-        HeadStep::Tell(turn)
+        HeadStep::Tell(update)
     }
 }
 

@@ -106,7 +106,7 @@ pub fn are_others_awaited(view: &FleetView, block: BlockNumber, since: Duration)
     let lacks = |node: &NodeView| {
         node.role == Role::Own && node.serves() && node.lives && !node.has_block(block)
     };
-    since < OTHERS_MAX.min(view.pace / OTHERS_PART) && nodes.any(lacks)
+    since < OTHERS_MAX.min(view.block_time / OTHERS_PART) && nodes.any(lacks)
 }
 
 /// What nodes say of one block's logs.

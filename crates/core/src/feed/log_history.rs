@@ -25,7 +25,7 @@ pub struct LogHistoryEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogHistoryLookup {
     /// They were told, and are to be taken back.
-    Page(LogHistoryEntry),
+    Found(LogHistoryEntry),
     /// It had none that a client was told.
     Nothing,
     /// They were told, and are forgotten.
@@ -35,7 +35,7 @@ pub enum LogHistoryLookup {
 /// Oldest first.
 #[derive(Debug, Default)]
 pub struct LogHistory {
-    pages: VecDeque<LogHistoryEntry>,
+    entries: VecDeque<LogHistoryEntry>,
     bytes: usize,
     /// The last block whose logs were told and are forgotten.
     forgotten: Option<u64>,
@@ -44,11 +44,11 @@ pub struct LogHistory {
 impl LogHistory {
     /// Keeps the logs of the block told last. Beyond [`TOLD_MAX`] blocks or [`BYTES_MAX`] the oldest are
     /// forgotten.
-    pub fn write(&mut self, page: LogHistoryEntry) {
-        self.bytes += page.logs.bytes;
-        self.pages.push_back(page);
-        while self.pages.len() > TOLD_MAX || (self.bytes > BYTES_MAX && self.pages.len() > 1) {
-            let Some(oldest) = self.pages.pop_front() else {
+    pub fn write(&mut self, entry: LogHistoryEntry) {
+        self.bytes += entry.logs.bytes;
+        self.entries.push_back(entry);
+        while self.entries.len() > TOLD_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {
+            let Some(oldest) = self.entries.pop_front() else {
                 break;
             };
             self.bytes -= oldest.logs.bytes;
@@ -59,13 +59,13 @@ impl LogHistory {
     /// Takes out what was told of the block `hash`, told as the block number `turn`.
     pub fn tear(&mut self, hash: BlockHash, turn: u64) -> LogHistoryLookup {
         let at = self
-            .pages
+            .entries
             .iter()
-            .rposition(|page| page.hash == hash && page.turn == turn);
-        match at.and_then(|at| self.pages.remove(at)) {
-            Some(page) => {
-                self.bytes -= page.logs.bytes;
-                LogHistoryLookup::Page(page)
+            .rposition(|entry| entry.hash == hash && entry.turn == turn);
+        match at.and_then(|at| self.entries.remove(at)) {
+            Some(entry) => {
+                self.bytes -= entry.logs.bytes;
+                LogHistoryLookup::Found(entry)
             }
             None if self.forgotten >= Some(turn) => LogHistoryLookup::Forgotten,
             None => LogHistoryLookup::Nothing,
@@ -77,7 +77,7 @@ impl LogHistory {
 mod tests {
     use super::*;
 
-    fn page(turn: u64, bytes: usize) -> LogHistoryEntry {
+    fn entry(turn: u64, bytes: usize) -> LogHistoryEntry {
         LogHistoryEntry {
             hash: BlockHash([u8::try_from(turn).unwrap(); 32]),
             turn,
@@ -91,43 +91,43 @@ mod tests {
     #[test]
     fn what_was_told_is_taken_back_once_and_what_is_forgotten_is_known_to_be() {
         let mut log_history = LogHistory::default();
-        log_history.write(page(1, 10));
-        log_history.write(page(3, 10));
+        log_history.write(entry(1, 10));
+        log_history.write(entry(3, 10));
         assert_eq!(
-            log_history.tear(page(3, 0).hash, 3),
-            LogHistoryLookup::Page(page(3, 10))
+            log_history.tear(entry(3, 0).hash, 3),
+            LogHistoryLookup::Found(entry(3, 10))
         );
         assert_eq!(
-            log_history.tear(page(3, 0).hash, 3),
+            log_history.tear(entry(3, 0).hash, 3),
             LogHistoryLookup::Nothing
         );
         assert_eq!(
-            log_history.tear(page(2, 0).hash, 2),
+            log_history.tear(entry(2, 0).hash, 2),
             LogHistoryLookup::Nothing
         );
-        log_history.write(page(4, BYTES_MAX));
+        log_history.write(entry(4, BYTES_MAX));
         assert_eq!(
-            log_history.tear(page(1, 0).hash, 1),
+            log_history.tear(entry(1, 0).hash, 1),
             LogHistoryLookup::Forgotten
         );
         assert_eq!(log_history.bytes, BYTES_MAX);
-        log_history.write(page(5, BYTES_MAX - 1));
-        assert_eq!(log_history.pages.len(), 1, "and the last is always kept");
+        log_history.write(entry(5, BYTES_MAX - 1));
+        assert_eq!(log_history.entries.len(), 1, "and the last is always kept");
     }
 
     #[test]
     fn as_many_blocks_are_kept_as_a_reorg_may_take_back() {
         let mut log_history = LogHistory::default();
         for turn in 0..=TOLD_MAX as u64 {
-            log_history.write(page(turn, 1));
+            log_history.write(entry(turn, 1));
         }
         assert_eq!(
-            log_history.tear(page(0, 0).hash, 0),
+            log_history.tear(entry(0, 0).hash, 0),
             LogHistoryLookup::Forgotten
         );
         assert_eq!(
-            log_history.tear(page(1, 0).hash, 1),
-            LogHistoryLookup::Page(page(1, 1))
+            log_history.tear(entry(1, 0).hash, 1),
+            LogHistoryLookup::Found(entry(1, 1))
         );
     }
 }

@@ -124,7 +124,7 @@ pub fn held_from_subscribers(view: &FleetView, others: OtherBalancers, now: Inst
     match others {
         OtherBalancers::None => Duration::ZERO,
         OtherBalancers::HearNothing if !are_heads_told(view, now) => {
-            Duration::from_millis(pause_millis(view.pace)) + HEARD_TIME
+            Duration::from_millis(pause_millis(view.block_time)) + HEARD_TIME
         }
         OtherBalancers::HearHeads | OtherBalancers::HearNothing => HEARD_TIME,
     }
@@ -138,7 +138,7 @@ fn are_heads_told(view: &FleetView, now: Instant) -> bool {
 }
 
 fn tells(node: &NodeView, view: &FleetView, now: Instant) -> bool {
-    let tells_for = TELLS_MIN.max(view.pace * TELLS_BLOCKS);
+    let tells_for = TELLS_MIN.max(view.block_time * TELLS_BLOCKS);
     let at = node.told_unasked_at;
     at.is_some_and(|at| now.saturating_duration_since(at) < tells_for)
 }
@@ -273,7 +273,7 @@ mod tests {
         let now = crate::testing::now();
         let mut scene = fleet(&["a"], now);
         let held = |fleet: &Fleet, others| held_from_subscribers(&fleet.view(), others, now);
-        let pause = Duration::from_millis(pause_millis(scene.view().pace));
+        let pause = Duration::from_millis(pause_millis(scene.view().block_time));
         for (others, wanted) in [
             (OtherBalancers::None, Duration::ZERO),
             (OtherBalancers::HearHeads, HEARD_TIME),

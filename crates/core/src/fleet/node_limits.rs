@@ -171,7 +171,7 @@ mod tests {
 
     const LOGS: &str = "eth_getLogs";
 
-    fn asking(blocks: u64, filter: &str) -> QuerySize {
+    fn query(blocks: u64, filter: &str) -> QuerySize {
         let need = BlockRange {
             from: BlockNumber(101),
             to: BlockNumber(100 + blocks),
@@ -186,14 +186,14 @@ mod tests {
 
     #[test]
     fn a_filter_tells_how_much_is_asked_for() {
-        let asked = |filter| asking(5, filter);
+        let asked = |filter| query(5, filter);
         assert_eq!(asked("{}").blocks, 5);
         assert_eq!(asked(r#"{"address":"0xa"}"#).addresses, 1);
         assert_eq!(asked(r#"{"address":["0xa","0xb"]}"#).addresses, 2);
         let many = r#"{"address":"0xa","topics":[null,["0x1","0x2","0x3"]]}"#;
         assert_eq!(asked(many).addresses, 3);
         assert_ne!(asked(many), asked(r#"{"address":"0xa"}"#));
-        let wider = asking(9, many);
+        let wider = query(9, many);
         assert_eq!(wider.fingerprint, asked(many).fingerprint);
         for odd in ["", "7", "null", "[", "{\"address\""] {
             assert_eq!(asked(odd).addresses, 0, "{odd}");
@@ -208,24 +208,24 @@ mod tests {
         limits.learn(
             LOGS,
             told(LimitedQuantity::Blocks, Some(1000)),
-            &asking(1000, "{}"),
+            &query(1000, "{}"),
             now,
         );
-        let refuses = |blocks, at| limits.refuses(LOGS, &asking(blocks, "{}"), at);
+        let refuses = |blocks, at| limits.refuses(LOGS, &query(blocks, "{}"), at);
         assert!(!refuses(5000, now), "what was asked is within the number");
         limits.learn(
             LOGS,
             told(LimitedQuantity::Blocks, Some(1000)),
-            &asking(1001, "{}"),
+            &query(1001, "{}"),
             now,
         );
         assert!(refuses(1001, now) && refuses(5000, now) && !refuses(1000, now));
-        assert!(!limits.refuses("trace_filter", &asking(5000, "{}"), now));
+        assert!(!limits.refuses("trace_filter", &query(5000, "{}"), now));
         assert!(refuses(1001, now + MEMORY - Duration::from_millis(1)));
         assert!(!refuses(1001, now + MEMORY));
-        limits.hear_well(LOGS, &asking(1000, "{}"));
+        limits.hear_well(LOGS, &query(1000, "{}"));
         assert!(refuses(1001, now));
-        limits.hear_well(LOGS, &asking(1500, "{}"));
+        limits.hear_well(LOGS, &query(1500, "{}"));
         assert!(!refuses(5000, now), "it took one as wide");
     }
 
@@ -236,10 +236,10 @@ mod tests {
         limits.learn(
             LOGS,
             told(LimitedQuantity::Blocks, None),
-            &asking(300, "{}"),
+            &query(300, "{}"),
             now,
         );
-        let refuses = |blocks| limits.refuses(LOGS, &asking(blocks, "{}"), now);
+        let refuses = |blocks| limits.refuses(LOGS, &query(blocks, "{}"), now);
         assert!(refuses(300) && refuses(301) && !refuses(299));
     }
 
@@ -247,10 +247,10 @@ mod tests {
     fn many_addresses_are_refused_whatever_the_range() {
         let now = crate::testing::now();
         let limits = NodeLimits::default();
-        let three = asking(1, r#"{"address":["0x1","0x2","0x3"]}"#);
+        let three = query(1, r#"{"address":["0x1","0x2","0x3"]}"#);
         limits.learn(LOGS, told(LimitedQuantity::Addresses, Some(2)), &three, now);
         assert!(limits.refuses(LOGS, &three, now));
-        let two = asking(9000, r#"{"address":["0x1","0x2"]}"#);
+        let two = query(9000, r#"{"address":["0x1","0x2"]}"#);
         assert!(!limits.refuses(LOGS, &two, now));
     }
 
@@ -262,10 +262,10 @@ mod tests {
         limits.learn(
             LOGS,
             told(LimitedQuantity::Results, Some(10_000)),
-            &asking(50, a),
+            &query(50, a),
             now,
         );
-        let refuses = |blocks, filter| limits.refuses(LOGS, &asking(blocks, filter), now);
+        let refuses = |blocks, filter| limits.refuses(LOGS, &query(blocks, filter), now);
         assert!(refuses(50, a) && refuses(51, a));
         assert!(!refuses(49, a) && !refuses(5000, b));
     }
@@ -276,9 +276,9 @@ mod tests {
         let limits = NodeLimits::default();
         for method in 0..=LIMITS_MAX {
             let ceiling = told(LimitedQuantity::Blocks, Some(1));
-            limits.learn(&format!("m{method}"), ceiling, &asking(2, "{}"), now);
+            limits.learn(&format!("m{method}"), ceiling, &query(2, "{}"), now);
         }
-        let refuses = |method: &str| limits.refuses(method, &asking(2, "{}"), now);
+        let refuses = |method: &str| limits.refuses(method, &query(2, "{}"), now);
         assert!(!refuses("m0") && refuses("m1") && refuses("m64"));
     }
 }

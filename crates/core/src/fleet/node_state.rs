@@ -32,7 +32,7 @@ pub(crate) struct NodeState {
     /// The last probe brought an answer.
     pub lives: bool,
     /// Why the last probe brought no head.
-    pub trouble: Option<ProbeFailure>,
+    pub probe_failure: Option<ProbeFailure>,
     pub chain_id: Option<ChainId>,
     pub load: Arc<Load>,
     pub net_version: Option<Arc<str>>,
@@ -86,7 +86,7 @@ impl NodeState {
             standing: Standing::default(),
             head: None,
             lives: false,
-            trouble: None,
+            probe_failure: None,
             chain_id: None,
             load: Arc::new(Load::new(now)),
             net_version: None,

@@ -88,7 +88,7 @@ pub struct NodeView {
     /// Whether its last probe brought a head; one that met a rate limit changes nothing.
     pub lives: bool,
     /// Why the last probe brought no head.
-    pub trouble: Option<ProbeFailure>,
+    pub probe_failure: Option<ProbeFailure>,
     /// Its chain's id isn't that of the chain: it gets no calls, even where no other node is left.
     pub is_on_another_chain: bool,
     /// An answer of it was of another branch than clients were told, since it was probed.
@@ -260,9 +260,9 @@ impl NodeView {
     /// Why it isn't healthy, or rests; of one that was never fit, what its last probe met.
     pub fn reason(&self, now: Instant) -> Option<Reason> {
         let unproven = matches!(self.standing.state, HealthState::Unproven);
-        let met = self.trouble.as_ref().filter(|_| unproven);
+        let met = self.probe_failure.as_ref().filter(|_| unproven);
         let reason = self.standing.reason(now);
-        reason.or_else(|| met.map(|trouble| trouble.reason))
+        reason.or_else(|| met.map(|probe_failure| probe_failure.reason))
     }
 
     /// Gets calls in the normal run of things.

@@ -38,7 +38,7 @@ pub enum ProbeOutcome {
         /// Whether it says that it is syncing.
         syncing: bool,
     },
-    /// It told no head: [`ProbeDetails::trouble`] says why.
+    /// It told no head: [`ProbeDetails::probe_failure`] says why.
     Failed,
     /// It wants to be left alone, for so long if it says so.
     Throttled(Option<Duration>),
@@ -109,7 +109,7 @@ pub struct ProbeDetails {
     /// The number of the block that it calls `finalized`.
     pub finalized: Option<BlockNumber>,
     /// Why there is no head.
-    pub trouble: Option<ProbeFailure>,
+    pub probe_failure: Option<ProbeFailure>,
 }
 
 /// A node as it stands in the list.
@@ -137,7 +137,7 @@ pub enum FleetChange {
         /// What has become of it.
         transition: HealthTransition,
         /// What the last probe met, where it brought no head.
-        trouble: Option<ProbeFailure>,
+        probe_failure: Option<ProbeFailure>,
     },
     /// Nodes are compared with another's head than before, or the leader is doubted for another reason.
     Reference {
@@ -154,7 +154,7 @@ pub enum FleetChange {
     /// Blocks come far faster or slower than the settings say, or do no longer.
     Pace {
         /// The time between blocks, as measured.
-        pace: Duration,
+        block_time: Duration,
         /// The time between blocks, as the settings say.
         setting: Duration,
         /// Whether they are far apart from now on.

@@ -36,8 +36,8 @@ impl StallDetector {
     }
 
     /// How long it may stand still.
-    pub(super) fn patience(&self, pace: Duration, look: Duration) -> Duration {
-        let patience = pace * BLOCK_TIMES;
+    pub(super) fn patience(&self, block_time: Duration, look: Duration) -> Duration {
+        let patience = block_time * BLOCK_TIMES;
         if self.tells_unasked {
             patience
         } else {
@@ -101,11 +101,11 @@ mod tests {
     #[test]
     fn a_quick_chain_is_looked_at_twice_unless_the_node_tells_by_itself() {
         let now = crate::testing::now();
-        let (pace, look) = (SECOND / 4, 5 * SECOND);
+        let (block_time, look) = (SECOND / 4, 5 * SECOND);
         let mut node = StallDetector::default();
         node.moved(false, now);
-        assert_eq!(node.patience(pace, look), 10 * SECOND);
+        assert_eq!(node.patience(block_time, look), 10 * SECOND);
         node.moved(true, now);
-        assert_eq!(node.patience(pace, look), 3 * SECOND / 4);
+        assert_eq!(node.patience(block_time, look), 3 * SECOND / 4);
     }
 }

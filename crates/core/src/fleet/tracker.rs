@@ -48,7 +48,7 @@ pub struct Fleet {
     /// How often nodes have taken the head back.
     reorgs: u64,
     told: Arc<PublishedChain>,
-    pace: BlockTimeTracker,
+    block_time: BlockTimeTracker,
     schedule: BlockSchedule,
     safe: QuorumHead,
     finalized: QuorumHead,
@@ -62,7 +62,7 @@ impl Fleet {
     /// A fleet without nodes, of which no round has told anything.
     pub fn new(criteria: HealthCriteria) -> Fleet {
         Fleet {
-            pace: BlockTimeTracker::new(criteria.block_time),
+            block_time: BlockTimeTracker::new(criteria.block_time),
             criteria,
             entries: Vec::new(),
             joined: 0,
@@ -87,7 +87,7 @@ impl Fleet {
     /// Judges by other criteria from the next round on.
     pub fn change_criteria(&mut self, criteria: HealthCriteria) {
         if criteria.block_time != self.criteria.block_time {
-            self.pace = BlockTimeTracker::new(criteria.block_time);
+            self.block_time = BlockTimeTracker::new(criteria.block_time);
             self.schedule = BlockSchedule::default();
         }
         self.criteria = criteria;
@@ -133,7 +133,7 @@ impl Fleet {
     ) {
         for (id, details) in details {
             if let Some(entry) = self.entry_mut(*id) {
-                entry.trouble = details.trouble.clone();
+                entry.probe_failure = details.probe_failure.clone();
             }
             let probe = probes.iter().find(|(probed, _)| probed == id);
             let Some((_, ProbeOutcome::Answered { head, .. })) = probe else {
@@ -230,7 +230,9 @@ impl Fleet {
             .filter_map(|entry| entry.head)
             .collect();
         let said = self.leader_said(probes);
-        let reference = self.leader.hear(said, &own_heads, self.pace.pace(), now);
+        let reference = self
+            .leader
+            .hear(said, &own_heads, self.block_time.current(), now);
         let told = |reference: &Reference| (reference.source, reference.doubt);
         let is_new = reference.as_ref().map(told) != self.reference.as_ref().map(told);
         self.reference = reference;
@@ -283,8 +285,8 @@ impl Fleet {
         let fitness = match probe {
             ProbeOutcome::Throttled(_) => return None,
             ProbeOutcome::Failed => {
-                let trouble = self.entries[at].trouble.as_ref();
-                Err(trouble.map_or(Reason::Silent, |trouble| trouble.reason))
+                let probe_failure = self.entries[at].probe_failure.as_ref();
+                Err(probe_failure.map_or(Reason::Silent, |probe_failure| probe_failure.reason))
             }
             ProbeOutcome::Answered { head, syncing, .. } => {
                 // What is believed of it: it may have risen since it answered.
@@ -300,7 +302,7 @@ impl Fleet {
         Some(FleetChange::Node {
             name: entry.member.name.clone(),
             transition,
-            trouble: entry.trouble.clone(),
+            probe_failure: entry.probe_failure.clone(),
         })
     }
 
@@ -367,7 +369,7 @@ impl Fleet {
     /// What follows from a change: the served head, and whether the fallback serves.
     fn settle(&mut self, now: Instant) -> Vec<FleetChange> {
         self.settle_head(now);
-        let mut changes: Vec<_> = self.hear_pace(now).into_iter().collect();
+        let mut changes: Vec<_> = self.hear_block_time(now).into_iter().collect();
         let on = !self.entries.iter().any(|e| self.serves(e, Role::Own));
         if on != self.on_fallback && self.rounds > 0 && !self.entries.is_empty() {
             self.on_fallback = on;

@@ -599,15 +599,15 @@ fn only_what_may_come_within_a_block_time_is_waited_for_and_eight_seconds_at_mos
 }
 
 #[test]
-fn the_pace_is_learnt_from_own_nodes_and_a_wrong_setting_is_told() {
+fn the_block_time_is_learnt_from_own_nodes_and_a_wrong_setting_is_told() {
     let mut story = leaderless(2);
     let mut told = Vec::new();
     for look in 0..30 {
         let head = 100 + look * 20;
         told.extend(story.own_round(&[head, head], 5 * SECOND));
     }
-    let pace = story.fleet.view().pace;
-    assert!(pace < SECOND / 3, "{pace:?}");
+    let block_time = story.fleet.view().block_time;
+    assert!(block_time < SECOND / 3, "{block_time:?}");
     let paces = told
         .iter()
         .filter(|change| matches!(change, FleetChange::Pace { differs: true, .. }));
@@ -615,7 +615,7 @@ fn the_pace_is_learnt_from_own_nodes_and_a_wrong_setting_is_told() {
 }
 
 #[test]
-fn the_leader_does_not_teach_the_pace() {
+fn the_leader_does_not_teach_the_block_time() {
     let mut story = Story::with_own_nodes(1);
     story.round(&[at(100), ProbeOutcome::Failed]);
     story.round(&[at(100), ProbeOutcome::Failed]);
@@ -625,7 +625,7 @@ fn the_leader_does_not_teach_the_pace() {
         story.fleet.hear_round(&[(NodeId(0), at(block))], story.now);
     }
     assert_eq!(story.served(), 159);
-    assert_eq!(story.fleet.view().pace, 12 * SECOND);
+    assert_eq!(story.fleet.view().block_time, 12 * SECOND);
 }
 
 #[test]
@@ -719,8 +719,8 @@ fn five_minutes_without_a_block_are_health_and_so_is_the_block_after_them() {
             assert!(is_well(&story), "{heads:?}");
             assert!(story.served() >= wanted, "{heads:?}: {}", story.served());
         }
-        let pace = story.fleet.view().pace;
-        assert!(pace <= 4 * SECOND, "{pace:?}");
+        let block_time = story.fleet.view().block_time;
+        assert!(block_time <= 4 * SECOND, "{block_time:?}");
     }
 }
 

@@ -43,7 +43,7 @@ pub struct FleetView {
     /// The highest block that an answer may tell of and be believed.
     pub believable_head: Option<BlockNumber>,
     /// The time from one block to the next.
-    pub pace: Duration,
+    pub block_time: Duration,
     /// When nodes are looked at for the next block.
     pub due_block: Option<DueBlock>,
     /// What clients were told.

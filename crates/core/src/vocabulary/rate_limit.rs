@@ -51,18 +51,18 @@ mod tests {
     #[test]
     fn a_seconds_worth_at_once_and_then_as_time_goes() {
         let start = crate::testing::now();
-        let mut pace = TokenBucket::new(10, start);
-        assert_eq!((0..20).filter(|_| pace.take(start)).count(), 10);
+        let mut bucket = TokenBucket::new(10, start);
+        assert_eq!((0..20).filter(|_| bucket.take(start)).count(), 10);
         let later = start + Duration::from_millis(100);
-        assert!(pace.take(later) && !pace.take(later));
+        assert!(bucket.take(later) && !bucket.take(later));
         let much_later = start + Duration::from_secs(60);
-        assert_eq!((0..20).filter(|_| pace.take(much_later)).count(), 10);
+        assert_eq!((0..20).filter(|_| bucket.take(much_later)).count(), 10);
     }
 
     #[test]
     fn time_that_seems_to_go_back_earns_nothing() {
         let now = crate::testing::now();
-        let mut pace = TokenBucket::new(1, now + Duration::from_secs(5));
-        assert!(pace.take(now) && !pace.take(now));
+        let mut bucket = TokenBucket::new(1, now + Duration::from_secs(5));
+        assert!(bucket.take(now) && !bucket.take(now));
     }
 }

@@ -52,7 +52,7 @@ pub struct Http2Frames {
 /// Frames that do nothing are paid for by time, and by those that do something.
 #[derive(Debug)]
 struct FrameBudget {
-    pace: TokenBucket,
+    bucket: TokenBucket,
     earned: u32,
     /// Bytes written that have earned nothing yet.
     written: usize,
@@ -69,7 +69,7 @@ impl Http2Frames {
             open: None,
             began_at: None,
             budget: FrameBudget {
-                pace: TokenBucket::new(IDLE_FRAMES_MAX, now),
+                bucket: TokenBucket::new(IDLE_FRAMES_MAX, now),
                 earned: 0,
                 written: 0,
             },
@@ -220,7 +220,7 @@ impl FrameBudget {
             self.earned -= 1;
             return true;
         }
-        self.pace.take(now())
+        self.bucket.take(now())
     }
 }
 

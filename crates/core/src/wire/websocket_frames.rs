@@ -22,7 +22,7 @@ pub struct WebsocketFrames {
     known: usize,
     /// Of the payload at hand.
     left: u64,
-    pace: TokenBucket,
+    bucket: TokenBucket,
 }
 
 impl WebsocketFrames {
@@ -32,7 +32,7 @@ impl WebsocketFrames {
             head: [0; HEAD_BYTES_MAX],
             known: 0,
             left: 0,
-            pace: TokenBucket::new(IDLE_FRAMES_MAX, now),
+            bucket: TokenBucket::new(IDLE_FRAMES_MAX, now),
         }
     }
 
@@ -52,7 +52,7 @@ impl WebsocketFrames {
             if self.known == self.head_bytes() {
                 self.left = self.payload();
                 self.known = 0;
-                if self.is_idle() && !self.pace.take(now) {
+                if self.is_idle() && !self.bucket.take(now) {
                     return false;
                 }
             }

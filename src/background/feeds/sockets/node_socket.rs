@@ -156,7 +156,7 @@ impl NodeSocket {
                     Err(fault) => Err(SocketFailure::Fault(fault)),
                 },
                 command = next_command(&mut live.place) => self.obey(live, command).await,
-                (number, block) = next_answer(&mut live.asking) => {
+                (number, block) = next_answer(&mut live.block_query) => {
                     self.compare(live, number, block).await;
                     Ok(())
                 }

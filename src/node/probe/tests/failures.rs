@@ -97,13 +97,13 @@ async fn the_cause_of_a_failed_probe_is_a_reason_of_its_own() {
         (result("7"), Reason::BadAnswer, "other than a block"),
     ] {
         let head = ("eth_getBlockByNumber", said.clone());
-        let trouble = probed(&[head, ("eth_blockNumber", said)])
+        let probe_failure = probed(&[head, ("eth_blockNumber", said)])
             .await
             .details
-            .trouble;
-        let trouble = trouble.unwrap();
-        assert_eq!(trouble.reason, reason, "{trouble:?}");
-        assert!(trouble.words.contains(hint), "{trouble:?}");
+            .probe_failure;
+        let probe_failure = probe_failure.unwrap();
+        assert_eq!(probe_failure.reason, reason, "{probe_failure:?}");
+        assert!(probe_failure.words.contains(hint), "{probe_failure:?}");
     }
 }
 

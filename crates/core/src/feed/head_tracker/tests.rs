@@ -85,11 +85,11 @@ impl Stage {
             .heed(&list, witnesses.to_vec(), self.served);
     }
 
-    /// Obeys until there is nothing to do, and checks each turn as a client would.
+    /// Obeys until there is nothing to do, and checks each update as a client would.
     fn run(&mut self) {
         for _ in 0..10_000 {
             match self.head_tracker.next(self.now) {
-                HeadStep::Tell(turn) => self.take(&turn),
+                HeadStep::Tell(update) => self.take(&update),
                 HeadStep::Fetch { hash, from, .. } => {
                     assert!(!from.is_empty());
                     self.fetches += 1;
@@ -105,20 +105,20 @@ impl Stage {
         panic!("it never rests");
     }
 
-    fn take(&mut self, turn: &ChainUpdate) {
-        assert!(!turn.headers.is_empty());
-        if turn.is_torn {
-            assert!(turn.abandoned.is_empty());
+    fn take(&mut self, update: &ChainUpdate) {
+        assert!(!update.headers.is_empty());
+        if update.is_torn {
+            assert!(update.abandoned.is_empty());
             self.client.clear();
             self.tears += 1;
         }
-        for abandoned in &turn.abandoned {
+        for abandoned in &update.abandoned {
             // What lies before the first block told isn't the client's.
             if let Some(last) = self.client.pop() {
                 assert_eq!(last, *abandoned, "newest first");
             }
         }
-        for header in &turn.headers {
+        for header in &update.headers {
             if let Some(last) = self.client.last() {
                 assert_eq!(header.parent, last.hash, "parents are linked");
                 assert!(header.number > last.number);
@@ -261,7 +261,7 @@ fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
     for header in &chain[1..] {
         head_tracker.hear(one, header.clone(), now);
         let step = head_tracker.next(now);
-        let told = matches!(&step, HeadStep::Tell(turn) if turn.headers == [header.clone()]);
+        let told = matches!(&step, HeadStep::Tell(update) if update.headers == [header.clone()]);
         assert!(told, "{step:?}");
     }
     assert_eq!(

@@ -43,7 +43,7 @@ impl NodeState {
             head_timestamp: self.head_timestamp,
             reference,
             lives: self.lives,
-            trouble: self.trouble.clone(),
+            probe_failure: self.probe_failure.clone(),
             is_on_another_chain,
             was_seen_astray: self.was_seen_astray,
             is_astray,

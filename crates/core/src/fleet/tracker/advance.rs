@@ -29,7 +29,7 @@ impl Fleet {
             nodes: self.entries.len(),
             reference: self.reference.map(|reference| reference.number),
             lag_max: Lag(self.criteria.lag_blocks_max),
-            block_time: self.pace.pace(),
+            block_time: self.block_time.current(),
         };
         let course = self.served.hear(&told, now);
         if course != HeadMovement::Onward {
@@ -89,23 +89,24 @@ impl Fleet {
         self.served.is_falling()
     }
 
-    /// Hears of the served head, where own nodes carry it: the leader's pace is not taken for theirs.
-    pub(super) fn hear_pace(&mut self, now: Instant) -> Option<FleetChange> {
+    /// Hears of the served head, where own nodes carry it: the leader's block time is not taken for theirs.
+    pub(super) fn hear_block_time(&mut self, now: Instant) -> Option<FleetChange> {
         let own_serves = self.entries.iter().any(|e| self.serves(e, Role::Own));
         let agreed = self.served.head().filter(|_| own_serves)?;
-        let did_differ = self.pace.differs();
-        self.pace.hear(agreed, now);
-        let differs = self.pace.differs();
+        let did_differ = self.block_time.differs();
+        self.block_time.hear(agreed, now);
+        let differs = self.block_time.differs();
         (differs != did_differ).then(|| FleetChange::Pace {
-            pace: self.pace.pace(),
-            setting: self.pace.setting(),
+            block_time: self.block_time.current(),
+            setting: self.block_time.setting(),
             differs,
         })
     }
 
     /// Looks, with each that was asked and answered, whether it stands still while another goes on.
     pub(super) fn look_for_stuck(&mut self, probes: &[(NodeId, ProbeOutcome)], now: Instant) {
-        let (pace, round_interval) = (self.pace.pace(), self.criteria.round_interval);
+        let (block_time, round_interval) =
+            (self.block_time.current(), self.criteria.round_interval);
         let was_seen = |entry: &NodeState| {
             probes.iter().any(|(id, probe)| {
                 *id == entry.member.id && matches!(probe, ProbeOutcome::Answered { .. })
@@ -113,27 +114,27 @@ impl Fleet {
         };
         let seen: Vec<_> = (self.entries.iter().enumerate())
             .filter(|(_, entry)| was_seen(entry))
-            .map(|(at, entry)| (at, self.is_left_behind(entry, pace, now)))
+            .map(|(at, entry)| (at, self.is_left_behind(entry, block_time, now)))
             .collect();
         for (at, others_go_on) in seen {
             let entry = &mut self.entries[at];
             entry.standstill.looked_at(others_go_on, now);
-            let patience = entry.standstill.patience(pace, round_interval);
+            let patience = entry.standstill.patience(block_time, round_interval);
             entry.is_stuck = entry.standstill.is_stuck(patience, now);
         }
     }
 
     /// Whether another node is ahead of `entry`, has moved since it did and not long ago, and no
     /// further than the time allows: one that lies about its head proves nothing.
-    fn is_left_behind(&self, entry: &NodeState, pace: Duration, now: Instant) -> bool {
+    fn is_left_behind(&self, entry: &NodeState, block_time: Duration, now: Instant) -> bool {
         let (Some(head), Some(moved_at)) = (entry.head, entry.standstill.moved_at()) else {
             return false;
         };
-        let reached = reach(head, moved_at, pace, now);
+        let reached = reach(head, moved_at, block_time, now);
         self.entries.iter().any(|other| {
             let patience = other
                 .standstill
-                .patience(pace, self.criteria.round_interval);
+                .patience(block_time, self.criteria.round_interval);
             let goes_on = other
                 .standstill
                 .moved_at()
@@ -149,7 +150,7 @@ impl Fleet {
     /// there already when the nodes were last looked at.
     pub(super) fn expected(&self, highest: BlockNumber, wait: Duration) -> BlockNumber {
         let time = (wait + self.criteria.round_interval).as_secs_f64();
-        let blocks = (time / self.pace.pace().as_secs_f64()).ceil() as u64 + 1;
+        let blocks = (time / self.block_time.current().as_secs_f64()).ceil() as u64 + 1;
         BlockNumber(highest.0.saturating_add(blocks))
     }
 
@@ -161,7 +162,7 @@ impl Fleet {
             return Some(BlockNumber(u64::MAX));
         }
         let time = 2.0 * self.criteria.round_interval.as_secs_f64();
-        let blocks = (time / self.pace.quickest().as_secs_f64()).ceil() as u64;
+        let blocks = (time / self.block_time.quickest().as_secs_f64()).ceil() as u64;
         Some(BlockNumber(served.0.saturating_add(LEAP_BLOCKS + blocks)))
     }
 }

@@ -28,7 +28,7 @@ impl Fleet {
             .map(|transition| FleetChange::Node {
                 name,
                 transition,
-                trouble: None,
+                probe_failure: None,
             })
             .into_iter()
             .collect();

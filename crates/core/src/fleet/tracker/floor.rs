@@ -88,7 +88,7 @@ impl Fleet {
     /// The highest block that there can be by now, where `highest` was the highest at the last look.
     pub(super) fn reach_from(&self, highest: BlockNumber) -> BlockNumber {
         let time = 2.0 * self.criteria.round_interval.as_secs_f64();
-        let blocks = (time / self.pace.likely().as_secs_f64()).ceil() as u64;
+        let blocks = (time / self.block_time.likely().as_secs_f64()).ceil() as u64;
         BlockNumber(highest.0.saturating_add(LEAP_BLOCKS + blocks))
     }
 

@@ -79,9 +79,9 @@ impl Fleet {
     ) -> Vec<(NodeId, ProbeOutcome)> {
         let is_overload = |(id, probe): &&(NodeId, ProbeOutcome)| {
             let details = details.iter().find(|(of, _)| of == id);
-            let trouble = details.and_then(|(_, details)| details.trouble.as_ref());
+            let probe_failure = details.and_then(|(_, details)| details.probe_failure.as_ref());
             let may_be = match probe {
-                ProbeOutcome::Failed => trouble.is_some_and(ProbeFailure::may_be_overload),
+                ProbeOutcome::Failed => probe_failure.is_some_and(ProbeFailure::may_be_overload),
                 ProbeOutcome::Throttled(rest) => rest.is_none(),
                 ProbeOutcome::Answered { .. } => false,
             };
@@ -100,7 +100,7 @@ impl Fleet {
             |other: &NodeState| other.lives && self.is_ours(other) && other.head.is_some();
         let mut others = self.entries.iter().enumerate();
         let is_compared = others.any(|(place, other)| place != at && is_other(other));
-        let block_time = self.pace.pace();
+        let block_time = self.block_time.current();
         let node = &mut self.entries[at].keeping_up;
         node.is_fit((head, is_near), is_compared, block_time, now)
     }
@@ -243,7 +243,7 @@ mod tests {
         let scene = Scene::set(Weight::ONE);
         let (view, then) = (scene.view(), scene.now);
         let met = |reason, words: &str| ProbeDetails {
-            trouble: Some(ProbeFailure {
+            probe_failure: Some(ProbeFailure {
                 reason,
                 words: words.into(),
             }),

@@ -113,8 +113,8 @@ impl Fleet {
             expected_head: highest_head.map(|highest| self.expected(highest, block_wait)),
             reach: highest_head.map(|highest| self.reach_from(highest)),
             believable_head: self.believable(),
-            pace: self.pace.pace(),
-            due_block: self.schedule.due(self.pace.pace()),
+            block_time: self.block_time.current(),
+            due_block: self.schedule.due(self.block_time.current()),
             falls: self.falls,
             told: self.told.clone(),
             sampler: Sampler::of(&nodes),
@@ -135,7 +135,7 @@ impl Fleet {
 
     /// How long a call waits for a block.
     pub(super) fn block_wait(&self) -> Duration {
-        self.pace.pace().min(BLOCK_WAIT_MAX)
+        self.block_time.current().min(BLOCK_WAIT_MAX)
     }
 
     /// What all say that have told. Where they differ, each call had better ask its node.

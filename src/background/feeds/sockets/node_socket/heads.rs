@@ -45,11 +45,11 @@ impl NodeSocket {
 
     /// Asks the node for the block that its last head hints at, unless one is being asked for.
     fn ask(&self, live: &mut SocketState) {
-        let is_asked = |asking: &BlockQuery| asking.from <= clock::now();
-        if live.asking.as_ref().is_some_and(is_asked) {
+        let is_asked = |query: &BlockQuery| query.from <= clock::now();
+        if live.block_query.as_ref().is_some_and(is_asked) {
             return;
         }
-        live.asking = live.tidings.question().map(|(number, from)| {
+        live.block_query = live.tidings.question().map(|(number, from)| {
             let (exchange, upstream) = (self.exchange.clone(), self.upstream.clone());
             let answer = async move {
                 tokio::time::sleep_until(from.into()).await;
@@ -69,7 +69,7 @@ impl NodeSocket {
         number: BlockNumber,
         block: Option<Arc<Header>>,
     ) {
-        live.asking = None;
+        live.block_query = None;
         match live.tidings.answer(number, block.clone(), clock::now()) {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
@@ -89,10 +89,10 @@ impl NodeSocket {
 
 /// The answer of the node that is asked; waits for ever where none is. May be dropped halfway.
 pub(super) async fn next_answer(
-    asking: &mut Option<BlockQuery>,
+    query: &mut Option<BlockQuery>,
 ) -> (BlockNumber, Option<Arc<Header>>) {
-    match asking {
-        Some(asking) => (&mut asking.answer).await,
+    match query {
+        Some(query) => (&mut query.answer).await,
         None => std::future::pending().await,
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct SocketState {
     pub staleness: SocketStaleness,
     pub tidings: SocketHeads,
     /// The node is asked for the block that a head hints at, or will be.
-    pub asking: Option<BlockQuery>,
+    pub block_query: Option<BlockQuery>,
 }
 
 impl SocketState {
@@ -46,7 +46,7 @@ impl SocketState {
             heard_at: now,
             staleness: SocketStaleness::new(told),
             tidings: SocketHeads::default(),
-            asking: None,
+            block_query: None,
         }
     }
 }

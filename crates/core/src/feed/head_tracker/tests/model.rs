@@ -83,7 +83,7 @@ impl World {
     }
 }
 
-/// Each turn is checked as it comes (see [`Stage::take`]); in the end all nodes agree, and so must the
+/// Each update is checked as it comes (see [`Stage::take`]); in the end all nodes agree, and so must the
 /// client.
 fn live(seed: u64) {
     let first = block(1, 1, 0);
