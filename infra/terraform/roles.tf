@@ -1,4 +1,4 @@
-# What each may do. The task: its tables, and nothing else. ECS itself: pull the image, write
+# What each role may do. The task: its tables, and nothing else. ECS itself: pull the image, write
 # the log, read the secrets named.
 
 locals {

@@ -27,7 +27,7 @@ pub fn sentence(change: &FleetChange) -> (Level, String) {
             "an own node is fit again: calls no longer go to the leader and the fallback nodes"
                 .to_string(),
         ),
-        FleetChange::Pace {
+        FleetChange::BlockTime {
             block_time,
             setting,
             differs,
@@ -47,7 +47,7 @@ pub fn kind(change: &FleetChange) -> &'static str {
         FleetChange::Reference { .. } => "reference",
         FleetChange::Fallback { on: true } => "fallback_on",
         FleetChange::Fallback { on: false } => "fallback_off",
-        FleetChange::Pace { .. } => "pace",
+        FleetChange::BlockTime { .. } => "pace",
     }
 }
 

@@ -98,7 +98,7 @@ impl Journal {
             FleetChange::Node { name, .. } => Some(name.clone()),
             FleetChange::Reference { .. }
             | FleetChange::Fallback { .. }
-            | FleetChange::Pace { .. } => None,
+            | FleetChange::BlockTime { .. } => None,
         };
         self.note(Event {
             at,

@@ -517,7 +517,7 @@ async fn calls_that_wait_past_their_deadline_ask_nobody() {
     let attempts = scene
         .balancer
         .metric("forebay_attempts_total", &[("outcome", "timeout")]);
-    assert_eq!(attempts.await, Some(16.0), "the one that has had its turn");
+    assert_eq!(attempts.await, Some(16.0), "those that have had their turn");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

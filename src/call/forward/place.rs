@@ -37,11 +37,11 @@ impl<'a> ForwardedCall<'a> {
             None => {
                 let place = Box::pin(self.find_place(snapshot, id)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
-                let plan = self.plan.keep.plan();
-                let kept =
-                    plan.and_then(|kept| cached::look_again(self.state, kept, &self.context));
-                if kept.is_some() {
-                    return kept;
+                let kept = self.plan.keep.plan();
+                let found =
+                    kept.and_then(|kept| cached::look_again(self.state, kept, &self.context));
+                if found.is_some() {
+                    return found;
                 }
                 later = fleet.snapshot();
                 snapshot = &later;

@@ -19,6 +19,7 @@ use forebay_core::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use forebay_core::vocabulary::lease::Lease;
 
 const LIST: &str = "list";
+/// As earlier releases call it, with which the table is shared.
 const LEASE: &str = "pen";
 const FLOOR: &str = "floor";
 

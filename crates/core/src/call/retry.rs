@@ -120,7 +120,7 @@ pub struct RetryPlanner<'a> {
     /// How nodes have failed so far.
     failures: AttemptFailures,
     /// The best-telling failure so far.
-    best_verdict: Option<Verdict>,
+    most_telling: Option<Verdict>,
     kept: bool,
     is_over: bool,
     /// Nodes had too much to do to take it, so often.
@@ -162,7 +162,7 @@ impl<'a> RetryPlanner<'a> {
             fell_back: false,
             waits_until: None,
             failures: AttemptFailures::default(),
-            best_verdict: None,
+            most_telling: None,
             kept: false,
             is_over: false,
             overloads: 0,
@@ -288,8 +288,8 @@ impl<'a> RetryPlanner<'a> {
     }
 
     fn finish(&self, now: Instant) -> RetryStep {
-        let shut = self.best_verdict.and_then(|told| told.shut());
-        let refusal = match self.best_verdict.map(|told| told.class) {
+        let shut = self.most_telling.and_then(|told| told.shut());
+        let refusal = match self.most_telling.map(|told| told.class) {
             Some(_) if self.kept => return RetryStep::Finish(CallEnding::Kept),
             Some(_) | None if self.is_turned_away => Refusal::OverCapacity,
             Some(AttemptClass::Throttled) => Refusal::RateLimited { seconds: 1 },
@@ -336,7 +336,7 @@ impl<'a> RetryPlanner<'a> {
             self.uncounted += 1;
         }
         let says_more = self
-            .best_verdict
+            .most_telling
             .is_none_or(|told| says_as_much(&verdict, &told));
         let is_last_word = !again && has_body && class != AttemptClass::Shut && says_more;
         if class == AttemptClass::Ok || is_last_word {
@@ -348,7 +348,7 @@ impl<'a> RetryPlanner<'a> {
         if !says_more {
             return ReplyAction::Drop;
         }
-        self.best_verdict = Some(verdict);
+        self.most_telling = Some(verdict);
         self.kept = has_body && passes_on(class);
         if self.kept {
             ReplyAction::Keep

@@ -152,7 +152,7 @@ pub enum FleetChange {
         on: bool,
     },
     /// Blocks come far faster or slower than the settings say, or do no longer.
-    Pace {
+    BlockTime {
         /// The time between blocks, as measured.
         block_time: Duration,
         /// The time between blocks, as the settings say.

@@ -571,7 +571,7 @@ fn what_an_answer_tells_is_believed_as_far_as_the_time_allows_it() {
     let mut story = leaderless(3);
     story.own_round(&[100, 100, 100], SECOND);
     let believable = |story: &Story| story.fleet.view().believable_head.unwrap().0;
-    assert_eq!(believable(&story), 205, "before the pace is known");
+    assert_eq!(believable(&story), 205, "before the block time is known");
     for block in 101..140 {
         story.own_round(&[block; 3], 12 * SECOND);
     }
@@ -610,7 +610,7 @@ fn the_block_time_is_learnt_from_own_nodes_and_a_wrong_setting_is_told() {
     assert!(block_time < SECOND / 3, "{block_time:?}");
     let paces = told
         .iter()
-        .filter(|change| matches!(change, FleetChange::Pace { differs: true, .. }));
+        .filter(|change| matches!(change, FleetChange::BlockTime { differs: true, .. }));
     assert_eq!(paces.count(), 1, "{told:?}");
 }
 

@@ -48,7 +48,7 @@ impl RetryPlanner<'_> {
 
     /// What own nodes said, all in all, where another may know more.
     pub fn own_word(&self) -> Option<OwnShortfall> {
-        let told = self.best_verdict.filter(|_| self.asked_own)?;
+        let told = self.most_telling.filter(|_| self.asked_own)?;
         match told.class {
             AttemptClass::MissingData => Some(OwnShortfall::NoData),
             AttemptClass::Limit => Some(OwnShortfall::TooMuch),
@@ -88,7 +88,7 @@ impl RetryPlanner<'_> {
         self.uncounted += 1;
         self.is_free = true;
         self.needs.preference = NodePreference::Freshest;
-        self.best_verdict = Some(AttemptClass::Ok.into());
+        self.most_telling = Some(AttemptClass::Ok.into());
         self.kept = true;
         ReplyAction::Keep
     }

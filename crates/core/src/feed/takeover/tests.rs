@@ -217,7 +217,7 @@ fn who_asks_while_no_line_is_open_waits_for_one_and_is_refused_in_the_end() {
     assert_eq!(
         stage.follow(),
         [subscribe(1, 1)],
-        "the node that asks again"
+        "a client that asks again has it"
     );
 }
 

@@ -1,4 +1,4 @@
-//! How the chain and the nodes move: the served head, its pace, which nodes stand still, and which are on
+//! How the chain and the nodes move: the served head, the block time, which nodes stand still, and which are on
 //! another branch than clients were told.
 
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Fleet {
         let did_differ = self.block_time.differs();
         self.block_time.hear(agreed, now);
         let differs = self.block_time.differs();
-        (differs != did_differ).then(|| FleetChange::Pace {
+        (differs != did_differ).then(|| FleetChange::BlockTime {
             block_time: self.block_time.current(),
             setting: self.block_time.setting(),
             differs,
