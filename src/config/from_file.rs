@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_release_lacks_is_said() {
+    fn no_listener_and_the_other_word_for_monotonic_are_accepted() {
         finds_nothing("{listen: {admin: off, metrics: ~}}");
         finds_nothing("{consistency: pinned}");
     }

@@ -18,7 +18,7 @@ use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
 /// An answer to all of them, and where it came from.
 pub(super) struct BatchReply<'t, 'a> {
     body: Option<&'t Bytes>,
-    /// Little of the body is an answer to anybody: no answer is to hold it all in memory.
+    /// Little of the body is an answer to any call: no answer is to hold it all in memory.
     is_sparse: bool,
     upstream: &'t Upstream,
     node: &'t NodeView,
