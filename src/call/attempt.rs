@@ -12,15 +12,11 @@ use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
+use forebay_core::fleet::attempt_report::{self, AttemptReport};
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
-use forebay_core::fleet::overload;
-use forebay_core::rpc::batch::MemberOutcome;
-use forebay_core::rpc::classify::{AttemptClass, Blame, Overload, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Overload, Verdict};
 use forebay_core::wire::trace::TraceParent;
-
-/// Faster answers say how fast a node is.
-const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
 /// What an attempt is to bring.
 #[derive(Clone, Debug)]
@@ -144,78 +140,50 @@ impl Attempt {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
-    /// Tells load and metrics. Of a fault that the call may have caused, it is told at the call's end whether it is the
-    /// node's; of another it is said what follows. The verdict tells from now on whether the node had too much to do.
-    pub fn settle(&mut self, verdict: &mut Verdict) -> Option<Penalty> {
+    /// Tells load and metrics what each of its calls came to, in their order; `None`: what the call comes to later
+    /// counts alone. For the metrics each is an attempt that took as long as all of them, for the load it is many
+    /// answers at once, or one fault. Of a fault that a call may have caused, it is told at the call's end whether it
+    /// is the node's; of another it is said what follows. The verdicts tell from now on whether the node had too much
+    /// to do.
+    pub fn settle<'v>(
+        &mut self,
+        verdicts: impl IntoIterator<Item = Option<&'v mut Verdict>>,
+    ) -> Option<Penalty> {
         let now = clock::now();
         let took = self
             .took
             .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
         self.is_settled = true;
-        self.count(0, verdict.class, took);
-        if let Some(span) = self.span.take() {
-            span.end(verdict.class);
-        }
-        let load = self.placement.load();
-        let is_held_back = self.may_be_held_back
-            && took > HELD_BACK_MIN
-            && load.conduct.has_answered_since(self.began_at);
-        verdict.overload = overload::of(verdict, &load.conduct, now);
-        match verdict.overload {
-            Some(Overload::Waited) if is_held_back => return None,
-            Some(met) => {
-                self.tell_limiter(met, now);
-                if met == Overload::Waited {
-                    load.failed(took, now);
-                }
-                return None;
+        let conduct = &self.placement.load().conduct;
+        let is_held_back =
+            self.may_be_held_back && attempt_report::is_held_back(conduct, self.began_at, took);
+        let mut report: Option<AttemptReport> = None;
+        for (at, verdict) in verdicts.into_iter().enumerate() {
+            let Some(verdict) = verdict else { continue };
+            let of_call = AttemptReport::of_call(verdict, conduct, is_held_back, now);
+            report = Some(report.map_or(of_call, |report| report.and(of_call)));
+            self.count(at, verdict.class, took);
+            if let Some(span) = self.span.take() {
+                span.end(verdict.class);
             }
-            None => {}
         }
-        match verdict.blame() {
-            Blame::Fault | Blame::None if is_held_back => {}
-            Blame::Fault => return self.blame_node(verdict.class, took, now),
-            Blame::None => load.answered(self.placement.number(), took, now),
-            Blame::Rest(_) => load.waited(took, now),
-        }
-        None
+        self.tell_load(report.unwrap_or_default(), took, now)
     }
 
-    /// The same of several calls. For the metrics each is an attempt that took as long as all of them, but
-    /// for those whose outcome is [`MemberOutcome::Alone`]: they are of class `alone`, or, where that is `None`,
-    /// only what they come to later counts. For the load it is many answers at once, or one fault.
-    pub fn settle_all(
-        &mut self,
-        outcomes: &mut [MemberOutcome<'_>],
-        alone: Option<AttemptClass>,
-    ) -> Option<Penalty> {
-        let now = clock::now();
-        let took = now.saturating_duration_since(self.began_at);
-        self.is_settled = true;
+    fn tell_load(&self, report: AttemptReport, took: Duration, now: Instant) -> Option<Penalty> {
         let load = self.placement.load();
-        let (mut met, mut fault) = (None, None);
-        for (at, outcome) in outcomes.iter_mut().enumerate() {
-            let mut class = alone;
-            if let MemberOutcome::Answered(verdict, _) | MemberOutcome::Unanswered(verdict) =
-                outcome
-            {
-                verdict.overload = overload::of(verdict, &load.conduct, now);
-                met = met.or(verdict.overload);
-                let is_fault = verdict.blame() == Blame::Fault;
-                fault = is_fault.then_some(verdict.class).or(fault);
-                class = Some(verdict.class);
-            }
-            if let Some(class) = class {
-                self.count(at, class, took);
+        if let Some(overload) = report.overload {
+            self.tell_limiter(overload, now);
+            if overload == Overload::Waited {
+                load.failed(took, now);
             }
         }
-        if let Some(met) = met {
-            self.tell_limiter(met, now);
-        }
-        match fault {
+        match report.fault {
             Some(class) => return self.blame_node(class, took, now),
-            None if met.is_none() => load.answered_many(took, self.calls, now),
-            None => {}
+            None if report.overload.is_some() || report.is_silent => {}
+            None if report.is_turned_away => load.waited(took, now),
+            None if self.calls > 1 => load.answered_many(took, self.calls, now),
+            None => load.answered(self.placement.number(), took, now),
         }
         None
     }
@@ -328,15 +296,11 @@ mod tests {
             let mut attempt = Attempt::begin(place, calls, &wanted);
             let began_at = clock::now();
             let timeout = Verdict::from(AttemptClass::Timeout);
-            let (penalty, overload) = if calls == 1 {
-                let mut verdict = timeout;
-                (attempt.settle(&mut verdict), verdict.overload)
-            } else {
-                let mut outcomes = [0; 2].map(|_| MemberOutcome::Unanswered(timeout));
-                let penalty = attempt.settle_all(&mut outcomes, None);
-                (penalty, outcomes[1].verdict().unwrap().overload)
-            };
-            assert_eq!(overload, Some(Overload::Waited), "{calls}");
+            let mut verdicts = vec![timeout; calls];
+            let penalty = attempt.settle(verdicts.iter_mut().map(Some));
+            for verdict in verdicts {
+                assert_eq!(verdict.overload, Some(Overload::Waited), "{calls}");
+            }
             assert!(penalty.is_none());
             assert!(!load.conduct.has_answered_since(began_at), "{calls}");
         }

@@ -21,10 +21,10 @@ use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::NodePlace;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::rpc::answer::{Answer, AnswerFault, Outcome, Splicer, unmarked};
+use forebay_core::rpc::answer::{AnswerFault, Splicer, unmarked};
 use forebay_core::rpc::classify::{self, AttemptClass, Blame, Rejection, Verdict};
 use forebay_core::rpc::envelope::{UpstreamCallId, numbered};
-use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
+use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::wire::trace::TraceParent;
 
 /// An answer up to this length is read whole and judged.
@@ -73,7 +73,7 @@ pub async fn attempt<'a>(
     let place = place.unwrap_or_else(|| NodePlace::always(upstream, &node.load));
     let mut attempt = Attempt::begin(place, 1, wanted);
     let trace = attempt.told(wanted.trace.as_ref());
-    let exchanged = pin!(exchange(upstream, body, wanted, trace));
+    let exchanged = pin!(ask(upstream, body, wanted, trace));
     let began_at = attempt.began_at();
     let exchanged = in_time(fleet, (upstream, node), wanted, began_at, exchanged).await;
     let exchanged = exchanged.unwrap_or(Err(Unread::Failed(AttemptClass::Timeout.into())));
@@ -99,8 +99,8 @@ pub async fn attempt<'a>(
         Err(Unread::Failed(verdict)) => (verdict, AttemptContent::Nothing),
         Err(Unread::TooLarge) => (AttemptClass::RpcError.into(), AttemptContent::TooLarge),
     };
-    if let Some(sentence) = attempt.settle(&mut verdict) {
-        fleet.sentence(upstream.id, sentence, "").await;
+    if let Some(penalty) = attempt.settle([Some(&mut verdict)]) {
+        fleet.sentence(upstream.id, penalty, "").await;
     }
     rest(fleet, upstream, node, verdict).await;
     (verdict, content)
@@ -157,7 +157,8 @@ impl<V: Into<Verdict>> From<V> for Unread {
     }
 }
 
-async fn exchange<'a>(
+/// Asks for one call: a large answer to it may be passed on as it comes.
+async fn ask<'a>(
     upstream: &Upstream,
     body: &[u8],
     wanted: &AttemptSpec<'a>,
@@ -166,17 +167,30 @@ async fn exchange<'a>(
     let own = upstream.link.number(1);
     let mut digits = itoa::Buffer::new();
     let body = numbered(body, own.write(&mut digits));
-    let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
-    let mut reply = sent.await.map_err(|fault| fault.class())?;
-    match read_start(&mut reply, wanted).await? {
-        BufferedBody::Whole(body) => judge(&mut reply, own, &body, wanted.answer_budget.attempt()),
-        BufferedBody::More(start) => read_large(reply, own, start, wanted).await,
+    match exchange(upstream, &body, wanted, trace).await? {
+        (mut reply, BufferedBody::Whole(body)) => {
+            judge(&mut reply, own, &body, wanted.answer_budget.attempt())
+        }
+        (reply, BufferedBody::More(start)) => read_large(reply, own, start, wanted).await,
     }
+}
+
+/// Sends one call or several, `body` in its parts, and reads the start of the answer.
+pub(super) async fn exchange(
+    upstream: &Upstream,
+    body: &[&[u8]],
+    wanted: &AttemptSpec<'_>,
+    trace: Option<TraceParent>,
+) -> Result<(NodeResponse, BufferedBody), Unread> {
+    let sent = upstream.link.send(body, wanted.reuse, trace.as_ref());
+    let mut reply = sent.await.map_err(|fault| fault.class())?;
+    let start = read_start(&mut reply, wanted).await?;
+    Ok((reply, start))
 }
 
 /// Reads the start of an answer, and may find that it is too long. Once it is read it is the caller's to find
 /// room for.
-pub(super) async fn read_start(
+async fn read_start(
     reply: &mut NodeResponse,
     wanted: &AttemptSpec<'_>,
 ) -> Result<BufferedBody, Unread> {
@@ -224,26 +238,11 @@ fn judge<'a>(
     body: &Bytes,
     held: AnswerReservation<'a>,
 ) -> Result<ExchangeContent<'a>, Unread> {
-    let (status, retry_after) = (reply.status, reply.retry_after);
-    let read = Answer::read(body, own);
-    if !matches!(read, Err(AnswerFault::WrongId)) {
+    let judged = WholeAnswer::judge(body, reply.status, reply.retry_after, own);
+    if !matches!(judged, Err((_, AnswerFault::WrongId))) {
         reply.keep();
     }
-    let answer = read.map_err(|bad| {
-        let by_body = classify::of_body(status, retry_after, body);
-        by_body.unwrap_or(bad.into())
-    })?;
-    // What it says before the status that it says it with.
-    let verdict = match &answer.outcome {
-        Outcome::Result(_) => AttemptClass::Ok.into(),
-        Outcome::Error(error) => classify::of_error(error, status, retry_after),
-    };
-    let whole = WholeAnswer::new(body, &answer);
-    let whole = if is_sparse(body.len(), whole.bytes()) {
-        whole.apart()
-    } else {
-        whole
-    };
+    let (verdict, whole) = judged.map_err(|(verdict, _)| verdict)?;
     Ok(ExchangeContent::Whole(verdict, whole, held))
 }
 

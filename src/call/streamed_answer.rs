@@ -75,7 +75,7 @@ impl StreamedAnswer {
         if let Some(entry) = &mut self.entry {
             entry.streamed(class == AttemptClass::Ok);
         }
-        let _ = self.attempt.settle(&mut class.into());
+        let _ = self.attempt.settle([Some(&mut class.into())]);
         if class == AttemptClass::Ok {
             if let Some(copy) = self.copy.take() {
                 copy.finish();

@@ -177,7 +177,7 @@ async fn attempt<'a>(
     let body = batch::written(calls, first);
     state.metrics.upstream_batch(members.len());
     let mut attempt = Attempt::begin(place, members.len(), &wanted);
-    let exchanged = pin!(exchange(upstream, &body, &wanted));
+    let exchanged = pin!(ask_whole(upstream, &body, &wanted));
     let came = patience::in_time(fleet, (upstream, node), &wanted, now, exchanged).await;
     if came.is_none() && held_back_at.is_some_and(|at| clock::now() >= at) {
         // It says nothing of the node: as if its client had left.
@@ -186,9 +186,14 @@ async fn attempt<'a>(
     }
     let mut came = came.unwrap_or_else(|| Err(Verdict::from(AttemptClass::Timeout).into()));
     let mut judged = judge(&came, (first, members.len()));
-    // As of a single call whose answer is too long.
-    let alone = matches!(came, Err(Unread::TooLarge)).then_some(AttemptClass::RpcError);
-    if let Some(penalty) = attempt.settle_all(&mut judged.outcomes, alone) {
+    let penalty = if matches!(came, Err(Unread::TooLarge)) {
+        let mut too_large = vec![AttemptClass::RpcError.into(); members.len()];
+        attempt.settle(too_large.iter_mut().map(Some))
+    } else {
+        let outcomes = judged.outcomes.iter_mut();
+        attempt.settle(outcomes.map(MemberOutcome::verdict_mut))
+    };
+    if let Some(penalty) = penalty {
         fleet.sentence(upstream.id, penalty, "").await;
     }
     // What is asked from here on has places of its own.
@@ -212,15 +217,13 @@ async fn attempt<'a>(
     }
 }
 
-/// Sends them, and reads the answer to its end as long as there is room for it. The room is held no longer
-/// than that: each answer then finds its own.
-async fn exchange(upstream: &Upstream, body: &[u8], wanted: &AttemptSpec<'_>) -> BatchAnswer {
-    let trace = wanted.trace.as_ref().map(|trace| &trace.parent);
-    let body = [body];
-    let sent = upstream.link.send(&body, wanted.reuse, trace);
-    let mut reply = sent.await.map_err(|fault| Verdict::from(fault.class()))?;
+/// Asks for all of them, and reads the answer to its end as long as there is room for it. The room is held no
+/// longer than that: each answer then finds its own.
+async fn ask_whole(upstream: &Upstream, body: &[u8], wanted: &AttemptSpec<'_>) -> BatchAnswer {
+    let trace = wanted.trace.as_ref().map(|trace| trace.parent);
+    let (mut reply, start) = exchange::exchange(upstream, &[body], wanted, trace).await?;
     let mut held = wanted.answer_budget.attempt();
-    let whole = match exchange::read_start(&mut reply, wanted).await? {
+    let whole = match start {
         BufferedBody::Whole(whole) => whole,
         BufferedBody::More(start) if held.hold(start.len()) => {
             exchange::read_to_end(&mut reply, start, ANSWER_BYTES_MAX, &mut held).await?

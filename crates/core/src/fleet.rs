@@ -18,6 +18,7 @@
 //! - what follows for the operator and the next round: [`degradation`], [`failure_rate`],
 //!   [`awaited_blocks`]
 
+pub mod attempt_report;
 pub mod awaited_blocks;
 mod block_schedule;
 mod block_time;

@@ -77,6 +77,16 @@ impl MemberOutcome<'_> {
         }
     }
 
+    /// The same, to be told whether the node had too much to do.
+    pub fn verdict_mut(&mut self) -> Option<&mut Verdict> {
+        match self {
+            MemberOutcome::Answered(verdict, _) | MemberOutcome::Unanswered(verdict) => {
+                Some(verdict)
+            }
+            MemberOutcome::Alone => None,
+        }
+    }
+
     /// Whether a single call may have spoilt it for all of them.
     pub fn is_spoilt(&self) -> bool {
         let MemberOutcome::Unanswered(verdict) = self else {
@@ -285,11 +295,10 @@ fn of_batch<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> Me
 }
 
 fn of_one(answer: Answer<'_>, status: u16, rest: Option<Duration>) -> MemberOutcome<'_> {
-    let verdict = match &answer.outcome {
-        Outcome::Result(_) => AttemptClass::Ok.into(),
-        Outcome::Error(_) if is_refusal(&answer, status) => return MemberOutcome::Alone,
-        Outcome::Error(error) => classify::of_error(error, status, rest),
-    };
+    if is_refusal(&answer, status) {
+        return MemberOutcome::Alone;
+    }
+    let verdict = classify::of_outcome(&answer.outcome, status, rest);
     // geth says of what has no room any more that the response is too large.
     if matches!(
         verdict.meaning,

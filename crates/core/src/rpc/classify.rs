@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::answer::RpcError;
+use super::answer::{Outcome, RpcError};
 use crate::method;
 use crate::rpc::classify::error_table::CodeReading;
 
@@ -64,6 +64,14 @@ fn paid_for(verdict: Verdict, status: u16, text: &str) -> Verdict {
         _ => return verdict,
     };
     error_table::find(signs, text).map_or(verdict, |(meaning, _)| meaning.into())
+}
+
+/// Judges an outcome that came with `status`: what it says before the status that it says it with.
+pub fn of_outcome(outcome: &Outcome<'_>, status: u16, retry_after: Option<Duration>) -> Verdict {
+    match outcome {
+        Outcome::Result(_) => AttemptClass::Ok.into(),
+        Outcome::Error(error) => of_error(error, status, retry_after),
+    }
 }
 
 /// Judges a JSON-RPC error that came with `status`.

@@ -1,10 +1,14 @@
 //! A node's answer that is there to its end: read once when it is judged, and carried with what
 //! was found until it is sent.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::answer::{Answer, RpcError, read_error};
-use crate::rpc::answer::AnswerOffsets;
+use crate::rpc::answer::{AnswerFault, AnswerOffsets};
+use crate::rpc::classify::{self, Verdict};
+use crate::rpc::envelope::UpstreamCallId;
 use crate::rpc::url_mask;
 
 /// What came with an answer is let go of, if it is longer than this and mostly something else.
@@ -42,6 +46,29 @@ impl WholeAnswer {
     /// The answer out of its `bytes`, of which it is known where its parts stand.
     pub fn of_parts(bytes: Bytes, places: AnswerOffsets) -> WholeAnswer {
         WholeAnswer { bytes, places }
+    }
+
+    /// Judges what came with `status`, to its end, for a call whose id is `own`.
+    ///
+    /// # Errors
+    ///
+    /// What is no answer to that call is a fault of the node's, or its status says more.
+    pub fn judge(
+        body: &Bytes,
+        status: u16,
+        retry_after: Option<Duration>,
+        own: UpstreamCallId,
+    ) -> Result<(Verdict, WholeAnswer), (Verdict, AnswerFault)> {
+        let answer = Answer::read(body, own).map_err(|bad| {
+            let by_body = classify::of_body(status, retry_after, body);
+            (by_body.unwrap_or(bad.into()), bad)
+        })?;
+        let verdict = classify::of_outcome(&answer.outcome, status, retry_after);
+        let whole = WholeAnswer::new(body, &answer);
+        if is_sparse(body.len(), whole.bytes()) {
+            return Ok((verdict, whole.apart()));
+        }
+        Ok((verdict, whole))
     }
 
     /// Its bytes, and where its parts stand in them.
