@@ -134,8 +134,8 @@ variable "chain_settings" {
   default     = {}
 
   validation {
-    condition     = can(keys(var.chain_settings)) ? alltrue([for sections in values(var.chain_settings) : length(setsubtract(keys(sections), ["health", "calls", "consistency", "methods", "cors"])) == 0]) : false
-    error_message = "chain_settings is a map of chains' names to sections: health, calls, consistency, methods, cors."
+    condition     = can(keys(var.chain_settings)) ? alltrue([for sections in values(var.chain_settings) : length(setsubtract(keys(sections), ["health", "calls", "consistency", "methods", "cache", "cors"])) == 0]) : false
+    error_message = "chain_settings is a map of chains' names to sections: health, calls, consistency, methods, cache, cors."
   }
 }
 
@@ -162,7 +162,7 @@ variable "node_ports" {
 }
 
 variable "settings" {
-  description = "More of Forebay's configuration, by section, as docs/reference/configuration.md has it: { health = { lag_blocks_max = 5 } }. Not the sections that this module writes."
+  description = "More of Forebay's configuration, by section, as docs/reference/settings.md has it: { health = { lag_blocks_max = 5 } }. Not the sections that this module writes."
   type        = any
   default     = {}
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::chains::{OWN_KEYS, is_a_chains};
+use super::chains::{OWN_KEYS, PROCESS_KEYS, SHARED_KEYS, is_a_chains};
 use super::settings::table;
 
 /// A name, as JSON Schema writes a pattern.
@@ -61,8 +61,45 @@ fn without_process_keys(group: &str, mut shape: Json) -> Json {
     shape
 }
 
+/// What all chains share and one may have otherwise, in words: each group with the keys that are the process's all the
+/// same.
+pub(super) fn shared() -> String {
+    let groups = SHARED_KEYS.map(|group| {
+        let keys = PROCESS_KEYS.iter().filter_map(|key| key.split_once('.'));
+        let own = keys.filter(|(of, _)| *of == group);
+        let own: Vec<_> = own.map(|(_, key)| format!("`{key}`")).collect();
+        if own.is_empty() {
+            format!("`{group}`")
+        } else {
+            format!("`{group}` (but for {})", own.join(", "))
+        }
+    });
+    groups.join(", ")
+}
+
 /// The rows of the reference page: a chain's own keys.
 pub(super) fn rows() -> String {
     let rows = OWN_KEYS.map(|(key, _, meaning)| format!("| `{key}` | {meaning} |\n"));
     rows.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terraform_lets_in_what_a_chain_may_have_and_it_does_not_write_itself() {
+        let variables = include_str!("../../infra/terraform/variables-forebay.tf");
+        let wanted: Vec<_> = SHARED_KEYS
+            .iter()
+            .filter(|key| **key != "registry")
+            .collect();
+        let list: Vec<_> = wanted.iter().map(|key| format!("\"{key}\"")).collect();
+        let check = format!("setsubtract(keys(sections), [{}])", list.join(", "));
+        assert!(variables.contains(&check), "write: {check}");
+        let words: Vec<_> = wanted.iter().map(|key| format!("`{key}`")).collect();
+        let page = include_str!("../../docs/reference/terraform.md");
+        let row = format!("by chain: sections {} over", words.join(", "));
+        assert!(page.contains(&row), "write: {row}");
+    }
 }

@@ -49,7 +49,7 @@ pub(super) const OWN_KEYS: [(&str, Option<&str>, &str); 5] = [
     ),
 ];
 /// Groups and keys of all chains that one may have otherwise.
-const SHARED_KEYS: [&str; 7] = [
+pub(super) const SHARED_KEYS: [&str; 7] = [
     "registry",
     "health",
     "calls",
@@ -59,7 +59,7 @@ const SHARED_KEYS: [&str; 7] = [
     "cors",
 ];
 /// Keys below these that are the process's all the same.
-const PROCESS_KEYS: [&str; 7] = [
+pub(super) const PROCESS_KEYS: [&str; 7] = [
     "registry.kind",
     "registry.path",
     "registry.endpoint",

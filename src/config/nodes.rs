@@ -19,16 +19,16 @@ use forebay_core::vocabulary::target::{self, OwnAddresses};
 pub(super) const KEYS: [(&str, &str); 11] = [
     (
         "url",
-        "`http` or `https`, with keys in the path or query if need be; needed",
+        "`http` or `https`, up to 2,048 bytes, with keys in the path or query if need be; no `user:password@`. It is needed",
     ),
     (
         "ws_url",
-        "its WebSocket, `ws` or `wss`. Left out: an own node is tried once at its `url`",
+        "its WebSocket, `ws` or `wss`; the node's headers go with it. Left out: an own node is tried once at its `url`, the leader and fallback nodes aren't",
     ),
     ("ws", "the same as `ws_url`"),
     (
         "name",
-        "stands in headers, logs and metrics. Left out: its host and port",
+        "up to 64 letters, digits and `. _ : -`, not `local`: it stands in headers, logs and metrics. Left out: its host and port",
     ),
     (
         "weight",
@@ -37,23 +37,23 @@ pub(super) const KEYS: [(&str, &str); 11] = [
     ("leader", "the reference and fallback; at most one node"),
     (
         "fallback",
-        "asked, beside the leader, only when no own node is fit",
+        "asked, as the leader is, only when no own node is fit",
     ),
     (
         "headers",
-        "sent to the node with every call and probe; values may hold `${NAME}`",
+        "sent to the node with every call and probe; values may hold `${NAME}` (not `AWS_*`, `FOREBAY_*`). Not those that frame a message (`host`, `content-*`, `connection`, …)",
     ),
     (
         "in_flight_max",
-        "the most calls in flight. Left out: found (`auto`)",
+        "the most [calls in flight](../guide/load.md#calls-in-flight), 1 to 10,000. Left out: found (`auto`)",
     ),
     (
         "serves",
-        "the methods that it is asked for, names and globs; `!` takes out. Left out: all",
+        "the methods that it is [asked for](../guide/routing.md#what-a-node-is-for): up to 64 names and globs; a `!` before one takes out. Left out: all",
     ),
     (
         "recent_blocks",
-        "the newest blocks that it is asked for; only narrows what is learnt. Left out: `all`",
+        "the newest blocks that it is asked for, its head among them, up to 1,000,000,000; only narrows what is learnt. Left out: `all`",
     ),
 ];
 

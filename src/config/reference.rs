@@ -30,9 +30,10 @@ const NODES: &str = "
 const CHAINS: &str = "
 ## A chain under `chains`
 
-Beside these, what stands under `registry` (but for `kind`, `path`, `endpoint` and `last_list`), `health` (but for
-`required`), `calls`, `consistency`, `methods`, `cors` and `cache` (but for `memory` and `shared`) may stand in a chain, too:
-there it is that chain's, and what is left out is as it stands for all.
+Of these a chain may have its own; what it leaves out is as it stands for all:
+";
+const CHAIN_KEYS: &str = "
+Beside them it has:
 
 | key | meaning |
 | --- | --- |
@@ -65,7 +66,9 @@ pub fn reference() -> String {
         let value = value(&noted, &format!("{}.nodes{ITEM}.{key}", server::FOREBAY));
         let _ = writeln!(page, "| `{key}` | {value} | {meaning} |");
     }
-    page.push_str(CHAINS);
+    for part in [CHAINS, &chain_schema::shared(), ".\n", CHAIN_KEYS] {
+        page.push_str(part);
+    }
     page.push_str(&chain_schema::rows());
     page
 }

@@ -9,9 +9,9 @@ use serde_json::{Map, Value as Json, json};
 use super::field::{Field, ReadContext, below};
 use super::finding::Findings;
 use super::quantity::{duration_text, size_text};
-use super::settings::Settings;
+use super::settings::{Settings, table};
 use super::shape::{ITEM, NAMED, SchemaRecorder, ValueShape};
-use super::{chain_schema, from_file, printout, server, yaml};
+use super::{chain_schema, from_file, nodes, printout, server, yaml};
 
 /// The dialect, as editors know it.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
@@ -117,6 +117,7 @@ pub(super) fn noted() -> SchemaRecorder {
 pub fn schema() -> Json {
     let defaults = printout::tree(&Settings::default(), &ServerConf::default());
     let mut ours = of(&noted(), server::FOREBAY);
+    with_meanings(&mut ours["properties"]);
     ours["properties"]["chains"] = chain_schema::schema(&ours["properties"]);
     with_defaults(&mut ours, &defaults[server::FOREBAY]);
     let mut properties = pingoras(&defaults);
@@ -147,6 +148,41 @@ fn pingoras(defaults: &Json) -> Map<String, Json> {
         (key.clone(), json!({"type": kinds, "default": default}))
     });
     typed.collect()
+}
+
+/// Says of each key what it means, before its form.
+fn with_meanings(properties: &mut Json) {
+    for setting in table() {
+        let steps = setting.key.split('.').collect::<Vec<_>>();
+        let at = format!("/{}", steps.join("/properties/"));
+        tell(properties.pointer_mut(&at), setting.meaning);
+    }
+    for (key, meaning) in nodes::KEYS {
+        let at = format!("/nodes/items/properties/{key}");
+        tell(properties.pointer_mut(&at), meaning);
+    }
+}
+
+fn tell(property: Option<&mut Json>, meaning: &str) {
+    let Some(property) = property else { return };
+    let form = property["description"]
+        .as_str()
+        .map(|form| format!(" ({form})"));
+    let meaning = without_links(meaning.trim());
+    property["description"] = Json::from(meaning + &form.unwrap_or_default());
+}
+
+/// Text as an editor shows it: of a link of Markdown's its words alone.
+fn without_links(text: &str) -> String {
+    let mut parts = text.split("](");
+    let mut out = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        if let Some(words) = out.rfind('[') {
+            out.remove(words);
+        }
+        out.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    out
 }
 
 fn with_defaults(schema: &mut Json, default: &Json) {
@@ -192,6 +228,29 @@ mod tests {
             }
             _ => drop(found.insert(at.to_string())),
         }
+    }
+
+    #[test]
+    fn an_editor_is_told_what_a_key_means_without_links() {
+        assert_eq!(
+            without_links("See [the one](a.md#b) and [two](c.md), in `[x]` (too)."),
+            "See the one and two, in `[x]` (too)."
+        );
+        let schema = schema();
+        let ours = &schema["properties"]["forebay"]["properties"];
+        let interval = &ours["health"]["properties"]["interval"]["description"];
+        let wanted = "The time between two rounds of probes. (a duration, 100ms to 1h)";
+        assert_eq!(interval, wanted);
+        let in_chain = &ours["chains"]["additionalProperties"]["properties"];
+        assert_eq!(
+            in_chain["health"]["properties"]["interval"]["description"],
+            wanted
+        );
+        let name = &ours["nodes"]["items"]["properties"]["name"]["description"];
+        assert!(
+            name.as_str().unwrap().starts_with("up to 64 letters"),
+            "{name}"
+        );
     }
 
     #[test]

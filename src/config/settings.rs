@@ -84,7 +84,7 @@ pub(super) fn table() -> Vec<Setting<Settings>> {
         ChainSettings::table(),
         vec![Setting {
             key: "chains",
-            meaning: "Several chains in place of `chain` and `nodes`, each by its name \
+            meaning: "[Several chains](../guide/chains.md) in place of `chain` and `nodes`, each by its name \
                       (`[a-z][a-z0-9-]{0,31}`), up to 200; see below.",
             when: Live,
             value: Box::new(Apart),
@@ -132,7 +132,8 @@ pub(super) fn table() -> Vec<Setting<Settings>> {
 fn nodes_setting() -> Setting<Settings> {
     Setting {
         key: "nodes",
-        meaning: "The nodes that a registry starts with, up to 1,000; see below.",
+        meaning: "The [nodes](#a-node-under-nodes) that a registry starts with, up to 1,000. The embedded \
+                  registry follows them; a table in DynamoDB takes them only while nothing was ever written there.",
         when: Live,
         value: Box::new(Place {
             form: nodes::form(|all: &Settings| all.listen.addresses()),
@@ -145,7 +146,7 @@ fn nodes_setting() -> Setting<Settings> {
 fn consistency_setting() -> Setting<Settings> {
     Setting {
         key: "consistency",
-        meaning: "What `latest`, `safe` and `finalized` mean. `monotonic`: one block for all nodes, and never \
+        meaning: "What the [block tags](../guide/consistency.md) `latest`, `safe` and `finalized` mean. `monotonic`: one block for all nodes, and never \
                   an older one again. `none`: what the node that is asked takes them for. `pinned` is the \
                   former name of `monotonic`.",
         when: Live,
@@ -166,7 +167,9 @@ settings_group! {
     ChainSettings at chain {
         /// Nodes with another chain id are kept out. Left out: the leader's.
         id: Option<u64> = None, optional(number(1..=u64::MAX)), Restart;
-        /// The time between two blocks, to begin with. Left out: that of a known chain with this id, else 12s.
+        /// The time between two blocks at the start; from then on it follows the [chain](../guide/health.md). It
+        /// bounds how fast the leader's head is believed to advance. Left out: that of a [known
+        /// chain](chains.md#known-by-name-or-id) with this id, else 12s.
         block_time: Duration = secs(12), duration(ms(100)..=secs(600)), Live;
     }
 }
@@ -175,24 +178,29 @@ settings_group! {
     ListenSettings at listen {
         /// Addresses for JSON-RPC and `/health`: HTTP/1.1, and HTTP/2 with prior knowledge.
         http: Vec<SocketAddr> = vec![([0, 0, 0, 0], 8545).into()], list(|item| item.address()), Restart;
-        /// The same over TLS: `{ address, certificate, key, h2 }`, PEM files; `h2` is `true` if left out.
+        /// The same over TLS: `{ address, certificate, key, h2 }`, PEM files, [read again when they
+        /// change](../guide/configure.md#changing-the-configuration); `h2` is `true` if left out.
         https: Vec<HttpsListener> = Vec::new(), listen::https(), Restart;
         /// The address of `GET /metrics` for Prometheus, or `off`.
         metrics: Option<SocketAddr> = Some(([0, 0, 0, 0], 9090).into()), listen::metrics(), Restart;
-        /// The address of the status page and the admin API, or `off`. Off loopback it needs `admin.token`.
+        /// The address of the [status page and the admin API](http.md#the-admin-listener), or `off`. Off loopback it
+        /// needs `admin.token`.
         admin: Option<SocketAddr> = None, listen::admin(), Restart;
-        /// Networks whose `X-Forwarded-For` is believed.
+        /// Networks of proxies whose `X-Forwarded-For` is [believed](../guide/security.md#addresses-of-clients).
         trusted_proxies: Vec<IpNet> = Vec::new(), list(listen::network), Live;
-        /// Answers of 1 KiB and more are packed for clients that ask for it (gzip, zstd).
+        /// Answers of 1 KiB and more are compressed for clients whose `Accept-Encoding` names gzip or zstd. Requests
+        /// and nodes' answers may be compressed in any case ([limits](limits.md)).
         compression: bool = false, choice(&[("on", true), ("off", false), ("true", true), ("false", false)]), Restart;
-        /// Networks that are told by `x-forebay-trail` what became of a call's attempts.
+        /// Networks of clients that may ask for [`x-forebay-trail`](http.md#the-trail-of-a-call), which tells what
+        /// became of a call's attempts.
         trail_for: Vec<IpNet> = Vec::new(), list(listen::network), Live;
     }
 }
 
 settings_group! {
     RegistrySettings at registry {
-        /// Where the nodes are written down: in a file, or in a table that balancers share.
+        /// Where the list of nodes is kept: in a file of this machine, or in a table of DynamoDB that [several
+        /// balancers](../guide/several-balancers.md) share.
         kind: RegistryKind = RegistryKind::Embedded, choice(RegistryKind::WORDS), Restart;
         /// The file of the embedded registry, in SQLite's format.
         path: PathBuf = PathBuf::from("data/forebay.db"), path(), Restart;
@@ -203,7 +211,7 @@ settings_group! {
         /// How long one balancer writes health for all before another may take over (DynamoDB): three times
         /// `health.interval` at least, and so long where that is longer than the default.
         lease: Duration = registry::LEASE, registry::lease(|all| all.health.interval), RestartIf(has_lease);
-        /// The leader is asked by one balancer for all (by `shared`, else DynamoDB).
+        /// Whether the leader is asked by one balancer for all: by `shared`, else by DynamoDB.
         share_leader: bool = false, boolean(), Restart;
         /// How often it is read again.
         refresh: Duration = secs(5), duration(PERIODS), Live;
@@ -215,9 +223,11 @@ settings_group! {
 settings_group! {
     /// The store that several balancers share.
     SharedSettings at shared {
-        /// What they share beside the list: `none`, or Valkey 8 or Redis 7.
+        /// What [several balancers](../guide/several-balancers.md#a-store-that-all-share) share beside the list:
+        /// nothing, or what goes by Valkey 8 or Redis 7.
         kind: SharedKind = SharedKind::None, choice(SharedKind::WORDS), Restart;
-        /// Where it is: `redis://`, or `rediss://` for TLS, with a user and a password where it wants them.
+        /// Where that is: `redis://`, or `rediss://` for TLS, with a user and a password where it wants them; one of
+        /// a cluster's servers does.
         url: Option<Secret> = None, shared::url(|all: &Settings| all.shared.kind), Restart;
     }
 }
@@ -226,7 +236,8 @@ settings_group! {
     HealthSettings at health {
         /// The time between two rounds of probes.
         interval: Duration = secs(5), duration(PERIODS), LiveUnless(is_too_slow);
-        /// The least time between two probes of the leader, if it is paid for. Left out: as `interval`.
+        /// The least time between two probes of the leader, for a leader that is paid by the request. Left out: as
+        /// `interval`.
         leader_interval: Duration = secs(5), duration(PERIODS).or(|all: &Settings| all.health.interval),
             LiveUnless(is_too_slow);
         /// The longest time of one probe; shorter than both intervals.
@@ -237,11 +248,14 @@ settings_group! {
         rise: u32 = 2, number(1..=100), Live;
         /// Bad rounds that take a node out.
         fall: u32 = 3, number(1..=100), Live;
-        /// Whether a node that says that it is syncing may be out for it.
+        /// Whether a node that says that it is syncing is out for that. A node that says so at the head of the chain
+        /// is fit in any case ([health](../guide/health.md)).
         heeds_syncing ("syncing"): bool = true, choice(&[("heed", true), ("ignore", false)]), Live;
-        /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
+        /// A WebSocket is kept to every node that offers one, for its heads; `false`: only while clients are
+        /// subscribed.
         sockets: bool = true, boolean(), Live;
-        /// Chains without a fit node of which `/health` is 503: names under `chains`.
+        /// The [chains](../guide/chains.md#health) without a fit node of which `/health` is 503: names under
+        /// `chains`.
         required: Vec<String> = Vec::new(), list(health::chain_name), Live;
     }
 }
@@ -250,29 +264,36 @@ settings_group! {
     CallSettings at calls {
         /// The longest time of a call, all its attempts together.
         deadline: Duration = secs(30), duration(TIMEOUTS), Live;
-        /// The longest time of one attempt; not over `deadline`. Longer than the 5 s after which geth gives up an
-        /// execution (`--rpc.evmtimeout`), so that its word is heard.
+        /// The longest time of one attempt; not over `deadline`. It is longer than the 5 s after which geth gives up
+        /// an execution (`--rpc.evmtimeout`), so that geth's own error is heard. A node from which nothing at all
+        /// arrives meanwhile, not even a probe's answer, is left after 5 s.
         attempt: Duration = secs(8), duration(TIMEOUTS), Live;
         /// The longest time of one attempt at a heavy call, and of all of it if longer than `deadline`.
         heavy: Duration = secs(60), duration(TIMEOUTS), Live;
         /// Repeats that each call earns.
         retry_per_call ("retry_budget.per_call"): f64 = 0.2, decimal(0.0..=10.0), Live;
-        /// Repeats that each second earns, if that is more than its calls do.
+        /// Repeats that each second earns, if that is more than its calls do. So from 50 calls a second on, repeats
+        /// and hedges add a fifth at most.
         retry_per_second ("retry_budget.per_second"): f64 = 10.0, decimal(0.0..=100_000.0), Live;
-        /// The most repeats that are saved up.
+        /// The most repeats that are saved up; full at the start.
         retry_burst ("retry_budget.burst"): f64 = 100.0, decimal(0.0..=1_000_000.0), Live;
-        /// After how many times its node's slow time a read is asked of a second node, too; `on` is 1.
+        /// A read that takes longer than 95 of 100 on its node (times this factor, `on` is 1; at least 5 ms) is asked
+        /// of a second own node, too, within the retry budget.
         hedge: Option<f64> = None, calls::hedge(), Live;
-        /// How long a call waits for a place at a node.
+        /// How long a call waits for [a place at a node](../guide/load.md#calls-in-flight).
         queue: Duration = ms(100), duration(ms(1)..=secs(10)), Live;
-        /// For single methods, by names and globs: `attempt`, `deadline`, `hedge`; the longest name that fits wins.
+        /// What holds for single methods: `{ "debug_*": { attempt: 90s, deadline: 2m, hedge: off } }`. The exact name
+        /// wins, then the longest glob; an `attempt` above the deadline raises it. A `hedge` of a method that may not
+        /// be repeated is an error. Calls of such methods go to nodes one by one, also out of a batch.
         by_method: Vec<(String, MethodLimits)> = Vec::new(), by_method::form(TIMEOUTS), Live;
         /// Own fit nodes that a raw transaction is sent to at once; `all`: up to 16.
         broadcast: usize = NODES_MAX, calls::broadcast(), Live;
-        /// The share of the calls that the leader is asked for although no node is known to have what they ask
-        /// for; at least one a second, with `0` none.
+        /// The share of the calls that go to the leader although [no node is known to
+        /// have](../guide/routing.md#what-the-leader-is-asked) what they ask for; at least one a second, with `0`
+        /// none.
         leader_share: f64 = 0.01, decimal(0.0..=1.0), Live;
-        /// Nodes asked for one call.
+        /// Nodes asked for one call. A refused connection doesn't count, up to 8 nodes in all; where every attempt
+        /// was refused, broke off or met a silent node and no own node is left, a fallback node is one more.
         attempts_max: u32 = 3, number(1..=10), Live;
         /// The largest body of a request.
         body_bytes_max: usize = 5 << 20, size(1 << 10..=1 << 30), Live;
@@ -280,7 +301,8 @@ settings_group! {
         batch_calls_max: usize = 1000, number(1..=100_000), Live;
         /// The largest answer of a node.
         answer_bytes_max: u64 = 256 << 20, size(64 << 10..=1 << 40), Live;
-        /// What is done with a call when no node is fit: the freshest node that lives is asked, or none.
+        /// What is done with a call [when no node is fit](../guide/health.md#when-no-own-node-is-fit): the freshest
+        /// node that lives is asked, or none.
         when_none_fit: NoneFitPolicy = NoneFitPolicy::FailOpen, choice(NoneFitPolicy::WORDS), Live;
     }
 }
@@ -288,7 +310,7 @@ settings_group! {
 settings_group! {
     /// Names and globs (`*` alone is a wildcard), beside the built-in table.
     MethodSettings at methods {
-        /// Methods that are let through though the table denies them: names and globs (`*`).
+        /// Methods that are let through though the [method table](methods.md) denies them: names and globs (`*`).
         allow: Vec<String> = Vec::new(), list(calls::method), Live;
         /// Methods that are refused; outranks `allow`.
         deny: Vec<String> = Vec::new(), list(calls::method), Live;
@@ -301,13 +323,16 @@ settings_group! {
 
 settings_group! {
     CacheSettings at cache {
-        /// Memory of kept answers, of all chains; `0`: none. Left out: a tenth of `limits.memory`, 64 MiB at most.
+        /// The memory of [answers that are kept](../guide/cache.md), of all chains, half of `limits.memory` at most;
+        /// `0`: none is kept. Left out: a tenth of `limits.memory`, 64 MiB at most.
         memory: Option<u64> = None, optional(size(0..=1 << 44)), Restart;
-        /// Whether balancers that share a store (`shared`) share kept answers.
+        /// Whether balancers with a [store that they share](../guide/several-balancers.md#a-store-that-all-share)
+        /// share [kept answers](../guide/cache.md#shared-by-several-balancers) as well; nothing without one.
         shared: bool = true, boolean(), Restart;
         /// Methods whose answers are never kept: names and globs (`*`).
         never: Vec<String> = Vec::new(), list(calls::method), Live;
-        /// A request's `cache-control: no-cache`: `ignore`, as browsers send it at each reload; `heed`: a node is asked.
+        /// Whether a request with `cache-control: no-cache` is kept from being answered out of the cache (`heed`).
+        /// Browsers send it at each reload.
         heeds_no_cache ("no_cache"): bool = false, choice(&[("ignore", false), ("heed", true)]), Live;
     }
 }
@@ -315,7 +340,7 @@ settings_group! {
 settings_group! {
     /// What requests to the admin listener need.
     AdminSettings at admin {
-        /// The bearer token of the admin listener. Where it is set it is needed, on loopback too.
+        /// The bearer token of the admin listener, up to 1,024 characters. Once set it is needed on loopback, too.
         token: Option<Secret> = None, admin::token(), LiveUnless(would_be_open);
         /// Names by which the admin listener is reached, beside `localhost` and IP addresses.
         hosts: Vec<String> = Vec::new(), list(admin::host), Live;
@@ -335,19 +360,19 @@ settings_group! {
 settings_group! {
     /// Metrics for CloudWatch, on standard output.
     CloudWatchSettings at cloudwatch {
-        /// The namespace in which CloudWatch shows the metrics.
+        /// The namespace of the [metrics in CloudWatch](metrics.md#cloudwatch).
         namespace: String = "Forebay".to_string(), text(observability::namespace), Live;
-        /// The dimension that tells this balancer's metrics from another's.
+        /// Their dimension `Service`, which tells this balancer's metrics from another's.
         service: String = "forebay".to_string(), text(observability::service_name), Live;
-        /// How often they are told.
+        /// How often they are written.
         interval: Duration = secs(60), duration(secs(60)..=HOUR), Live;
     }
 }
 
 settings_group! {
     LogSettings at log {
-        /// The share of the calls that get a line in the log, 0 to 1; with a number, failed ones always do. `off`:
-        /// no call does.
+        /// The share of the calls that get a [line in the log](../guide/monitor.md#a-line-for-each-call), 0 to 1;
+        /// with a number, failed ones always do. `off`: no call does.
         calls: Option<f64> = None, observability::logged_share(), Live;
     }
 }
@@ -355,7 +380,7 @@ settings_group! {
 settings_group! {
     /// What clients' sockets are held to. Open ones keep what they began with.
     SocketSettings at sockets {
-        /// Clients' WebSockets in all.
+        /// Clients' [WebSockets](../guide/subscriptions.md) in all.
         sockets_max: usize = 20_000, number(0..=1_000_000), Live;
         /// Clients' WebSockets of one address, or of one /64 of IPv6. Left out: 1000 where
         /// `listen.trusted_proxies` is set, else three quarters of all.
@@ -364,7 +389,7 @@ settings_group! {
         subscriptions_max: usize = 100, number(0..=10_000), Live;
         /// Messages a second of one socket, and as many at once.
         messages_per_second: u32 = 1000, number(1..=1_000_000), Live;
-        /// The time between two pings. A client that doesn't answer one until the next is gone.
+        /// The time between two pings. A client that hasn't answered one when the next is due is disconnected.
         ping_interval: Duration = secs(30), duration(secs(1)..=secs(600)), Live;
     }
 }
@@ -372,20 +397,21 @@ settings_group! {
 settings_group! {
     /// Traces for a collector, by OTLP over HTTP.
     OtlpSettings at otlp {
-        /// Where traces go, to `v1/traces` below it. Left out: as `OTEL_EXPORTER_OTLP_ENDPOINT` says.
+        /// Where [traces](../guide/monitor.md#traces) go, to `v1/traces` below it. Left out: as
+        /// `OTEL_EXPORTER_OTLP_ENDPOINT` says.
         endpoint: Secret = otlp::default_endpoint(), otlp::endpoint(), Restart;
         /// Headers sent with them, up to 16; values may hold `${NAME}`. Left out: as `OTEL_EXPORTER_OTLP_HEADERS` says.
         headers: Vec<(String, Secret)> = Vec::new(), otlp::headers(), Restart;
         /// The name under which traces appear. Left out: as `OTEL_SERVICE_NAME` says.
         service: String = "forebay".to_string(), text(observability::service_name), Restart;
-        /// The share of the calls without a trace of their own that begin one.
+        /// The share of the calls that bring no `traceparent` of which a trace is made.
         share: f64 = 0.01, decimal(0.0..=1.0), Live;
     }
 }
 
 settings_group! {
     ShutdownSettings at shutdown {
-        /// After SIGTERM: not healthy any more, still serving.
+        /// After SIGTERM: `/health` is 503, calls are still served.
         lame_duck: Duration = secs(10), duration(Duration::ZERO..=HOUR), Live;
         /// Then: time for the calls in flight.
         drain: Duration = secs(20), duration(Duration::ZERO..=HOUR), Live;
@@ -394,7 +420,8 @@ settings_group! {
 
 settings_group! {
     LimitSettings at limits {
-        /// The memory that all that is held at once is a share of. Left out: the machine's, or the control group's.
+        /// Everything that is held at once is a [share of it](limits.md#memory-and-files). Left out: the machine's
+        /// memory, or the control group's.
         memory: Option<u64> = None, optional(size(MEMORY_MIN..=1 << 44)), Restart;
     }
 }

@@ -402,7 +402,7 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
         nodes                  = [{ url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", name = "op-1", weight = 2 }]
       }
     }
-    chain_settings = { op-sepolia = { health = { lag_blocks_max = 60 } } }
+    chain_settings = { op-sepolia = { health = { lag_blocks_max = 60 }, cache = { never = ["eth_call"] } } }
   }
   assert {
     condition = yamldecode(output.configuration).forebay.chains == {
@@ -413,6 +413,7 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
         hosts      = ["op-sepolia.rpc.example.com"]
         registry   = { table = "forebay-backends-op-sepolia" }
         health     = { lag_blocks_max = 60 }
+        cache      = { never = ["eth_call"] }
         nodes = [
           { name = "leader", url = "$${LEADER_URL_OP_SEPOLIA}", leader = true },
           { name = "op-1", url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", weight = 2 },
