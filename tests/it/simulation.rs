@@ -2,6 +2,7 @@
 //!
 //! A failure prints its seed and the last events; `FOREBAY_SEED=n` plays that one again.
 
+mod batches;
 mod chaos;
 mod clients;
 mod heads;

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
 
 use super::behaviour::{Behaviour, Fault};
-use super::chain::hex;
 use crate::behaviour::{AnswerShape, FakeRpcError};
-use crate::chain::{FakeBlock, FakeChain};
+use crate::chain::{FakeBlock, FakeChain, data};
+use forebay_core::vocabulary::hex;
 
 /// What was asked.
 #[derive(Debug)]
@@ -230,8 +230,7 @@ impl Responder<'_> {
             "eth_getBalance" => self.state(&params[1], || {
                 // The last digits of the address's digest: some amount, always the same.
                 let digits = digest(&params[0]);
-                u64::from_str_radix(&digits[52..], 16)
-                    .map_or_else(|_| nothing(), FakeOutcome::number)
+                hex::digits(&digits[52..]).map_or_else(nothing, FakeOutcome::number)
             }),
             "eth_getTransactionCount" => self.state(&params[1], || FakeOutcome::number(7)),
             "eth_getCode" => self.state(&params[1], || FakeOutcome::text("0x")),
@@ -312,7 +311,7 @@ impl Responder<'_> {
             Some("safe") => Some(self.head().saturating_sub(32)),
             Some("finalized") => Some(self.head().saturating_sub(64)),
             Some("earliest") => Some(0),
-            Some(text) => u64::from_str_radix(text.strip_prefix("0x")?, 16).ok(),
+            Some(text) => hex::quantity_in(text),
         }
     }
 }
@@ -350,20 +349,10 @@ fn echo(call: &Value) -> FakeOutcome {
 /// Keccak-256 of the bytes that `value` writes in hexadecimal; of its text where it doesn't.
 fn digest(value: &Value) -> String {
     let text = value.as_str().unwrap_or_default();
-    let bytes = text.strip_prefix("0x").and_then(unhex);
-    hex(&Keccak256::digest(
+    let bytes = hex::data_of_any(text);
+    data(&Keccak256::digest(
         bytes.unwrap_or_else(|| text.as_bytes().to_vec()),
     ))
-}
-
-fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?;
-            u8::from_str_radix(pair, 16).ok()
-        })
-        .collect()
 }
 
 fn quantity(number: u64) -> String {
@@ -372,7 +361,7 @@ fn quantity(number: u64) -> String {
 
 /// A block as geth writes it, empty of transactions.
 fn header(block: &FakeBlock) -> Value {
-    let zeros = |bytes: usize| hex(&vec![0; bytes]);
+    let zeros = |bytes: usize| data(&vec![0; bytes]);
     json!({
         "number": quantity(block.number),
         "hash": block.hash,

@@ -111,7 +111,7 @@ impl FakeChain {
             hash: self.hash(number, forked_from),
             parent_hash: match number.checked_sub(1) {
                 Some(parent) => self.hash(parent, forked_from),
-                None => hex(&[0; 32]),
+                None => data(&[0; 32]),
             },
             timestamp: self.born.saturating_add(above),
         }
@@ -127,7 +127,7 @@ impl FakeChain {
             .chain_update(salt.map_or(0, |(_, salt)| *salt).to_be_bytes())
             .chain_update([u8::from(astray)])
             .finalize();
-        hex(&digest)
+        data(&digest)
     }
 
     fn state(&self) -> MutexGuard<'_, FakeChainState> {
@@ -140,7 +140,7 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// `0x` and two digits a byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(super) fn data(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(2 + bytes.len() * 2);
     text.push_str("0x");

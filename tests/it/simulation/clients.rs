@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use forebay_core::call::doubts::{self, Doubts};
 use forebay_core::call::plan::{self, Plan, PlanContext};
 use forebay_core::call::retry::{CallBudget, CallEnding, ReplyAction, RetryPlanner, RetryStep};
@@ -17,9 +19,10 @@ use forebay_core::fleet::view::FleetView;
 use forebay_core::method::block::Consistency;
 use forebay_core::method::{CallTimeouts, RepeatRule};
 use forebay_core::rpc::answer::{Answer, Outcome};
-use forebay_core::rpc::classify::{self, AttemptClass, Blame, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Blame, Verdict};
 use forebay_core::rpc::envelope::{Call, UpstreamCallId};
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::testing::NoMemory;
 use forebay_core::vocabulary::block_ref::BlockRange;
 use forebay_core::vocabulary::client::Client;
@@ -417,15 +420,9 @@ pub fn judge(reply: &Reply) -> (Verdict, bool) {
             body,
         } => (*status, *retry_after, body),
     };
-    match Answer::read(body.as_bytes(), UpstreamCallId::FIRST).map(|answer| answer.outcome) {
-        Ok(Outcome::Error(error)) => (classify::of_error(&error, status, retry_after), true),
-        Ok(Outcome::Result(_)) => {
-            let verdict = classify::of_status(status, retry_after);
-            (verdict.unwrap_or(AttemptClass::Ok.into()), false)
-        }
-        Err(bad) => {
-            let verdict = classify::of_status(status, retry_after);
-            (verdict.unwrap_or(bad.into()), false)
-        }
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    match WholeAnswer::judge(&body, status, retry_after, UpstreamCallId::FIRST) {
+        Ok((verdict, _)) => (verdict, true),
+        Err((verdict, _)) => (verdict, false),
     }
 }

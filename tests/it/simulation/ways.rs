@@ -1,5 +1,5 @@
-//! The ways in which a call is more than one question to one node: a broadcast, a hedge, and a batch
-//! that calls share. Each is played to its end in one instant of the world, beside its calls.
+//! The ways in which a call is more than one question to one node: a broadcast, and a hedge. Each is
+//! played to its end in one instant of the world, beside its calls.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,6 @@ use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep
 use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
 use forebay_core::fleet::spread::{FanoutScope, spread};
 use forebay_core::rpc::answer::{Answer, Outcome};
-use forebay_core::rpc::batch::{self, BatchSupport, MemberOutcome, REFUSAL_LASTS};
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::vocabulary::chance::Dice;
@@ -18,23 +17,21 @@ use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
 use crate::simulation::clients::judge;
-use crate::simulation::pretend::{Deed, Mood, Reply, http};
+use crate::simulation::pretend::{Deed, Reply};
 use crate::simulation::world::{ATTEMPTS_MAX, World};
 
 const SEND: &str = "eth_sendRawTransaction";
-const READ: &str = "eth_getBalance";
-const ATTEMPT: Duration = Duration::from_secs(8);
-/// Calls that share a batch, at most.
-const MEMBERS_MAX: u64 = 5;
+pub const READ: &str = "eth_getBalance";
+pub const ATTEMPT: Duration = Duration::from_secs(8);
 
 impl World {
     pub fn play_ways(&mut self) {
         self.broadcast();
         self.hedge();
-        self.go_together();
+        self.batch();
     }
 
-    fn deed(&mut self, node: NodeId, method: &str) -> Deed {
+    pub fn deed(&mut self, node: NodeId, method: &str) -> Deed {
         let truth = self.truth();
         self.nodes[&node.0].call(method, truth, &mut self.ways)
     }
@@ -91,7 +88,7 @@ impl World {
         );
     }
 
-    fn read(&self, now: Instant) -> RetryPlanner<'static> {
+    pub fn read(&self, now: Instant) -> RetryPlanner<'static> {
         let budget = CallBudget {
             attempts_max: ATTEMPTS_MAX,
             attempt: ATTEMPT,
@@ -152,100 +149,6 @@ impl World {
             self.oracle.must(is_new, "a node is asked twice for a read");
         }
     }
-
-    /// Some calls go together to one node.
-    fn go_together(&mut self) {
-        let count = self.view.nodes.len() as u64;
-        if count == 0 {
-            return;
-        }
-        let at = usize::try_from(self.ways.roll() % count).unwrap();
-        let node = self.view.nodes[at].id;
-        let first = UpstreamCallId::drawn(self.ways.roll());
-        let calls = 1 + self.ways.roll() % MEMBERS_MAX;
-        let mood = self.nodes[&node.0].mood;
-        let (reply, answered) = match mood {
-            Mood::Good | Mood::Slow(_) => self.answers(first, calls, |_| 1),
-            // The last one is missing, or the first one stands there twice.
-            Mood::HalfStalled => self.answers(first, calls, |at| u64::from(at + 1 < calls)),
-            Mood::Strange => self.answers(first, calls, |at| 1 + u64::from(at == 0)),
-            Mood::FailsMethod(_) => (refusal(first), vec![false; calls as usize]),
-            Mood::Stalled
-            | Mood::Dead
-            | Mood::Throttles(_)
-            | Mood::Junk
-            | Mood::Fails
-            | Mood::FailsCalls
-            | Mood::Shut => (self.deed(node, READ).reply, vec![false; calls as usize]),
-        };
-        let Reply::Http {
-            status,
-            retry_after,
-            body,
-        } = reply
-        else {
-            return;
-        };
-        let members = (first, answered.len());
-        let verdict = batch::judge(body.as_bytes(), status, retry_after, members);
-        let is_whole = verdict.outcomes.len() == answered.len();
-        self.oracle.must(is_whole, "a call of a batch is forgotten");
-        for ((at, outcome), is_answered) in (0u64..).zip(&verdict.outcomes).zip(answered) {
-            let own = format!("\"0x{at:x}\"");
-            let gets_own = matches!(outcome, MemberOutcome::Answered(verdict, answer)
-                if verdict.class == AttemptClass::Ok
-                    && matches!(answer.outcome, Outcome::Result(result) if result == own));
-            self.oracle.must(
-                gets_own == is_answered,
-                "a call of a batch gets what isn't its own, or not what is",
-            );
-            let is_alone = matches!(outcome, MemberOutcome::Alone);
-            let is_right = is_alone == (verdict.refuses && !is_answered);
-            self.oracle
-                .must(is_right, "a refused batch's calls are asked one by one");
-        }
-        let now = self.instant();
-        let support = BatchSupport::new(now);
-        if verdict.refuses {
-            support.refuse(REFUSAL_LASTS, now);
-        }
-        self.oracle.must(
-            support.takes(now) != verdict.refuses && support.takes(now + REFUSAL_LASTS),
-            "a node that refuses batches is sent none for a while",
-        );
-    }
-
-    /// The answers to a batch in any order, each as often as it is said; and which call has just one.
-    fn answers(
-        &mut self,
-        first: UpstreamCallId,
-        calls: u64,
-        times: impl Fn(u64) -> u64,
-    ) -> (Reply, Vec<bool>) {
-        let mut digits = itoa::Buffer::new();
-        let mut written = Vec::new();
-        for at in 0..calls {
-            let id = first.after(at).write(&mut digits);
-            let id = std::str::from_utf8(id).unwrap();
-            for _ in 0..times(at) {
-                let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"0x{at:x}"}}"#);
-                written.push((self.ways.roll(), answer));
-            }
-        }
-        written.sort();
-        let answers: Vec<_> = written.into_iter().map(|(_, answer)| answer).collect();
-        let body = format!("[{}]", answers.join(","));
-        let answered = (0..calls).map(|at| times(at) == 1).collect();
-        (http(200, None, &body), answered)
-    }
-}
-
-/// A batch is refused in the answer to its first call, as geth does.
-fn refusal(first: UpstreamCallId) -> Reply {
-    let mut digits = itoa::Buffer::new();
-    let id = std::str::from_utf8(first.write(&mut digits)).unwrap();
-    let error = r#"{"code":-32600,"message":"batch too large"}"#;
-    http(200, None, &format!(r#"[{{"id":{id},"error":{error}}}]"#))
 }
 
 /// What a node's reply says of a transaction.

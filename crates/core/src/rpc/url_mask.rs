@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::vocabulary::hex;
+
 const SCHEMES: [&[u8]; 4] = [b"https", b"http", b"wss", b"ws"];
 /// What follows a scheme, as JSON may write it.
 const SLASHES: [&[u8]; 4] = [b"//", br"\/\/", br"\//", br"/\/"];
@@ -95,8 +97,9 @@ fn escaped(text: &str, at: usize) -> (char, usize) {
         Some(b'n' | b't' | b'r' | b'f') => (' ', 2),
         Some(b'u') => {
             let digits = text.get(at + 2..at + 6);
-            let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+            let code = digits.and_then(hex::digits);
             // Half of a pair is no white space.
+            let code = code.and_then(|code| u32::try_from(code).ok());
             let meant = code.and_then(char::from_u32).unwrap_or('x');
             (meant, digits.map_or(2, |_| 6))
         }

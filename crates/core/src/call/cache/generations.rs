@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::vocabulary::hex;
+
 /// Generations that are known at once; with more nothing is shared until the store has forgotten them.
 pub const GENERATIONS_MAX: usize = 4096;
 const ALL: &str = "all";
@@ -109,7 +111,7 @@ pub fn write_generation(generation: u64) -> String {
 fn read_field(name: &[u8], value: &[u8]) -> Option<(String, u64)> {
     let name = std::str::from_utf8(name).ok()?;
     let value = std::str::from_utf8(value).ok()?;
-    let generation = u64::from_str_radix(value, 16).ok()?;
+    let generation = hex::digits(value)?;
     Some((name.to_string(), generation))
 }
 
@@ -123,6 +125,12 @@ mod tests {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         Generations::read(fields.into_iter())
+    }
+
+    #[test]
+    fn a_generation_is_written_without_a_sign() {
+        assert!(known(&[("base", "a")]).is_some());
+        assert!(known(&[("base", "+a")]).is_none());
     }
 
     #[test]
