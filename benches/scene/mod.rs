@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use forebay_core::call::plan::PlanContext;
 use forebay_core::call::tag_pins;
 use forebay_core::fleet::FleetMember;
-use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::MethodRules;
 use forebay_core::method::block::{Consistency, TagPins};
@@ -41,13 +40,12 @@ pub(crate) fn pins(view: &FleetView) -> TagPins {
 
 /// A leader and so many fit nodes of different weights, each with 50 calls under way.
 pub(crate) fn fleet(nodes: u32, now: Instant) -> FleetView {
-    let mut fleet = Fleet::new(testing::criteria());
     let member = |at: u32| FleetMember {
         role: if at == 0 { Role::Leader } else { Role::Own },
         weight: Weight::new(u64::from(at % 4 + 1)).unwrap_or(Weight::ONE),
         ..testing::member(at)
     };
-    fleet.replace((0..=nodes).map(member).collect(), now);
+    let mut fleet = testing::fleet_of((0..=nodes).map(member), now);
     let head = |at: u32| testing::at(21_000_000 - u64::from(at % 3));
     let probes: Vec<_> = (0..=nodes).map(|at| (NodeId(at), head(at))).collect();
     fleet.hear_round(&probes, now);

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_everybody_comes_in_and_nobody_has_shown_one() {
+    fn without_a_token_every_request_comes_in_and_none_has_shown_one() {
         let open = AdminAuth::new(None, Vec::new());
         let shown = headers(&[("authorization", "Bearer x")]);
         assert_eq!(open.judge_token(&shown), Ok(Credential::Open));

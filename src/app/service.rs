@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_who_was_told_to_end_ends_in_time() {
+    async fn only_a_service_that_was_told_to_end_ends_in_time() {
         let (tell, told) = watch::channel(false);
         let endings = [watch::channel(false).1, told];
         assert!(!ends_in_time(async {}, &endings).await, "nobody said so");

@@ -408,7 +408,6 @@ mod tests {
     use super::*;
     use crate::node::connector::Connector;
     use crate::registry::embedded::EmbeddedRegistry;
-    use forebay_core::fleet::tracker::Fleet;
     use forebay_core::testing;
 
     /// A registry in a file, and the processes that follow it.
@@ -442,7 +441,7 @@ mod tests {
             let metrics = ChainMetrics::alone();
             let connector = Arc::new(Connector::new(&NodeAccess::plain()));
             let key = self.key.clone();
-            let fleet = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
+            let fleet = Arc::new(FleetState::new(testing::fleet()));
             let places = fleet.places.clone();
             NodeDiscovery {
                 registry: self.registry.clone(),

@@ -248,14 +248,13 @@ mod tests {
     use crate::shared::fleet_state::FleetState;
     use crate::shared::node_clients::ClientFactory;
     use crate::shared::process_limits::ChainShare;
-    use forebay_core::fleet::tracker::Fleet;
     use forebay_core::testing;
     use forebay_core::vocabulary::caps::Caps;
     use forebay_core::vocabulary::node::NodeRecord;
 
     /// A node that is fit, and its load.
     async fn node() -> (Arc<Upstream>, Arc<Load>) {
-        let fleet = FleetState::new(Fleet::new(testing::criteria()));
+        let fleet = FleetState::new(testing::fleet());
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let metrics = ChainMetrics::alone();
         let mut clients = ClientFactory::new(connector, metrics, fleet.places.clone(), 1);

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_timer_left_running_rouses_nobody_too_early() {
+    async fn a_timer_left_running_rouses_no_call_too_early() {
         let mut timer = Timer::default();
         let soon = clock::now() + Duration::from_millis(5);
         let quick = timer.until(soon, async {

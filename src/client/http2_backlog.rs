@@ -132,7 +132,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     #[tokio::test]
-    async fn who_has_more_to_say_waits_until_some_of_it_is_written() {
+    async fn an_answer_with_more_to_write_waits_until_some_of_it_is_written() {
         let admission = Arc::new(Admission::default());
         let backlog = Backlog::new(None);
         let full = usize::try_from(BYTES_MAX).unwrap();

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_our_word_speaks_http_1_1() {
+    fn a_client_that_waits_for_our_word_speaks_http_1_1() {
         let mut asked = noted(&[("Expect", "100-Continue")]);
         assert!(asked.expects_continue());
         asked.is_http_1_0 = true;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn who_brings_a_sockets_key_wants_no_greeting() {
+    fn a_client_that_brings_a_sockets_key_wants_no_greeting() {
         let kind = |method: &str, path: &str| {
             let mut asked = RequestHead::new(method, path);
             asked.note("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==");

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_who_gave_it_and_what_was_asked_for() {
+    fn an_answer_says_which_node_gave_it_and_what_was_asked_for() {
         let mut asked = RequestHead::default();
         asked.note("x-request-id", b"abc");
         let answer = ClientResponse::text(200, JSON, "{}").served_by("geth-1", 2);

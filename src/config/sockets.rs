@@ -42,7 +42,7 @@ mod tests {
     use crate::config::tests::{finds, finds_nothing};
 
     #[test]
-    fn one_address_has_a_limit_by_default_and_whoever_is_behind_a_proxy_one_of_their_own() {
+    fn one_address_has_a_limit_by_default_and_a_client_behind_a_proxy_its_own() {
         let mut settings = Settings::default();
         let per_address = |settings: &Settings| settings.sockets_max_per_address(usize::MAX);
         assert_eq!(

@@ -60,7 +60,7 @@ async fn calls_questions_and_sockets_come_from_the_same_address() {
 }
 
 #[tokio::test]
-async fn who_is_bound_in_one_family_still_reaches_the_other() {
+async fn where_one_family_is_bound_the_other_is_still_reached() {
     let conf = ServerConf {
         client_bind_to_ipv6: vec!["::1".to_string()],
         ..ServerConf::default()
@@ -90,7 +90,7 @@ async fn a_question_finds_the_one_address_that_answers_whichever_it_is() {
 }
 
 #[tokio::test]
-async fn who_is_bound_in_one_family_asks_the_other_where_the_first_is_dead() {
+async fn where_one_family_is_bound_the_other_is_asked_if_the_first_is_dead() {
     let listener = TcpListener::bind("[::1]:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let conf = ServerConf {

@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_leaves_closes_the_connection() {
+    async fn a_caller_that_leaves_closes_the_connection() {
         let stage = ScriptedNode::play(vec![vec![ScriptLine::Hear]]).await;
         let link = stage.link();
         let call = tokio::time::timeout(
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_that_nobody_signed_is_refused() {
+    async fn a_certificate_of_no_known_authority_is_refused() {
         let (acceptor, _) = certificate();
         let stage = ScriptedNode::play_tls(vec![vec![ScriptLine::Hear, say(OK)]], acceptor).await;
         let url = format!("https://localhost:{}/secret", stage.address.port());

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_asked_what_and_what_came_of_it() {
+    fn a_line_says_which_client_asked_what_and_what_came_of_it() {
         let mut entry = entry(1.0);
         entry.served_by(Some("geth-1".into()), 2);
         entry.ended(CallOutcome::RpcError, Some(3));
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_call_names_who_failed_at_it() {
+    fn a_failed_call_names_the_nodes_that_failed_at_it() {
         use forebay_core::rpc::classify::AttemptClass;
         let mut entry = entry(1.0);
         entry.ended(CallOutcome::Failed, Some(-32011));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gets_no_line_is_counted_by_who_failed() {
+    fn calls_that_get_no_line_are_counted_by_the_node_that_failed() {
         let left = OmittedLines {
             lines: 130,
             about: vec![("geth-1".into(), 120), ("local".into(), 10)],

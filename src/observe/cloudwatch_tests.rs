@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::*;
 use crate::observe::metrics::{CallOutcome, ChainMetrics, ProcessMetrics};
-use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::{FleetMember, ProbeOutcome};
 use forebay_core::testing;
 use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
@@ -147,8 +146,7 @@ fn what_is_not_known_is_left_out() {
         ),
         ""
     );
-    let mut fleet = empty_fleet();
-    fleet.replace(vec![member(0, "geth-1", Role::Own, 1)], now());
+    let mut fleet = testing::fleet_of([member(0, "geth-1", Role::Own, 1)], now());
     fleet.hear_round(&[(NodeId(0), ProbeOutcome::Failed)], now());
     let silent = fleet.view();
     let text = lines(
@@ -323,10 +321,6 @@ fn now() -> Instant {
     crate::clock::now()
 }
 
-fn empty_fleet() -> Fleet {
-    Fleet::new(testing::criteria())
-}
-
 fn member(id: u32, name: &str, role: Role, weight: u64) -> FleetMember {
     FleetMember {
         name: name.into(),
@@ -338,10 +332,9 @@ fn member(id: u32, name: &str, role: Role, weight: u64) -> FleetMember {
 
 /// A fleet after one round in which these nodes told their heads.
 fn fleet(nodes: &[(&'static str, Role, u64, u64)]) -> FleetView {
-    let mut fleet = empty_fleet();
     let numbered = || (0..).zip(nodes);
     let members = numbered().map(|(id, (name, role, weight, _))| member(id, name, *role, *weight));
-    fleet.replace(members.collect(), now());
+    let mut fleet = testing::fleet_of(members, now());
     let probes = numbered().map(|(id, (_, _, _, head))| {
         let answered = ProbeOutcome::Answered {
             head: BlockNumber(*head),

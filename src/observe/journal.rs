@@ -218,7 +218,6 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::clock;
-    use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{FleetMember, ProbeOutcome};
     use forebay_core::testing;
 
@@ -226,12 +225,11 @@ mod tests {
 
     /// A fleet of one node, whose probe failed when there is no head.
     fn view(head: Option<u64>) -> FleetView {
-        let mut fleet = Fleet::new(testing::criteria());
         let member = FleetMember {
             name: "a".into(),
             ..testing::member(NODE.0)
         };
-        fleet.replace(vec![member], clock::now());
+        let mut fleet = testing::fleet_of([member], clock::now());
         let probe = head.map_or(ProbeOutcome::Failed, testing::at);
         fleet.hear_round(&[(NODE, probe)], clock::now());
         fleet.view()

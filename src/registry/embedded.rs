@@ -706,7 +706,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn of_many_who_add_the_same_node_or_a_leader_one_wins() {
+    async fn of_many_registries_that_add_the_same_node_or_a_leader_one_wins() {
         let home = Home::new();
         let mut adds = tokio::task::JoinSet::new();
         for number in 0..16 {

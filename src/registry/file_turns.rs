@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_its_caller_the_outcome_and_nobody_a_turn() {
+    async fn a_panic_costs_its_caller_the_outcome_and_no_caller_a_turn() {
         for _ in 0..=TURNS {
             let lost = take_turn(|| assert_eq!(1, 2, "so that it panics")).await;
             assert_eq!(lost, Err(TurnLost));

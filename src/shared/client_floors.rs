@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_told_more_finds_it_and_the_others_look_for_nothing() {
+    fn a_client_that_was_told_more_finds_it_and_the_others_look_for_nothing() {
         let floors = SharedFloors::default();
         let shown = PublishedHead {
             head: BlockNumber(100),

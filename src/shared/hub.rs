@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_who_ask_for_the_same_share_a_topic_until_the_last_is_gone() {
+    async fn clients_that_ask_for_the_same_share_a_topic_until_the_last_is_gone() {
         let hub = Hub::default();
         let (one, other) = (Arc::<Outbox>::default(), Arc::<Outbox>::default());
         hub.subscribe(Topic::NewHeads, id(1), &one).await.unwrap();
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn news_that_come_with_the_source_reach_who_waited_for_it() {
+    async fn news_that_come_with_the_source_reach_the_client_that_waited_for_it() {
         let hub = Arc::new(Hub::default());
         let topic = Topic::Passed(RelayedTopic::Syncing);
         let outbox = Arc::<Outbox>::default();
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_to_wait_gets_nothing_of_before() {
+    fn a_client_that_begins_to_wait_gets_nothing_of_before() {
         let hub = Hub::default();
         let topic = Topic::Passed(RelayedTopic::Syncing);
         let tell = || hub.tell(&topic, &Bytes::from_static(b"1"));
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_missed_some_of_the_chain_is_closed_and_nobody_else() {
+    async fn clients_that_missed_some_of_the_chain_are_closed_and_no_others() {
         let hub = Hub::default();
         let logs = Topic::read(Some(r#"["logs",{}]"#)).unwrap();
         let syncing = Topic::Passed(RelayedTopic::Syncing);

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_ready_for_nobody() {
+    fn nothing_is_made_ready_where_no_call_waits() {
         let singleflight = Singleflight::default();
         leader(&singleflight).land(|| panic!("nobody waits"));
         assert!(

@@ -83,7 +83,7 @@ async fn is_denied(console: Console, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn every_route_refuses_whoever_must_not_ask() {
+async fn every_route_refuses_a_client_that_must_not_ask() {
     let scene = scene(&[1]).await;
     let balancer = &scene.balancer;
     let before = with(balancer, "GET", "/backends").gives(200).await;
@@ -167,7 +167,7 @@ async fn every_body_is_json_of_the_right_shape_and_size() {
 
 /// A body that never comes is waited for neither with nor without room.
 #[tokio::test]
-async fn whoever_announces_a_body_where_none_is_taken_is_refused_at_once() {
+async fn a_client_that_announces_a_body_where_none_is_taken_is_refused_at_once() {
     let scene = scene(&[1]).await;
     for target in ["/health/live", "/status", "/backends"] {
         for (name, value) in [("content-length", "5"), ("transfer-encoding", "chunked")] {
@@ -238,7 +238,7 @@ async fn bad_targets_and_bad_framing_are_told() {
 }
 
 #[tokio::test]
-async fn a_node_comes_changes_and_goes_and_the_log_says_who_did_it() {
+async fn a_node_comes_changes_and_goes_and_the_log_says_which_client_did_it() {
     let scene = scene(&[1]).await;
     let balancer = &scene.balancer;
     let new = FakeNode::start(FakeConfig::following(&scene.chain))
@@ -373,7 +373,7 @@ async fn a_drained_node_ends_its_calls_gets_none_and_returns_with_its_weight() {
 }
 
 #[tokio::test]
-async fn urls_end_with_their_host_unless_who_has_the_token_wants_them_whole() {
+async fn urls_end_with_their_host_unless_a_client_with_the_token_wants_them_whole() {
     let scene = scene(&[1]).await;
     let balancer = &scene.balancer;
     let list = |target: &str| with(balancer, "GET", target);

@@ -129,7 +129,7 @@ async fn a_mixed_batch_of_a_hundred_is_one_request_to_geth() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_nobody_else_is_fit() {
+async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is_fit() {
     let geth = Geth::start(0).await;
     geth.grow_to(3).await;
     let (relay, balancer) = before(geth.rpc.address.port()).await;
@@ -434,7 +434,7 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_who_leaves_ends_his_batch_and_counts_for_nothing_afterwards() {
+async fn a_client_that_leaves_ends_its_batch_and_counts_for_nothing_afterwards() {
     let scene = rude(&[1], Fault::Stall, PATIENT).await;
     let body = packet(0);
     let soon = Duration::from_millis(500);
@@ -496,7 +496,7 @@ async fn identical_reads_whose_answer_cannot_be_shared_take_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_wait_past_their_deadline_ask_nobody() {
+async fn calls_that_wait_past_their_deadline_ask_no_node() {
     let calls = "  calls: { attempt: 2s, deadline: 2s }\n";
     let scene = Pretend::set(&[1], calls).await;
     let node = &scene.nodes[0];

@@ -143,7 +143,7 @@ fn keeps_from(scene: &Pretend, node: usize, oldest: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hash_that_nobody_has_is_taken_to_who_goes_back_furthest_once_a_block_time() {
+async fn a_hash_that_no_node_has_is_taken_to_the_deepest_node_once_a_block_time() {
     // The archive has little weight, so that it is hardly asked by chance.
     let scene = Pretend::set_with(&[50, 50, 1], &patient(), "").await;
     for (node, oldest) in [(0, 90), (1, 90), (2, 0)] {
@@ -795,7 +795,7 @@ async fn what_one_client_was_told_of_binds_its_own_calls_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_block_that_the_leader_told_one_client_of_sends_nobody_else_there() {
+async fn a_block_that_the_leader_told_one_client_of_sends_no_other_client_there() {
     let scene = Scene::set(&[1, 1], "").await;
     scene.mine_everywhere(3).await;
     scene.leader.mine(1).await;
@@ -989,7 +989,7 @@ fn lost() -> Fault {
 }
 
 #[tokio::test]
-async fn a_restart_that_nobody_noticed_shows_by_the_first_state_that_is_missing() {
+async fn a_restart_that_went_unnoticed_shows_by_the_first_state_that_is_missing() {
     let scene = Pretend::set(&[1, 1], "").await;
     let read = async |block: u64| {
         let params = format!(r#"["0x{:040x}","{block:#x}"]"#, 7);
@@ -1011,7 +1011,7 @@ async fn a_restart_that_nobody_noticed_shows_by_the_first_state_that_is_missing(
 }
 
 #[tokio::test]
-async fn a_state_lost_right_below_the_head_is_asked_of_who_has_it_and_where_nobody_has_it_once() {
+async fn a_state_lost_right_below_the_head_is_asked_of_a_node_that_has_it_else_once() {
     let scene = Pretend::set(&[1, 1], "").await;
     let calls = async |block: u64, count: usize, at_once: usize| {
         let calls = (0..count).map(|at| {

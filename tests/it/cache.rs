@@ -213,7 +213,7 @@ async fn with_no_memory_nothing_is_kept_or_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_may_leave_methods_out_and_heed_who_wants_it_fresh() {
+async fn an_operator_may_leave_methods_out_and_heed_clients_that_want_it_fresh() {
     let pretend = pretend(", never: [eth_getC*], no_cache: heed").await;
     for _ in 0..2 {
         assert_eq!(said(&pretend, "eth_getCode").await, "pass");
@@ -371,7 +371,7 @@ async fn null_and_what_is_pending_are_never_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_asks_by_number_as_if_by_hash_makes_no_node_a_liar() {
+async fn a_client_that_asks_by_number_as_if_by_hash_makes_no_node_a_liar() {
     let mut stage = Stage::begin(1).await;
     stage.grow().await;
     stage.settle().await;

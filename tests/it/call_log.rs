@@ -200,7 +200,7 @@ async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_who_did_not_ask_for_lines_gets_one_and_ids_and_traces_pass_all_the_same() {
+async fn no_line_is_written_unless_asked_for_and_ids_and_traces_pass_all_the_same() {
     let scene = Pretend::set(&[1], "").await;
     let headers = [("x-request-id", "mine"), ("traceparent", TRACE)];
     let answer = ask(&scene, &headers, &call("1", "eth_getBalance")).await;
@@ -287,7 +287,7 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_client_is_whom_a_trusted_proxy_names_and_nobody_else() {
+async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
     let trusting = QUICK.replace(
         "metrics: \"@METRICS@\"",
         "metrics: \"@METRICS@\", admin: \"@ADMIN@\", trusted_proxies: [127.0.0.0/8, 10.0.0.0/8]",

@@ -73,7 +73,7 @@ async fn nodes_are_added_listed_changed_and_removed_while_the_balancer_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_probe_says_who_is_fit_and_why() {
+async fn a_probe_says_which_nodes_are_fit_and_why() {
     let mut scene = Scene::set(&[1, 1], "").await;
     scene.own[1].process.kill();
     let (code, table, _) = run(&scene.balancer, &["probe"]);
@@ -96,7 +96,7 @@ async fn a_probe_says_who_is_fit_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn health_is_an_exit_code_also_when_nobody_listens() {
+async fn health_is_an_exit_code_also_when_nothing_listens() {
     let mut balancer = Balancer::start(QUICK, &[]).await;
     assert_eq!(run(&balancer, &["health"]).0, Some(0));
     balancer.process.terminate();

@@ -297,7 +297,7 @@ async fn calls_that_must_not_run_twice_share_connections_once_a_node_is_known_to
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_asks_for_a_websocket_without_upgrade_is_told_what_is_missing() {
+async fn a_client_that_asks_for_a_websocket_without_upgrade_is_told_what_is_missing() {
     let scene = Pretend::set(&[1], "").await;
     let mut wire = Wire::connect(scene.balancer.rpc.address).await;
     let head = "GET / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Version: 13\r\n\

@@ -238,7 +238,7 @@ const SELDOM: &str = "interval: 60s, timeout: 2s";
 const SLOW: &str = "  calls: { attempt: 15s }\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_answers_nobody_is_left_after_five_seconds() {
+async fn a_node_that_answers_no_call_is_left_after_five_seconds() {
     let beginning = QUICK.replace("interval: 400ms, timeout: 350ms", SELDOM);
     let scene = Pretend::set_with(&[1000, 1], &beginning, SLOW).await;
     scene.nodes[0].set_fault(Fault::Stall);
@@ -294,7 +294,7 @@ async fn healthy(pretend: &Pretend) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_callers_query_that_no_node_can_answer_benches_nobody() {
+async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
     for node in &scene.nodes {
         node.change(|behaviour| {

@@ -211,7 +211,7 @@ async fn a_client_that_waits_for_our_word_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn health_is_told_to_who_does_not_say_whom_it_asks_and_nothing_else_is() {
+async fn health_is_told_to_a_request_that_names_no_host_and_nothing_else_is() {
     let scene = scene().await;
     for (block, wanted) in [
         (&b"\x82\x86\x04\x07/health"[..], 200),

@@ -286,7 +286,7 @@ async fn a_look_up_takes_one_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_joins_a_look_up_takes_no_place() {
+async fn a_call_that_joins_a_look_up_takes_no_place() {
     let scene = Pretend::set(&[1], "  calls: { attempt: 1s, deadline: 1s }\n").await;
     fix(&scene, "a", "2").await;
     scene
@@ -309,7 +309,7 @@ async fn who_joins_a_look_up_takes_no_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_reads_slowly_keeps_no_place() {
+async fn a_client_that_reads_slowly_keeps_no_place() {
     let scene = Pretend::set(&[1], "").await;
     let large = format!("\"0x{}\"", "00".repeat(16 << 20));
     scene.nodes[0].set_result("eth_getCode", &large);

@@ -114,7 +114,7 @@ async fn an_old_state_that_own_nodes_pruned_is_the_leaders_to_tell() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
+async fn what_a_hash_that_no_node_told_of_has_is_asked_of_the_leader_now_and_then() {
     for (method, object) in [
         ("eth_getTransactionReceipt", false),
         ("eth_getBalance", true),
@@ -158,7 +158,7 @@ async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_of_what_nobody_has_costs_the_leader_no_more_than_single_calls() {
+async fn a_batch_of_what_no_node_has_costs_the_leader_no_more_than_single_calls() {
     let scene = Pretend::with_leader(&[1, 1], "").await;
     let began = forebay::clock::now();
     let call = |at: u64| {

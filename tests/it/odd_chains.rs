@@ -17,7 +17,7 @@ const LOGS_SOON: Duration = Duration::from_millis(300);
 const ADDRESS: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 #[tokio::test]
-async fn numbers_may_skip_and_one_node_may_err_and_nobody_is_asked_over_and_over() {
+async fn numbers_may_skip_and_one_node_may_err_and_no_node_is_asked_over_and_over() {
     let errs = Manner {
         by_hash: |block| {
             let number = u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16);
@@ -341,7 +341,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
 }
 
 #[tokio::test]
-async fn a_block_that_no_node_told_but_clients_were_is_asked_by_its_hash_of_who_has_it() {
+async fn a_block_told_to_clients_by_no_node_is_asked_by_its_hash_of_a_node_that_has_it() {
     let mut scene = Scene::set(&[PLAIN, PLAIN], &[1]).await;
     let mut client = Listener::open(scene.balancer.rpc.address).await;
     let heads = client.subscribe(json!(["newHeads"])).await;

@@ -40,7 +40,7 @@ async fn quiet_call(to: SocketAddr) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_nobody_reads_hold_no_place() {
+async fn answers_that_no_client_reads_hold_no_place() {
     const CONNECTIONS: u32 = 4;
     const STREAMS: u32 = 100;
     let scene = Pretend::set(&[1], LITTLE).await;
@@ -148,7 +148,7 @@ async fn of_an_answer_that_its_client_does_not_take_the_system_holds_a_small_buf
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_answers_that_nobody_takes_cost_a_quiet_client_nothing() {
+async fn a_thousand_answers_that_are_not_taken_cost_a_quiet_client_nothing() {
     const CONNECTIONS: u32 = 10;
     const STREAMS: u32 = 100;
     let scene = Pretend::set(&[1], "").await;

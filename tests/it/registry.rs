@@ -628,7 +628,7 @@ async fn many_adds(home: Home) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_add_the_same_node_or_a_leader_one_wins() {
+async fn of_many_registries_that_add_the_same_node_or_a_leader_one_wins() {
     everywhere(one_wins).await;
 }
 
@@ -653,7 +653,7 @@ async fn one_wins(home: Home) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_seed_a_new_registry_at_once_one_does() {
+async fn of_many_processes_that_seed_a_new_registry_at_once_one_does() {
     everywhere(one_seeds).await;
 }
 

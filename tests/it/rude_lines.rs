@@ -38,7 +38,7 @@ const BRITTLE_LASTS: Duration = Duration::from_millis(300);
 const KEPT: u64 = 64;
 
 #[tokio::test]
-async fn who_gives_no_answer_or_no_id_is_left_for_another() {
+async fn a_node_that_gives_no_answer_or_no_id_is_left_for_another() {
     for (manner, unanswered) in [
         (Manner::Silent, 1.0),
         (Manner::SameId, 0.0),

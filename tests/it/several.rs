@@ -133,7 +133,7 @@ async fn falls_over_an_upgrade(block_time: Duration, meet: bool) -> (u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_takes_the_head_back_for_nobody() {
+async fn an_upgrade_takes_the_head_back_for_no_client() {
     let (calls, falls) = falls_over_an_upgrade(Duration::from_secs(1), true).await;
     assert_eq!(falls, 0, "falls in {calls} calls");
 }

@@ -71,7 +71,7 @@ async fn each_chain_answers_at_its_name_its_id_and_its_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_names_no_chain_or_an_unknown_one_is_told_which_there_are() {
+async fn a_caller_that_names_no_chain_or_an_unknown_one_is_told_which_there_are() {
     let stage = ChainStage::set("", &[("ethereum", 1, ""), ("base", 8453, "")]).await;
     let answer = stage.post_at("/").await;
     assert_eq!(answer.status, 200);

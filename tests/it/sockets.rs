@@ -341,7 +341,7 @@ async fn sockets_subscriptions_and_messages_have_their_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_are_pinged_and_who_answers_none_is_gone() {
+async fn clients_are_pinged_and_one_that_answers_none_is_gone() {
     let more = "  sockets: { ping_interval: 1s }\n";
     let scene = Pretend::set(&[1], more).await;
     let mut lively = Listener::open(scene.balancer.rpc.address).await;

@@ -49,7 +49,7 @@ async fn each_attempt_is_told_by_either_version_of_http() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_ask_or_may_not_is_told_nothing() {
+async fn a_client_that_does_not_ask_or_may_not_is_told_nothing() {
     let scene = set(&[1], "203.0.113.0/24", "trusted_proxies: [127.0.0.0/8],").await;
     let body = call("1", METHOD);
     let from = |address| ("x-forwarded-for", address);
@@ -142,7 +142,7 @@ async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waited_for_an_identical_call_is_told_so_whatever_became_of_it() {
+async fn a_caller_that_waited_for_an_identical_call_is_told_so_whatever_became_of_it() {
     let scene = set(&[1, 1], "127.0.0.0/8", "").await;
     // They answer others: it is the call that can't be answered.
     for at in 0..60 {

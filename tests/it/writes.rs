@@ -612,7 +612,7 @@ async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_transaction_that_nobody_sent_here_the_first_null_counts_or_the_time_is_up() {
+async fn of_a_transaction_that_was_not_sent_here_the_first_null_counts_or_the_time_is_up() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 3s, deadline: 9s }\n").await;
     without_a_pool(&scene, "0x7");
     scene.nodes[0].set_fault_for(&[RECEIPT], Fault::Stall);
@@ -699,7 +699,7 @@ async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_a_receipt_gets_the_one_that_is_there() {
+async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     let timed_out = error(
         4,
@@ -907,7 +907,7 @@ async fn reads_of_what_is_pending_are_asked_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_is_served_though_the_one_who_asked_leaves() {
+async fn a_caller_that_waits_is_served_though_the_one_that_asked_leaves() {
     let scene = Pretend::set(&[1], "").await;
     let node = &scene.nodes[0];
     node.set_fault_for(&["eth_getBalance"], slowly());

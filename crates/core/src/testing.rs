@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::call::cache::{AskedCall, CachePlan, KeptAnswer};
 use crate::call::plan::{CallMemory, SentTransactions};
 use crate::fleet::standing::Hysteresis;
+use crate::fleet::tracker::Fleet;
 use crate::fleet::view::FleetView;
 use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::rpc::transaction::TxHash;
@@ -37,6 +38,18 @@ pub fn member(id: u32) -> FleetMember {
         weight: Weight::ONE,
         purpose: NodePurpose::default(),
     }
+}
+
+/// A fleet without nodes, judged by [`criteria`].
+pub fn fleet() -> Fleet {
+    Fleet::new(criteria())
+}
+
+/// A fleet of these nodes, none of which has been probed yet, judged by [`criteria`].
+pub fn fleet_of(members: impl IntoIterator<Item = FleetMember>, now: Instant) -> Fleet {
+    let mut fleet = fleet();
+    fleet.replace(members.into_iter().collect(), now);
+    fleet
 }
 
 /// A probe that tells a head, and nothing else.

@@ -418,7 +418,7 @@ run "a_sidecar_whose_end_ends_the_task_is_refused" {
   expect_failures = [var.sidecars]
 }
 
-run "an_admin_interface_for_nobody_is_refused" {
+run "an_admin_interface_for_no_network_is_refused" {
   command = plan
   variables {
     admin = { token_secret_arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/leader-url", security_group_ids = [] }

@@ -157,7 +157,7 @@ run "what_the_load_balancer_says_of_its_clients_is_believed_unless_told_otherwis
   }
 }
 
-run "nobody_is_believed_where_that_is_said" {
+run "no_proxy_is_believed_where_that_is_said" {
   variables {
     trusted_proxies = []
   }
@@ -177,7 +177,7 @@ run "the_load_balancer_s_door_is_left_alone_where_that_is_said" {
   }
 }
 
-run "an_image_of_somebody_else_s_repository_can_be_pulled" {
+run "an_image_of_another_account_s_repository_can_be_pulled" {
   variables {
     image     = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/forebay@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     image_tag = null

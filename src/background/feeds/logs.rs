@@ -202,13 +202,12 @@ mod tests {
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{SubscriptionId, Topic};
-    use forebay_core::fleet::tracker::Fleet;
     use forebay_core::testing;
     use forebay_core::vocabulary::chain::BlockNumber;
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
-        let fleet = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
+        let fleet = Arc::new(FleetState::new(testing::fleet()));
         let hub = Arc::new(Hub::default());
         let (events, written) = mpsc::channel(8);
         let outbox = Arc::<Outbox>::default();

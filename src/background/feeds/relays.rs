@@ -153,7 +153,6 @@ mod tests {
     use bytes::Bytes;
     use forebay_core::feed::subscription::{RelayedTopic, SubscriptionFailure, SubscriptionId};
     use forebay_core::feed::takeover::TakeoverReason;
-    use forebay_core::fleet::tracker::Fleet;
     use forebay_core::testing;
     use forebay_core::vocabulary::node::NodeRecord;
     use std::collections::HashMap;
@@ -168,7 +167,7 @@ mod tests {
 
     /// One node, that takes commands.
     async fn scene() -> Scene {
-        let fleet = FleetState::new(Fleet::new(testing::criteria()));
+        let fleet = FleetState::new(testing::fleet());
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let metrics = ChainMetrics::alone();
         let mut clients = ClientFactory::new(connector, metrics.clone(), fleet.places.clone(), 1);

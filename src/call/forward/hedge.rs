@@ -99,7 +99,7 @@ impl<'a> ForwardedCall<'a> {
             first.given_up(clock::now().saturating_duration_since(began_at));
         }
         let metrics = &self.state.metrics;
-        metrics.hedged(ended.as_ref().map_or(HedgeWinner::Nobody, |_| winner));
+        metrics.hedged(ended.as_ref().map_or(HedgeWinner::Neither, |_| winner));
         ended
     }
 

@@ -91,7 +91,7 @@ fn of_serving(serving: &ServingNodes, ink: Painter) -> String {
     let nodes = match serving {
         ServingNodes::Own(names) => ink.green(&format!("own nodes: {}", names.join(", "))),
         ServingNodes::Leader => ink.cyan("the leader, because no own node is fit"),
-        ServingNodes::Nobody => ink.red("any node that still answers: none is fit"),
+        ServingNodes::NoNodes => ink.red("any node that still answers: none is fit"),
     };
     format!(" Serving now: {nodes}")
 }
@@ -233,7 +233,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_chapter_and_who_serves_are_said_in_words() {
+    fn the_chapter_and_the_nodes_that_serve_are_said_in_words() {
         let text = frame(&picture(20), PLAIN).join("\n");
         assert!(text.contains("2/5  A node falls behind"), "{text}");
         assert!(text.contains("Serving now: own nodes: node-1"), "{text}");

@@ -89,7 +89,7 @@ pub(super) enum NodeVerdict {
 pub(super) enum ServingNodes {
     Own(Vec<String>),
     Leader,
-    Nobody,
+    NoNodes,
 }
 
 /// Where an event comes from: the story, which we direct, or the balancer, which knows nothing of it.
@@ -179,7 +179,7 @@ pub(super) fn serving(view: &FleetView) -> ServingNodes {
     } else if view.has_fit(Role::Leader) {
         ServingNodes::Leader
     } else {
-        ServingNodes::Nobody
+        ServingNodes::NoNodes
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(rows[0].verdict, NodeVerdict::Out("does not answer".into()));
         assert_eq!(rows[2].verdict, NodeVerdict::Fallback);
         assert_eq!(serving(&view), ServingNodes::Leader);
-        assert_eq!(serving(&FleetView::default()), ServingNodes::Nobody);
+        assert_eq!(serving(&FleetView::default()), ServingNodes::NoNodes);
     }
 
     #[test]
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_reason_is_told_but_not_that_who_fell_back_lags() {
+    fn a_second_reason_is_told_but_not_that_a_node_that_fell_back_lags() {
         let (mut fleet, now, mut watch) = (fleet(), clock::now(), ChangeDetector::default());
         let mut told = Vec::new();
         for probe in [at(100), at(60), at(60), ProbeOutcome::Failed] {

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_calls_failures_repeats_the_longest_pause_and_who_served() {
+    fn it_tells_calls_failures_repeats_the_longest_pause_and_which_nodes_served() {
         let second = LoadTotals {
             calls: 2_390,
             ..LoadTotals::default()

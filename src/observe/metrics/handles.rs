@@ -71,18 +71,21 @@ pub enum HedgeWinner {
     First,
     Second,
     /// Neither answered well.
-    Nobody,
+    Neither,
 }
 
 impl HedgeWinner {
-    pub const ALL: [HedgeWinner; 3] =
-        [HedgeWinner::First, HedgeWinner::Second, HedgeWinner::Nobody];
+    pub const ALL: [HedgeWinner; 3] = [
+        HedgeWinner::First,
+        HedgeWinner::Second,
+        HedgeWinner::Neither,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             HedgeWinner::First => "first",
             HedgeWinner::Second => "second",
-            HedgeWinner::Nobody => "nobody",
+            HedgeWinner::Neither => "nobody",
         }
     }
 }

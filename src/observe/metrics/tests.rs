@@ -55,7 +55,7 @@ const USED: ChainUse = ChainUse {
 };
 
 /// The text after everything has happened once.
-fn written_by_everyone() -> String {
+fn written_after_everything() -> String {
     let mut scene = Scene::new(&[("geth-1", Role::Own, 1), ("infura", Role::Leader, 1)]);
     let metrics = &scene.metrics;
     metrics
@@ -213,9 +213,8 @@ struct Scene {
 
 impl Scene {
     fn new(nodes: &[(&str, Role, u64)]) -> Scene {
-        let criteria = testing::criteria();
         let mut scene = Scene {
-            fleet: Fleet::new(criteria),
+            fleet: testing::fleet(),
             metrics: Metrics::new(),
             now: crate::clock::now(),
             unix_seconds: 1_700_000_000,

@@ -375,7 +375,7 @@ async fn what_a_node_has_said_that_one_balancer_lists_no_more_no_other_gives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_hear_what_is_let_go_reads_nothing() {
+async fn a_process_that_cannot_hear_what_is_let_go_reads_nothing() {
     let server = RedisServer::start().await;
     let sharing = Sharing::over(&server, 1).await;
     let mut all = sharing.stored(&server, 80).await.into_iter();

@@ -120,7 +120,7 @@ async fn a_transaction_without_a_chains_id_counts_and_others_are_refused_in_the_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs op-geth: ./dev chains"]
-async fn who_waits_for_a_receipt_is_told_that_time_is_up_or_gets_it() {
+async fn a_caller_that_waits_for_a_receipt_is_told_that_time_is_up_or_gets_it() {
     let mut rollup = Rollup::start([&[], &[]]).await;
     let stage = Stage::set(SETTINGS, &rollup.places()).await;
     let wallet = Wallet::rich();

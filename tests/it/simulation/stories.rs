@@ -75,7 +75,7 @@ fn source(world: &World) -> Option<ReferenceSource> {
 }
 
 #[test]
-fn a_leaders_huge_head_evicts_nobody_and_is_shown_to_nobody() {
+fn a_leaders_huge_head_evicts_no_node_and_is_shown_to_no_client() {
     let mut world = world(&[1, 1, 1], 5.0, &["eth_call", "eth_blockNumber"]);
     world.set(0, Mood::Good, Tale::Ahead(1_000_000));
     for _ in 0..60 {
@@ -93,7 +93,7 @@ fn a_leaders_huge_head_evicts_nobody_and_is_shown_to_nobody() {
 }
 
 #[test]
-fn a_leader_stuck_for_five_hours_holds_nobody_up() {
+fn a_leader_stuck_for_five_hours_holds_no_call_up() {
     let mut world = world(&[1, 1, 1], 0.2, &["eth_call", "eth_blockNumber"]);
     let stuck_at = world.truth();
     world.set(0, Mood::Good, Tale::Frozen(stuck_at));
@@ -264,7 +264,7 @@ fn the_last_own_node_that_fails_leaves_its_calls_to_the_leader_and_the_very_last
 }
 
 #[test]
-fn what_no_node_can_answer_benches_nobody_and_makes_nobody_suspect() {
+fn what_no_node_can_answer_benches_no_node_and_makes_none_suspect() {
     for share in [
         &["eth_getBalance", POISON][..],
         &["eth_getBalance", POISON, POISON, POISON],

@@ -6,7 +6,7 @@ use super::stage::{QUICK, Stage};
 use crate::support::{Heard, Listener, PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else() {
+async fn logs_that_no_node_brings_close_the_clients_that_listen_to_them_and_no_others() {
     let mut stage = Stage::set(2, QUICK).await;
     let mut ear = stage.ear().await;
     let mut heads = Listener::open(stage.balancer.rpc.address).await;
@@ -52,7 +52,7 @@ async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_later_doesnt_wait_for_logs_that_nobody_hears() {
+async fn a_client_that_comes_later_doesnt_wait_for_logs_that_no_client_hears() {
     let mut stage = Stage::set(1, QUICK).await;
     let mut gone = stage.ear().await;
     stage.write(&[1]).await;

@@ -175,7 +175,7 @@ async fn the_only_nodes_line_is_reset_and_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left() {
+async fn pending_transactions_are_told_once_and_taken_over_until_no_node_is_left() {
     let mut stage = Stage::set_with_sockets(2, 3).await;
     let mut ear = stage.ear().await;
     let (mut client, id) = stage.pending().await;

@@ -154,7 +154,7 @@ fn when_all_refuse_the_error_that_says_most_is_told() {
 }
 
 #[test]
-fn who_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
+fn a_caller_that_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
     let mut broadcast = Broadcast::new(BroadcastForm::Receipt, true);
     assert_eq!(broadcast.hear(BroadcastReply::Known), BroadcastAction::Keep);
     assert!(broadcast.is_in_doubt());

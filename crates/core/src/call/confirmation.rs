@@ -159,16 +159,14 @@ fn one_of(nodes: &[&NodeView], dice: &mut impl Dice) -> Option<NodeId> {
 mod tests {
     use super::*;
     use crate::fleet::depth::Depth;
-    use crate::fleet::tracker::Fleet;
     use crate::testing;
     use crate::vocabulary::chance::SeededDice;
     use std::time::Duration;
 
     /// Own nodes at these heads, with what they keep of blocks.
     fn view(nodes: &[(u64, Option<u64>)], now: Instant) -> FleetView {
-        let mut fleet = Fleet::new(testing::criteria());
         let members = (0..).map(testing::member).take(nodes.len());
-        fleet.replace(members.collect(), now);
+        let mut fleet = testing::fleet_of(members, now);
         let heads = nodes.iter().map(|(head, _)| testing::at(*head));
         let probes: Vec<_> = (0..).map(NodeId).zip(heads).collect();
         fleet.hear_round(&probes, now);
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn who_goes_back_furthest_has_so_many_repeats_at_once_and_no_more() {
+    fn the_node_that_goes_back_furthest_has_so_many_repeats_at_once_and_no_more() {
         let now = testing::now();
         let view = view(&[(100, Some(90)), (100, Some(0)), (97, Some(50))], now);
         let sought = ConfirmationQuery {
@@ -229,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_asked_first_is_asked_once_and_not_for_going_back_furthest() {
+    fn the_node_asked_first_is_asked_once_and_not_for_going_back_furthest() {
         let mut found = Confirmers::default();
         found.ask_first(NodeId(3));
         assert_eq!((&found.nodes[..], found.digger), (&[NodeId(3)][..], None));
@@ -258,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_fresh_and_goes_deeper_is_asked_else_one_of_each_else_anyone() {
+    fn a_node_both_fresh_and_deeper_is_asked_else_one_of_each_else_any_node() {
         let blocks = |nodes: &[_]| asked(nodes, LookupTarget::Blocks);
         let (all, unknown, few) = (Some(0), None, Some(90));
         assert_eq!(blocks(&[(100, few), (100, few), (100, all)]), [vec![2]]);

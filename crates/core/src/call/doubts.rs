@@ -115,13 +115,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fleet::tracker::Fleet;
     use crate::testing;
 
     /// Three own nodes, alive; each has answered so many calls.
     fn nodes(answered: u32, now: Instant) -> FleetView {
-        let mut fleet = Fleet::new(testing::criteria());
-        fleet.replace((0..3).map(testing::member).collect(), now);
+        let mut fleet = testing::fleet_of((0..3).map(testing::member), now);
         let probe = testing::at(7);
         fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), probe)), now);
         let view = fleet.view();
@@ -178,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_answering_anybody_is_at_fault_within_seconds() {
+    fn a_node_that_answers_no_call_any_more_is_at_fault_within_seconds() {
         let start = testing::now();
         let view = nodes(100, start);
         let mut now = start;
@@ -205,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn where_they_answer_nobody_it_is_theirs() {
+    fn where_nodes_answer_no_call_the_fault_is_theirs() {
         let now = testing::now();
         let view = nodes(0, now);
         let settled = settled(&view, &[AttemptClass::Transport; 3], 10, now);
@@ -215,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_node_answers_is_the_fault_of_who_failed() {
+    fn what_another_node_answers_is_the_fault_of_the_node_that_failed() {
         let now = testing::now();
         for word in [AttemptClass::Ok, AttemptClass::RpcError] {
             let view = nodes(9, now);

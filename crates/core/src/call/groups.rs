@@ -107,7 +107,6 @@ impl<'v, M> Grouping<'v, M> {
 mod tests {
     use super::*;
     use crate::fleet::requirements::{NodeQuery, NodeRequirements, Shortlist};
-    use crate::fleet::tracker::Fleet;
     use crate::rpc::batch::CALLS_MAX;
     use crate::testing;
     use crate::vocabulary::tier::Tier;
@@ -117,8 +116,7 @@ mod tests {
     /// Nodes 0 to 2, all fit.
     fn view() -> FleetView {
         let now = testing::now();
-        let mut fleet = Fleet::new(testing::criteria());
-        fleet.replace((0..3).map(testing::member).collect(), now);
+        let mut fleet = testing::fleet_of((0..3).map(testing::member), now);
         let well = testing::at(7);
         for _ in 0..2 {
             fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), well)), now);
@@ -143,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_to_one_node_go_together_and_who_goes_to_none_goes_alone() {
+    fn calls_to_one_node_go_together_and_a_call_to_none_goes_alone() {
         let view = view();
         let mut groups = Grouping::new(&view, ATTEMPT, 9);
         for (call, node) in [
@@ -237,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_would_begin_one_group_too_many_waits_while_others_still_join() {
+    fn a_call_that_would_begin_a_group_too_many_waits_while_others_still_join() {
         let view = view();
         let mut groups = Grouping::new(&view, ATTEMPT, 2);
         assert!(groups.has_room() && add(&mut groups, 0, None));

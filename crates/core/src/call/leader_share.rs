@@ -186,7 +186,6 @@ mod tests {
     use super::*;
     use crate::fleet::FleetMember;
     use crate::fleet::depth::Depth;
-    use crate::fleet::tracker::Fleet;
     use crate::testing;
     use crate::vocabulary::block_ref::BlockData;
     use crate::vocabulary::chain::BlockNumber;
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_come_again_keeps_nobody_waiting() {
+    fn a_caller_that_does_not_come_again_keeps_no_other_waiting() {
         let mut share = LeaderShare::default();
         let start = testing::now();
         let mut take = |number, params, seconds: f64| {
@@ -284,12 +283,11 @@ mod tests {
 
     /// Own nodes 1 and 2, which keep the blocks from 90 on, and the leader, 0, with all of them.
     fn view(now: Instant) -> FleetView {
-        let mut fleet = Fleet::new(testing::criteria());
         let member = |id| FleetMember {
             role: if id == 0 { Role::Leader } else { Role::Own },
             ..testing::member(id)
         };
-        fleet.replace([0, 1, 2].map(member).into(), now);
+        let mut fleet = testing::fleet_of([0, 1, 2].map(member), now);
         fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), testing::at(100))), now);
         let mut view = fleet.view();
         for node in &mut view.nodes[1..] {

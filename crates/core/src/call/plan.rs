@@ -404,17 +404,12 @@ mod ways_tests;
 mod tests {
     use super::*;
     use crate::call::tag_pins;
-    use crate::fleet::standing::Hysteresis;
-    use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::vocabulary::node::Role;
-    use std::time::Duration;
+    use crate::fleet::FleetMember;
 
     use crate::method::block::Consistency;
     use crate::rpc::answer::RpcError;
-    use crate::testing::NoMemory;
+    use crate::testing::{self, NoMemory};
     use crate::vocabulary::block_ref::BlockData;
-    use crate::vocabulary::node::{NodePurpose, Weight};
 
     use crate::vocabulary::chain::ChainId;
     use crate::vocabulary::node::NodeId;
@@ -466,28 +461,13 @@ mod tests {
 
     /// Served head 100, highest 101, the head of the one node.
     fn at_100() -> FleetView {
-        let now = crate::testing::now();
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            round_interval: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        });
+        let now = testing::now();
         let member = FleetMember {
-            id: NodeId(1),
             name: "a".into(),
-            role: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..testing::member(1)
         };
-        fleet.replace(vec![member], now);
-        let probe = ProbeOutcome::Answered {
-            head: BlockNumber(101),
-            chain_id: None,
-            syncing: false,
-        };
-        fleet.hear_round(&[(NodeId(1), probe)], now);
+        let mut fleet = testing::fleet_of([member], now);
+        fleet.hear_round(&[(NodeId(1), testing::at(101))], now);
         FleetView {
             served_head: Some(BlockNumber(100)),
             ..fleet.view()
@@ -596,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_of_a_block_says_who_is_asked_and_whether_nothing_is_believed() {
+    fn what_was_told_of_a_block_says_which_node_is_asked_and_if_nothing_is_believed() {
         let hash = format!("\"0x{}\"", "ab".repeat(32));
         let told = |method: &str, params: &str, number: Option<u64>| {
             let mut plan = forward_plan(method, params, Consistency::Monotonic);
@@ -727,7 +707,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_head_is_not_told_when_nobody_lives() {
+    fn an_old_head_is_not_told_when_no_node_lives() {
         let view = FleetView {
             served_head: Some(BlockNumber(7)),
             ..FleetView::default()

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn who_took_a_transaction_is_known_to_its_client_wherever_it_is() {
+    fn the_nodes_that_took_a_transaction_are_known_to_its_client_wherever_it_is() {
         let now = crate::testing::now();
         let mut sent = RecentWrites::new(10);
         for node in [4, 5, 4] {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_under_many_names_pushes_nobody_out() {
+    fn one_address_under_many_names_pushes_no_other_client_out() {
         let now = crate::testing::now();
         let mut sent = RecentWrites::new(40);
         let quiet = named(7, [10, 0, 0, 7]);

@@ -221,12 +221,12 @@ impl<'a> RetryPlanner<'a> {
         } else if self.may_fall_back(now) {
             self.pick_one_more(draw)
         } else {
-            NodePick::Nobody
+            NodePick::NoNode
         };
         let (node, tier) = match picked {
             NodePick::Node(node, tier) => (node, tier),
             NodePick::Later(until) => return RetryStep::WaitUntil(until),
-            NodePick::Nobody => return self.finish(now),
+            NodePick::NoNode => return self.finish(now),
         };
         if !self.tried.is_empty() && !self.is_free && !withdraw() {
             return self.finish(now);
@@ -387,7 +387,6 @@ mod tests {
     use crate::call::leader_share::OwnShortfall;
     use crate::fleet::depth::Gap;
     use crate::fleet::requirements::NodePreference;
-    use crate::fleet::tracker::Fleet;
     use crate::rpc::classify::Overload;
     use crate::rpc::classify::{AnnouncedLimit, LimitedQuantity, Meaning, MissingKind};
     use crate::testing;
@@ -567,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_no_place_goes_where_there_is_one_or_keeps_what_was_said() {
+    fn a_call_that_finds_no_place_goes_where_there_is_one_or_keeps_what_was_said() {
         let mut read = retry(Treatment::Read);
         assert_eq!(asked(&mut read, 3), Some(1));
         assert_eq!(read.wants().passed, []);
@@ -832,7 +831,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_avoided_is_asked_after_the_others_and_before_the_leader() {
+    fn an_avoided_node_is_asked_after_the_others_and_before_the_leader() {
         let mut retry = retry(Treatment::Heavy);
         retry.avoid(vec![NodeId(1)]);
         for wanted in [2, 1, 0] {
@@ -903,7 +902,7 @@ mod tests {
         let mut retry = retry(Treatment::Read);
         retry.budget.attempts_max = 1;
         assert_eq!(asked(&mut retry, 2), Some(1));
-        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
         let step = retry.next(testing::now(), drawing(2), || false);
         assert!(
             matches!(
@@ -916,17 +915,17 @@ mod tests {
             "{step:?}"
         );
         assert_eq!(retry.own_word(), Some(OwnShortfall::Nothing));
-        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
         assert_eq!(asked(&mut retry, 3), Some(0), "no third own node");
-        assert_eq!(retry.hear_null(nobody), ReplyAction::Deliver);
+        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Deliver);
         let mut alone = self::retry(Treatment::Read);
         asked(&mut alone, 1);
-        assert_eq!(alone.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(alone.hear_null(no_confirmers), ReplyAction::Keep);
         assert_eq!(asked(&mut alone, 1), Some(0));
-        assert_eq!(alone.hear_null(nobody), ReplyAction::Deliver);
+        assert_eq!(alone.hear_null(no_confirmers), ReplyAction::Deliver);
         let mut withheld = self::retry(Treatment::Read);
         asked(&mut withheld, 1);
-        assert_eq!(withheld.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(withheld.hear_null(no_confirmers), ReplyAction::Keep);
         assert_eq!(
             withheld.next(testing::now(), own_alone, || true),
             RetryStep::Finish(CallEnding::Kept)
@@ -968,12 +967,12 @@ mod tests {
         assert_eq!(by_leader.own_word(), None);
     }
 
-    fn nobody(_: Tier, _: Option<BlockRange>, _: &[NodeId]) -> Confirmers {
+    fn no_confirmers(_: Tier, _: Option<BlockRange>, _: &[NodeId]) -> Confirmers {
         Confirmers::default()
     }
 
     #[test]
-    fn those_who_may_know_more_are_asked_about_a_null_one_after_the_other() {
+    fn nodes_that_may_know_more_are_asked_about_a_null_one_after_the_other() {
         let mut retry = retry(Treatment::Read);
         assert_eq!(asked(&mut retry, 5), Some(1));
         let find = |tier, _: Option<BlockRange>, tried: &[NodeId]| {
@@ -987,20 +986,20 @@ mod tests {
         assert_eq!(retry.hear_null(find), ReplyAction::Keep);
         assert_eq!(asked(&mut retry, 5), Some(3));
         assert!(!retry.digs(NodeId(3)));
-        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
         assert_eq!(asked(&mut retry, 5), Some(4));
         assert!(retry.digs(NodeId(4)));
-        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
         assert_eq!(asked(&mut retry, 5), Some(0), "the leader after them");
         assert_eq!(
-            retry.hear_null(nobody),
+            retry.hear_null(no_confirmers),
             ReplyAction::Deliver,
             "they all say so"
         );
     }
 
     #[test]
-    fn who_is_asked_without_going_back_furthest_says_nothing_of_who_does() {
+    fn a_node_asked_though_not_the_deepest_says_nothing_of_the_deepest() {
         let builder = |_: Tier, _: Option<BlockRange>, _: &[NodeId]| Confirmers {
             nodes: vec![NodeId(3)],
             digger: None,
@@ -1026,10 +1025,10 @@ mod tests {
     }
 
     #[test]
-    fn a_null_that_nobody_can_confirm_is_the_answer() {
+    fn a_null_that_no_node_can_confirm_is_the_answer() {
         let mut retry = retry(Treatment::Read);
         asked(&mut retry, 2);
-        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
         asked(&mut retry, 2);
         assert_eq!(
             retry.hear(AttemptClass::Transport, false),
@@ -1117,7 +1116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_fit_is_asked_for_a_block_only_after_every_fit_node_without_it() {
+    fn an_unfit_node_is_asked_for_a_block_only_after_every_fit_node_without_it() {
         // Node 9 has the block and isn't fit; 1 and the leader 0 are fit and lack it.
         let unfit_has_it = from_tiers(|tier, passed, needs| {
             let lacks = needs.block.is_some();
@@ -1145,8 +1144,8 @@ mod tests {
             }
             retry.hear(AttemptClass::MissingData, true);
         }
-        let mut nobody_fit = of_block_7(BlockData::Block);
-        let step = nobody_fit.next(
+        let mut none_fit = of_block_7(BlockData::Block);
+        let step = none_fit.next(
             now,
             from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(9))),
             || true,
@@ -1176,11 +1175,10 @@ mod tests {
     }
 
     #[test]
-    fn who_lacks_data_sends_the_call_to_the_fresher_or_the_deeper_and_shows_its_depth() {
+    fn a_node_without_data_sends_calls_to_a_fresher_or_deeper_one_and_shows_its_depth() {
         let now = testing::now();
         let node = |head| {
-            let mut fleet = Fleet::new(testing::criteria());
-            fleet.replace(vec![testing::member(1)], now);
+            let fleet = testing::fleet_of([testing::member(1)], now);
             let mut view = fleet.view().nodes.remove(0);
             view.head = Some(BlockNumber(head));
             view

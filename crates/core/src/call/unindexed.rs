@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn null_is_believed_of_who_has_them_all_and_of_what_cannot_be_mined_yet() {
+    fn null_is_believed_of_a_node_that_has_them_all_and_of_what_cannot_be_mined_yet() {
         for (is_sure, was_taken, is_receipt, wanted) in [
             (true, false, false, NullTrust::Believed),
             (true, false, true, NullTrust::Believed),

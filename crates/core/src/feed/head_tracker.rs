@@ -279,11 +279,11 @@ impl HeadTracker {
         let has_stood = self
             .doubted_since
             .is_some_and(|since| now.saturating_duration_since(since) >= self.stands());
-        has_stood && !self.is_anybody_on_it()
+        has_stood && !self.is_any_node_on_it()
     }
 
     /// Whether a node's head is the told one, after it, or behind on its chain.
-    fn is_anybody_on_it(&self) -> bool {
+    fn is_any_node_on_it(&self) -> bool {
         let told = self.told.back();
         self.heads().any(|(_, head)| {
             self.place(head.hash).is_some()

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_in_one_way_too_many_keeps_nothing_that_is_beyond() {
+    fn a_header_that_begins_in_one_way_too_many_keeps_nothing_that_is_beyond() {
         let mut shape = HeaderShape::default();
         let other = |at: usize| Bytes::from(format!("{{\"m{at}\":1}}"));
         let began: Vec<_> = (0..=BEGINNINGS_MAX)

@@ -98,8 +98,8 @@ pub fn looked_at_when_due(view: &FleetView, asked: &HashSet<NodeId>, now: Instan
     let mut nodes: Vec<_> = own(view).filter(lacks).collect();
     // By what all balancers call them: they look at the same ones.
     nodes.sort_by(|one, other| one.name.cmp(&other.name));
-    let is_nobodys = own(view).all(|node| node.head <= view.served_head);
-    nodes.truncate(match is_nobodys {
+    let is_above_all = own(view).all(|node| node.head <= view.served_head);
+    nodes.truncate(match is_above_all {
         true => DUE_NODES_MAX,
         false => LACKING_NODES_MAX,
     });
@@ -287,8 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_tell_their_heads_are_not_looked_at_and_nobody_is_where_half_of_the_weight_tells()
-    {
+    fn nodes_that_tell_heads_are_not_looked_at_nor_any_where_half_the_weight_tells() {
         let now = crate::testing::now();
         let mut scene = fleet(&["a", "b", "c"], now);
         told(&mut scene, 1, 100, now);

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_held_to_what_it_was_told_and_nobody_else_is() {
+    fn a_client_is_held_to_what_it_was_told_and_no_other_is() {
         let now = crate::testing::now();
         let mut floors = ClientFloors::new(10);
         floors.lift(client(1), BlockNumber(102), shown(100, 0), now);

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_in_a_row_between_answers_bench_nobody() {
+    fn faults_in_a_row_between_answers_bench_no_node() {
         let start = crate::testing::now();
         let conduct = Conduct::new(start);
         for burst in 0..100 {
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_that_nobody_hears_of_makes_room_for_another() {
+    fn a_trial_that_is_never_heard_of_makes_room_for_another() {
         let start = crate::testing::now();
         let conduct = Conduct::new(start);
         let now = start + millis(1);

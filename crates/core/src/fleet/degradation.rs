@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_missing_is_counted_and_named() {
+    fn nodes_that_are_missing_are_counted_and_named() {
         let said = |role, count, names: &[&str]| missing_in_words(role, count, names);
         assert_eq!(said(Role::Own, 3, &[]), None);
         assert_eq!(

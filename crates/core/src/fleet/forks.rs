@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn who_differs_twice_from_two_that_agree_is_forked_until_it_agrees() {
+    fn a_node_that_differs_twice_from_two_that_agree_is_forked_until_it_agrees() {
         let mut forks = Forks::default();
         assert_eq!(compare(&mut forks, "aaab", LEADER), "....");
         assert_eq!(forks.camps().count, 2);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reorg_met_halfway_puts_nobody_out() {
+    fn a_reorg_met_halfway_puts_no_node_out() {
         let mut forks = Forks::default();
         assert_eq!(compare(&mut forks, "aaab", LEADER), "....");
         assert_eq!(compare(&mut forks, "bbbb", LEADER), "....");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_knows_who_is_right_that_is_told() {
+    fn where_no_camp_is_known_to_be_right_that_is_told() {
         for (letters, leader, undecided) in [
             ("abc", LEADER, true),
             ("aabb", None, true),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undecided_comparison_sets_nobody_free() {
+    fn an_undecided_comparison_sets_no_node_free() {
         let mut forks = Forks::default();
         compare(&mut forks, "aaab", None);
         assert_eq!(compare(&mut forks, "aaab", None), "...x");

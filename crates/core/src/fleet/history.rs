@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absence_that_nobody_noticed_costs_one_miss_however_often() {
+    fn an_absence_that_went_unnoticed_costs_one_miss_however_often() {
         let now = crate::testing::now();
         let mut history = promising(HEAD.0 - 60, now);
         let mut head = HEAD;

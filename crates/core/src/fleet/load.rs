@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn who_left_before_the_answer_says_that_the_node_is_slow_and_never_that_it_is_fast() {
+    fn a_caller_that_leaves_early_may_say_the_node_is_slow_and_never_that_it_is_fast() {
         let now = crate::testing::now();
         let load = Load::new(now);
         load.answered(1, millis(100), now);

@@ -64,7 +64,6 @@ pub fn answers(conduct: &Conduct, now: Instant) -> bool {
 mod tests {
     use super::*;
     use crate::fleet::node_view::NodeView;
-    use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, ProbeOutcome};
     use crate::rpc::classify;
     use crate::vocabulary::node::NodeId;
@@ -99,12 +98,11 @@ mod tests {
 
     /// Three nodes: fit, fit and with a probe that failed, and out by such.
     fn nodes(now: Instant) -> Vec<NodeView> {
-        let mut fleet = Fleet::new(crate::testing::criteria());
         let member = |id| FleetMember {
             name: "node".into(),
             ..crate::testing::member(id)
         };
-        fleet.replace((0..3).map(member).collect(), now);
+        let mut fleet = crate::testing::fleet_of((0..3).map(member), now);
         let well = crate::testing::at(7);
         for probes in [
             [well; 3],
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_says_nothing_to_anybody_is_silent_and_one_that_answers_others_is_not() {
+    fn a_node_that_answers_no_call_is_silent_and_one_that_answers_others_is_not() {
         let start = crate::testing::now();
         let nodes = nodes(start);
         assert!(nodes[1].standing.is_healthy() && !nodes[2].standing.is_healthy());

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_head_of_one_provider_evicts_nobody() {
+    fn a_huge_head_of_one_provider_evicts_no_node() {
         let mut story = Story::new();
         story.at(0, head(100), &[100, 100]);
         assert_eq!(

@@ -431,14 +431,12 @@ mod tests {
     }
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
-        let mut fleet = Fleet::new(crate::testing::criteria());
         let member = |(id, weight): (u32, &u64)| FleetMember {
             role: if id == 0 { Role::Leader } else { Role::Own },
             weight: Weight::new(*weight).unwrap(),
             ..crate::testing::member(id)
         };
-        fleet.replace((0..).zip(weights).map(member).collect(), now);
-        fleet
+        crate::testing::fleet_of((0..).zip(weights).map(member), now)
     }
 
     fn round(fleet: &mut Fleet, probes: &[ProbeOutcome], now: Instant) {
@@ -487,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_drawn_for_nothing_that_it_is_not_for_whoever_else_there_is() {
+    fn a_node_is_drawn_for_nothing_that_it_is_not_for_whatever_others_there_are() {
         let now = crate::testing::now();
         let mut fleet = fleet(&[1, 1, 1], now);
         round(&mut fleet, &[at(100); 3], now);
@@ -568,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_full_and_silent_is_gone_round_and_not_waited_for() {
+    fn a_full_and_silent_node_is_gone_round_and_not_waited_for() {
         let start = crate::testing::now();
         let mut fleet = fleet(&[1, 1, 1], start);
         round(&mut fleet, &[at(9), at(9), at(9)], start);
@@ -744,7 +742,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_is_drawn_for_a_trial_at_a_time_or_where_nobody_else_is_left() {
+    fn a_suspect_is_drawn_for_a_trial_at_a_time_or_where_no_other_is_left() {
         let start = crate::testing::now();
         let mut fleet = fleet(&[1, 1, 1], start);
         round(&mut fleet, &[at(9), at(9), at(9)], start);
@@ -866,7 +864,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_share_where_nobody_is_fit() {
+    fn equals_share_where_no_node_is_fit() {
         let now = crate::testing::now();
         let mut fleet = fleet(&[1, 1, 2, 1], now);
         let syncing = |head| ProbeOutcome::Answered {
@@ -919,7 +917,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_let_nobody_in_it_is_said_why() {
+    fn where_no_node_lets_calls_in_it_is_said_why() {
         use Rejection::{Auth, Quota};
         let quota = Refusal::QuotaSpent { seconds: 60 };
         let pause = Refusal::RateLimited { seconds: 60 };
@@ -1129,7 +1127,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_nothing_but_zero_draw_nobody() {
+    fn weights_of_nothing_but_zero_draw_no_node() {
         let now = crate::testing::now();
         let mut fleet = fleet(&[0, 0], now);
         round(&mut fleet, &[at(9), at(9)], now);

@@ -67,12 +67,11 @@ mod tests {
 
     /// The leader 0, and own nodes 1 to `own`, all fit.
     fn fleet(own: u32, now: Instant) -> Fleet {
-        let mut fleet = Fleet::new(testing::criteria());
         let member = |id| FleetMember {
             role: if id == 0 { Role::Leader } else { Role::Own },
             ..testing::member(id)
         };
-        fleet.replace((0..=own).map(member).collect(), now);
+        let mut fleet = testing::fleet_of((0..=own).map(member), now);
         let probes: Vec<_> = (0..=own).map(|id| (NodeId(id), testing::at(9))).collect();
         fleet.hear_round(&probes, now);
         fleet
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lacks_the_method_is_passed_over_while_another_is_left() {
+    fn a_node_that_lacks_the_method_is_passed_over_while_another_is_left() {
         let now = testing::now();
         let view = fleet(3, now).view();
         let mut dice = SeededDice::new(3);

@@ -94,7 +94,7 @@ mod tests {
     };
 
     #[test]
-    fn who_is_at_the_head_and_builds_an_index_is_fit_if_others_show_it_or_the_head_is_young() {
+    fn an_indexing_node_at_the_head_is_fit_if_others_show_it_or_the_head_is_young() {
         let now = crate::testing::now();
         let head = BlockNumber(7);
         for (is_at_head, is_compared, age, wanted) in [
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_so_for_ever_and_keeps_up_for_a_minute_is_fit() {
+    fn a_node_that_always_says_it_syncs_and_keeps_up_for_a_minute_is_fit() {
         let good = [(1, true), (2, true), (3, true), (4, true)];
         assert!(after(&good, true));
         assert!(!after(&good[..3], true), "40 s");

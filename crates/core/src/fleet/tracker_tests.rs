@@ -36,15 +36,11 @@ fn at(number: u64) -> ProbeOutcome {
 impl Story {
     /// Node 0 leads; as many own nodes as wanted follow.
     fn with_own_nodes(count: u32) -> Story {
-        let criteria = crate::testing::criteria();
-        let mut story = Story {
-            fleet: Fleet::new(criteria),
-            now: crate::testing::now(),
-        };
-        let mut members = vec![member(0, Role::Leader)];
-        members.extend((1..=count).map(|id| member(id, Role::Own)));
-        story.fleet.replace(members, story.now);
-        story
+        let now = crate::testing::now();
+        let own = (1..=count).map(|id| member(id, Role::Own));
+        let members = [member(0, Role::Leader)].into_iter().chain(own);
+        let fleet = crate::testing::fleet_of(members, now);
+        Story { fleet, now }
     }
 
     fn round(&mut self, probes: &[ProbeOutcome]) -> Vec<FleetChange> {
@@ -292,7 +288,7 @@ fn the_served_head_begins_anew_with_a_new_chain() {
 }
 
 #[test]
-fn the_served_head_stays_when_nobody_answers_any_more() {
+fn the_served_head_stays_when_no_node_answers_any_more() {
     let mut story = Story::with_own_nodes(2);
     let own = |id| member(id, Role::Own);
     story.fleet.replace(vec![own(0), own(1), own(2)], story.now);
@@ -306,7 +302,7 @@ fn the_served_head_stays_when_nobody_answers_any_more() {
 }
 
 #[test]
-fn a_huge_head_of_one_node_is_shown_to_nobody() {
+fn a_huge_head_of_one_node_is_shown_to_no_client() {
     let mut story = Story::with_own_nodes(2);
     story.round(&[at(100), at(100), at(100)]);
     story.round(&[at(101), at(101), at(1_000_000)]);
@@ -314,7 +310,7 @@ fn a_huge_head_of_one_node_is_shown_to_nobody() {
 }
 
 #[test]
-fn where_nobody_is_fit_the_served_head_is_that_of_who_lives() {
+fn where_no_node_is_fit_the_served_head_is_that_of_a_node_that_lives() {
     let mut story = Story::with_own_nodes(1);
     let syncing = ProbeOutcome::Answered {
         head: BlockNumber(90),
@@ -347,7 +343,7 @@ fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
 }
 
 #[test]
-fn calls_wait_for_a_node_that_falls_out_where_nobody_else_is_fit() {
+fn calls_wait_for_a_node_that_falls_out_where_no_other_is_fit() {
     let mut story = Story::with_own_nodes(1);
     let waited_for = |story: &Story, id: u32| story.fleet.view().is_waited_for(NodeId(id));
     let (is_up, falls) = (at(100), ProbeOutcome::Failed);
@@ -422,7 +418,7 @@ fn a_node_with_other_blocks_than_two_that_agree_is_out_as_forked_and_returns() {
 }
 
 #[test]
-fn two_camps_of_one_size_put_nobody_out_unless_the_leader_is_in_one() {
+fn two_camps_of_one_size_put_no_node_out_unless_the_leader_is_in_one() {
     let mut story = Story::with_own_nodes(3);
     forked_rounds(&mut story, "aabb", 10);
     assert_eq!(story.healthy(), [true, true, false, false]);
@@ -488,7 +484,7 @@ fn the_networks_name_is_known_where_all_say_the_same() {
 }
 
 #[test]
-fn a_reorg_to_a_shorter_chain_takes_the_served_head_back_and_benches_nobody() {
+fn a_reorg_to_a_shorter_chain_takes_the_served_head_back_and_benches_no_node() {
     let mut story = Story::with_own_nodes(3);
     let hash = |letter: u8| {
         move |_: usize| ProbeDetails {
@@ -544,7 +540,7 @@ impl Story {
 }
 
 #[test]
-fn one_node_ahead_lifts_nobodys_head_but_that_of_who_was_told() {
+fn one_node_ahead_lifts_its_own_head_and_not_the_served_one() {
     let mut story = leaderless(3);
     story.own_round(&[100, 100, 100], SECOND);
     story.fleet.see(NodeId(1), BlockNumber(101), story.now);
@@ -557,7 +553,7 @@ fn one_node_ahead_lifts_nobodys_head_but_that_of_who_was_told() {
 }
 
 #[test]
-fn a_block_that_the_leader_alone_has_is_nobodys_head() {
+fn a_block_that_the_leader_alone_has_is_not_the_served_head() {
     let mut story = Story::with_own_nodes(2);
     story.round(&[at(100), at(100), at(100)]);
     story.fleet.see(NodeId(0), BlockNumber(101), story.now);
@@ -647,7 +643,7 @@ fn a_majority_that_stands_still_is_stuck_and_the_one_that_goes_on_serves() {
 }
 
 #[test]
-fn who_stands_still_for_three_block_times_is_stuck_and_not_before() {
+fn a_node_that_stands_still_for_three_block_times_is_stuck_and_not_before() {
     let mut story = leaderless(3);
     story.own_round(&[100, 100, 100], SECOND);
     story.own_round(&[101, 100, 100], 12 * SECOND);
@@ -660,7 +656,7 @@ fn who_stands_still_for_three_block_times_is_stuck_and_not_before() {
 }
 
 #[test]
-fn a_pause_of_the_chain_and_a_node_that_leaps_leave_nobody_stuck() {
+fn a_pause_of_the_chain_and_a_node_that_leaps_leave_no_node_stuck() {
     let mut story = leaderless(3);
     story.own_round(&[100, 100, 100], SECOND);
     for _ in 0..20 {
@@ -936,7 +932,7 @@ fn safe_and_finalized_never_go_back_and_are_asked_of_own_nodes_as_seldom_as_they
 }
 
 #[test]
-fn who_rose_while_a_round_was_under_way_is_judged_by_what_it_has_and_compared_by_it() {
+fn a_node_that_rose_during_a_round_is_judged_by_what_it_has_and_compared_by_it() {
     let mut story = Story::with_own_nodes(2);
     for _ in 0..2 {
         story.round(&[at(100); 3]);

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_may_take_its_time_and_who_waits_strictly_may_not() {
+    fn a_burst_may_take_its_time_and_a_call_that_waits_strictly_may_not() {
         let (mut line, now) = line();
         let (strict, _) = line.join(1, true, 0, now);
         let (patient, _) = line.join(1, false, 1, now);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn where_more_keep_coming_than_are_let_in_nobody_waits_for_long() {
+    fn where_more_keep_coming_than_are_let_in_no_call_waits_for_long() {
         let (mut line, now) = line();
         let (ticket, _) = line.join(1, false, 0, now);
         for tick in 0..2800u64 {

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_of_answers_is_none_for_anybody() {
+    fn what_is_no_batch_of_answers_is_none_for_any_call() {
         for body in [
             "",
             "[",

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_a_long_answer_may_open_its_windows_for_every_piece() {
+    fn a_client_that_takes_a_long_answer_may_open_its_windows_for_every_piece() {
         let now = crate::testing::now();
         let mut frames = begun(now);
         let windows = frame(WINDOW_UPDATE, 0, &[0; 4]).repeat(2);

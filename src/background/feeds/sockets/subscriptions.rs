@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_may_be_a_late_calls_is_nobodys() {
+    fn an_error_that_may_be_a_late_calls_is_laid_to_no_call() {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
         subscriptions.want(CallPurpose::Topic(syncing(1)));
         send(&mut subscriptions, &mut call, now);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_nobody_waits_for_holds_up_others_for_a_while_alone() {
+    fn a_call_that_was_given_up_holds_up_others_for_a_while_alone() {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
         subscriptions.want(CallPurpose::GivenUp("1".into()));
         subscriptions.want(CallPurpose::Heads);

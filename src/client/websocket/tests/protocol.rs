@@ -19,7 +19,7 @@ async fn fragments_with_a_ping_in_between_are_one_message() {
 }
 
 #[tokio::test]
-async fn who_breaks_the_protocol_is_told_how_and_closed() {
+async fn a_client_that_breaks_the_protocol_is_told_how_and_closed() {
     let unmasked = [&[0x81, VERSION.len() as u8][..], VERSION.as_bytes()].concat();
     let mut oversized = vec![0x81, 0xff];
     oversized.extend_from_slice(&(BODY_BYTES_MAX as u64 + 1).to_be_bytes());

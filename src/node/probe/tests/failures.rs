@@ -240,7 +240,7 @@ async fn distrusted() -> u16 {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_signed_is_refused_and_told() {
+async fn a_certificate_of_no_known_authority_is_refused_and_told() {
     let url = format!("https://localhost:{}/s3cret-key", distrusted().await);
     let spec = NodeRecord::at(&url).resolve(&|_| None).unwrap();
     let probed = probe_for(&spec, WITH_CHAIN, PATIENCE).await;

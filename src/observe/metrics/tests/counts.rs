@@ -89,7 +89,7 @@ fn the_registrys_age_grows_from_scrape_to_scrape() {
 
 #[test]
 fn what_is_used_stands_beside_what_there_is_room_for() {
-    let text = written_by_everyone();
+    let text = written_after_everything();
     for (series, wanted) in [
         ("setting_seconds{key=\"chain.block_time\"}", 0.5),
         ("setting_seconds{key=\"health.interval\"}", 5.0),

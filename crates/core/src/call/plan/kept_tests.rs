@@ -9,10 +9,9 @@ use crate::call::cache::subject::CacheSubject;
 use crate::call::cache::{CacheKey, CacheSecret};
 use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
-use crate::fleet::tracker::Fleet;
 use crate::method::block::Consistency;
 use crate::rpc::whole_answer::WholeAnswer;
-use crate::testing::{NoMemory, at, criteria, member};
+use crate::testing::{NoMemory, at, fleet_of, member};
 use crate::vocabulary::chain::{BlockHash, ChainId};
 use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Role;
@@ -69,8 +68,7 @@ impl CallMemory for OneAnswer {
 /// One node, whose head, 100, was told.
 fn view() -> FleetView {
     let now = crate::testing::now();
-    let mut fleet = Fleet::new(criteria());
-    fleet.replace(vec![member(1)], now);
+    let mut fleet = fleet_of([member(1)], now);
     fleet.hear_round(&[(NodeId(1), at(100))], now);
     let header = Header {
         hash: BlockHash([1; 32]),

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use super::*;
 use crate::call::cache::AskedCall;
 use crate::fleet::FleetMember;
-use crate::fleet::tracker::Fleet;
 use crate::method::TABLE;
 use crate::method::block::Consistency;
 use crate::testing::{self, NoMemory};
@@ -99,13 +98,12 @@ fn params() -> Vec<(&'static str, Option<String>)> {
 /// A fleet of one node, whose head is 101.
 fn of_one() -> FleetView {
     let now = testing::now();
-    let mut fleet = Fleet::new(testing::criteria());
     // The filters that calls name are its.
     let member = FleetMember {
         name: "a".into(),
         ..testing::member(1)
     };
-    fleet.replace(vec![member], now);
+    let mut fleet = testing::fleet_of([member], now);
     for _ in 0..3 {
         fleet.hear_round(&[(NodeId(1), testing::at(101))], now);
     }

@@ -62,7 +62,7 @@ mod tests {
     use FailureOutcome::{ForNow, PerhapsDone, Unanswerable};
 
     #[test]
-    fn who_may_try_again_is_told_so_where_that_can_help_and_do_no_harm() {
+    fn a_caller_that_may_try_again_is_told_so_where_that_helps_and_does_no_harm() {
         for (repeat, heard, is_own, wanted, status) in [
             (Freely, &[Transport, BadAnswer][..], true, ForNow, 503),
             (Freely, &[Transport, Transport], false, ForNow, 503),

@@ -19,12 +19,12 @@ const UNFIT: &[Tier] = &[Tier::LastResort];
 pub(super) enum NodePick {
     Node(NodeId, Tier),
     Later(Instant),
-    Nobody,
+    NoNode,
 }
 
 impl From<Option<(NodeId, Tier)>> for NodePick {
     fn from(drawn: Option<(NodeId, Tier)>) -> NodePick {
-        drawn.map_or(NodePick::Nobody, |(node, tier)| NodePick::Node(node, tier))
+        drawn.map_or(NodePick::NoNode, |(node, tier)| NodePick::Node(node, tier))
     }
 }
 
@@ -45,7 +45,7 @@ impl<'a> RetryPlanner<'a> {
     ) -> NodePick {
         self.fell_back = true;
         if draw(&self.query(&[Tier::Own])).is_some() {
-            return NodePick::Nobody;
+            return NodePick::NoNode;
         }
         draw(&self.query(&[Tier::Fallback])).into()
     }
@@ -71,7 +71,7 @@ impl<'a> RetryPlanner<'a> {
                 return found;
             }
         }
-        NodePick::Nobody
+        NodePick::NoNode
     }
 
     /// Of nodes that lack `block`: one that is up to it and, after a wait for one that has it, any.

@@ -22,7 +22,7 @@ impl HeadTracker {
         now: Instant,
     ) -> HeadStep {
         let apart = self.apart(candidates, now);
-        if apart.is_none() && self.is_anybody_on_it() {
+        if apart.is_none() && self.is_any_node_on_it() {
             self.doubted_since = None;
             return HeadStep::Wait(until.0);
         }

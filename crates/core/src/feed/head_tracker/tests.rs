@@ -175,7 +175,7 @@ fn a_sibling_is_not_taken_on_one_nodes_word_but_a_longer_chain_is() {
 }
 
 #[test]
-fn a_sibling_that_more_nodes_have_is_taken_and_so_is_one_when_nobody_has_the_told_one() {
+fn a_sibling_that_more_nodes_have_is_taken_and_so_is_one_when_none_has_the_told_one() {
     let main = chain(1, 1, 5, 0);
     let side = chain(2, 5, 5, 1004);
     let mut stage = Stage::new(&[&main]);
@@ -227,7 +227,7 @@ fn a_node_that_wakes_up_takes_nothing_back_when_the_others_die() {
 }
 
 #[test]
-fn what_nobody_can_bring_is_asked_for_again_and_nothing_is_told_meanwhile() {
+fn a_block_that_no_node_brings_is_asked_for_again_and_nothing_is_told_meanwhile() {
     let main = chain(1, 1, 5, 0);
     let mut stage = Stage::new(&[]);
     stage.hear(0, &main[1]);
@@ -297,7 +297,7 @@ fn a_lie_is_neither_begun_with_nor_followed() {
 }
 
 #[test]
-fn one_node_whose_branch_nobody_can_bring_tears_nothing_where_most_are_on_the_told_chain() {
+fn a_branch_that_no_node_can_bring_tears_nothing_where_most_are_on_the_told_chain() {
     let main = chain(1, 1, 5, 0);
     let astray = block(5, 7, 8);
     let mut stage = Stage::new(&[&main]);

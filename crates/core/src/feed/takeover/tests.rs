@@ -3,8 +3,8 @@
 mod model;
 
 use super::*;
-use crate::fleet::tracker::Fleet;
 use crate::rpc::refusal::Refusal;
+use crate::testing;
 use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::Weight;
 
@@ -13,10 +13,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// Own nodes from 1 on, all fit and as high.
 fn view(nodes: u32, now: Instant) -> FleetView {
-    let mut fleet = Fleet::new(crate::testing::criteria());
-    let member = |id: u32| crate::testing::member(id);
-    fleet.replace((1..=nodes).map(member).collect(), now);
-    let good = crate::testing::at(9);
+    let mut fleet = testing::fleet_of((1..=nodes).map(testing::member), now);
+    let good = testing::at(9);
     let probes: Vec<_> = (1..=nodes).map(|id| (NodeId(id), good)).collect();
     fleet.hear_round(&probes, now);
     fleet.view()
@@ -63,7 +61,7 @@ struct Stage {
 
 impl Stage {
     fn new(nodes: u32) -> Stage {
-        let now = crate::testing::now();
+        let now = testing::now();
         let line = |node| OpenLine {
             source: source(node),
             takes_commands: true,
@@ -184,7 +182,7 @@ fn a_line_that_is_gone_or_another_tells_nothing_more() {
 }
 
 #[test]
-fn who_comes_to_a_topic_that_is_told_already_doesnt_wait() {
+fn a_subscriber_that_comes_to_a_topic_that_is_told_already_doesnt_wait() {
     assert_eq!(Stage::told(1).follow(), [begin()]);
 }
 
@@ -204,7 +202,7 @@ fn each_node_is_asked_until_one_takes_it_and_the_first_refusal_is_told() {
 }
 
 #[test]
-fn who_asks_while_no_line_is_open_waits_for_one_and_is_refused_in_the_end() {
+fn a_client_that_asks_while_no_line_is_open_waits_and_is_refused_in_the_end() {
     let mut stage = Stage::new(1);
     let line = stage.open.pop().unwrap();
     assert_eq!(stage.follow(), []);
@@ -235,7 +233,7 @@ fn a_node_that_says_neither_yes_nor_no_is_left() {
 }
 
 #[test]
-fn who_must_be_left_tells_on_until_another_has_taken_it() {
+fn a_node_that_must_be_left_tells_on_until_another_has_taken_it() {
     let mut stage = Stage::told(2);
     stage.weigh(1, Weight::NONE);
     assert_eq!(stage.follow(), [begin(), subscribe(2, 2)]);
@@ -254,7 +252,7 @@ fn who_must_be_left_tells_on_until_another_has_taken_it() {
 }
 
 #[test]
-fn who_must_be_left_goes_on_where_nobody_else_takes_it_for_a_while() {
+fn a_node_that_must_be_left_goes_on_where_no_other_takes_it_for_a_while() {
     let mut stage = Stage::told(2);
     stage.weigh(1, Weight::NONE);
     stage.follow();
@@ -269,7 +267,7 @@ fn who_must_be_left_goes_on_where_nobody_else_takes_it_for_a_while() {
 }
 
 #[test]
-fn who_must_be_left_and_goes_on_is_left_for_one_who_wasnt_asked() {
+fn a_node_that_must_be_left_and_goes_on_is_left_for_one_that_wasnt_asked() {
     let mut stage = Stage::told(3);
     let third = stage.open.pop().unwrap();
     stage.weigh(1, Weight::NONE);
@@ -283,7 +281,7 @@ fn who_must_be_left_and_goes_on_is_left_for_one_who_wasnt_asked() {
 }
 
 #[test]
-fn who_must_be_left_and_breaks_off_is_lost_then_and_patience_begins() {
+fn a_node_that_must_be_left_and_breaks_off_is_lost_then_and_patience_begins() {
     let mut stage = Stage::told(2);
     stage.weigh(1, Weight::NONE);
     stage.follow();
@@ -301,7 +299,7 @@ fn who_must_be_left_and_breaks_off_is_lost_then_and_patience_begins() {
 }
 
 #[test]
-fn a_line_that_opens_and_breaks_again_gives_those_who_listen_no_more_patience() {
+fn a_line_that_opens_and_breaks_again_gives_subscribers_no_more_patience() {
     let mut stage = Stage::told(1);
     let mut line = stage.open.pop().unwrap();
     let lost = RelayStep::Count(TakeoverReason::Lost);
@@ -320,7 +318,7 @@ fn a_line_that_opens_and_breaks_again_gives_those_who_listen_no_more_patience() 
 }
 
 #[test]
-fn an_unfit_node_is_not_left_for_nobody() {
+fn an_unfit_node_is_not_left_where_no_other_lives() {
     let mut stage = Stage::told(2);
     stage.view.nodes.iter_mut().for_each(|it| it.lives = false);
     assert_eq!(stage.follow(), [begin()]);
@@ -343,7 +341,7 @@ fn a_line_that_takes_no_order_is_passed_over() {
 }
 
 #[test]
-fn what_nobody_wants_any_more_is_given_up_by_all_who_tell_it() {
+fn a_topic_that_no_client_wants_any_more_is_given_up_by_all_nodes_that_tell_it() {
     let mut stage = Stage::told(2);
     stage.weigh(1, Weight::NONE);
     stage.follow();

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_told_between_rounds_rises_and_puts_nobody_out() {
+    fn a_head_told_between_rounds_rises_and_puts_no_node_out() {
         let mut scene = Scene::set(Weight::ONE);
         assert_eq!(scene.hear(ONE, 102), []);
         assert_eq!((scene.head(ONE), scene.head(OTHER)), (102, 100));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_a_busy_node_has_no_time_for_is_nobodys_fall() {
+    fn a_probe_that_a_busy_node_has_no_time_for_is_no_fall() {
         let scene = Scene::set(Weight::ONE);
         let (view, then) = (scene.view(), scene.now);
         let met = |reason, words: &str| ProbeDetails {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_dead_or_not_in_the_list_tells_nothing() {
+    fn a_node_that_is_dead_or_not_in_the_list_tells_nothing() {
         let mut scene = Scene::set(Weight::ONE);
         scene.round(&[at(100), ProbeOutcome::Failed, at(100)]);
         assert_eq!(scene.hear(ONE, 101), []);

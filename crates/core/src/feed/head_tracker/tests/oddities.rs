@@ -208,7 +208,7 @@ fn a_reorg_between_blocks_whose_numbers_skip_is_told_from_the_fork_on() {
 }
 
 #[test]
-fn a_wrong_number_ends_no_chain_and_asks_nobody_over_and_over() {
+fn a_wrong_number_ends_no_chain_and_asks_no_node_over_and_over() {
     let main = chain(1, 1, 30, 0);
     let mut stage = Stage::new(&[&main[20..]]);
     // For each of the roots, nodes say an impossible number.
