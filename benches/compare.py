@@ -49,7 +49,7 @@ def rounds(running, ends, options):
     found = {}
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
-        # Nobody is always first.
+        # None is always first.
         turn = running[number % len(running) :] + running[: number % len(running)]
         for way in (FORWARDED, LOCAL):
             for server, process in turn:

@@ -158,7 +158,7 @@ def compare(what, folder, options):
     print("\n".join(lines))
     if tickets:
         said = ", ".join(f"{name} sends {count:.0f}" for name, count in tickets.items())
-        print(f"\nEach handshake is a full one, by X25519 and AES-128-GCM; tickets that nobody uses: {said}.")
+        print(f"\nEach handshake is a full one, by X25519 and AES-128-GCM; tickets that no client uses: {said}.")
     if not all_hold:
         raise Trouble("a call costs more than is wanted")
 

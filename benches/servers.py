@@ -54,7 +54,7 @@ subjectAltName = DNS:localhost,IP:127.0.0.1
 class Server:
     """What a server has: a port that forwards, and one that answers by itself."""
 
-    # Nobody else's answer carries the caller's id.
+    # No other caller's answer carries the caller's id.
     local = ["--fixed", LOCAL_ANSWER]
 
     def __init__(self, folder):

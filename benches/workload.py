@@ -329,7 +329,7 @@ async def listens(port):
             return
         except OSError:
             await asyncio.sleep(0.1)
-    raise Trouble(f"nobody listens on {port}")
+    raise Trouble(f"nothing listens on {port}")
 
 
 async def run(program, folder, cache, blocks, balancers=1):

@@ -34,7 +34,7 @@ impl Manner {
             "http1" => Speech::Http1,
             "http2" => Speech::Http2,
             "websocket" => Speech::Websocket,
-            other => bail!("nobody speaks {other}"),
+            other => bail!("no line speaks {other}"),
         };
         let protocol: &[u8] = match speech {
             Speech::Http2 => b"h2",

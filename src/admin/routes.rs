@@ -24,7 +24,7 @@ pub(super) enum AdminRoute {
     Purge,
 }
 
-/// What is the same for everybody.
+/// What is the same for every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asset {
     Page,

@@ -224,7 +224,7 @@ mod tests {
     async fn only_a_service_that_was_told_to_end_ends_in_time() {
         let (tell, told) = watch::channel(false);
         let endings = [watch::channel(false).1, told];
-        assert!(!ends_in_time(async {}, &endings).await, "nobody said so");
+        assert!(!ends_in_time(async {}, &endings).await, "it wasn't told to");
         let panics = async { std::panic::panic_any("a fault of ours") };
         assert!(!ends_in_time(panics, &endings).await);
         let elsewhere = async {

@@ -12,9 +12,10 @@ use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
-use forebay_core::fleet::attempt_report::{self, AttemptReport};
+use forebay_core::fleet::attempt_report::{self, AttemptReport, NodeReply};
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
+use forebay_core::fleet::overload;
 use forebay_core::rpc::classify::{AttemptClass, Overload, Verdict};
 use forebay_core::wire::trace::TraceParent;
 
@@ -140,8 +141,8 @@ impl Attempt {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
-    /// Tells load and metrics what each of its calls came to, in their order; `None`: what the call comes to later
-    /// counts alone. For the metrics each is an attempt that took as long as all of them, for the load it is many
+    /// Tells load and metrics what each of its calls came to, in their order; `None`: only what the call comes to
+    /// later counts. For the metrics each is an attempt that took as long as all of them, for the load it is many
     /// answers at once, or one fault. Of a fault that a call may have caused, it is told at the call's end whether it
     /// is the node's; of another it is said what follows. The verdicts tell from now on whether the node had too much
     /// to do.
@@ -160,7 +161,8 @@ impl Attempt {
         let mut report: Option<AttemptReport> = None;
         for (at, verdict) in verdicts.into_iter().enumerate() {
             let Some(verdict) = verdict else { continue };
-            let of_call = AttemptReport::of_call(verdict, conduct, is_held_back, now);
+            verdict.overload = overload::of(verdict, conduct, now);
+            let of_call = AttemptReport::of_call(*verdict, is_held_back);
             report = Some(report.map_or(of_call, |report| report.and(of_call)));
             self.count(at, verdict.class, took);
             if let Some(span) = self.span.take() {
@@ -174,16 +176,18 @@ impl Attempt {
         let load = self.placement.load();
         if let Some(overload) = report.overload {
             self.tell_limiter(overload, now);
-            if overload == Overload::Waited {
-                load.failed(took, now);
-            }
         }
-        match report.fault {
-            Some(class) => return self.blame_node(class, took, now),
-            None if report.overload.is_some() || report.is_silent => {}
-            None if report.is_turned_away => load.waited(took, now),
-            None if self.calls > 1 => load.answered_many(took, self.calls, now),
-            None => load.answered(self.placement.number(), took, now),
+        match (report.fault, report.overload, report.reply) {
+            (Some(class), ..) => return self.blame_node(class, took, now),
+            (None, Some(Overload::Waited), _) => load.failed(took, now),
+            (None, Some(Overload::Refused), _) | (None, None, NodeReply::HeldBack) => {}
+            (None, None, NodeReply::TurnedAway) => load.waited(took, now),
+            (None, None, NodeReply::Answered) if self.calls > 1 => {
+                load.answered_many(took, self.calls, now);
+            }
+            (None, None, NodeReply::Answered) => {
+                load.answered(self.placement.number(), took, now);
+            }
         }
         None
     }
@@ -248,6 +252,7 @@ mod tests {
     use crate::shared::fleet_state::FleetState;
     use crate::shared::node_clients::ClientFactory;
     use crate::shared::process_limits::ChainShare;
+    use forebay_core::rpc::classify;
     use forebay_core::testing;
     use forebay_core::vocabulary::caps::Caps;
     use forebay_core::vocabulary::node::NodeRecord;
@@ -285,12 +290,12 @@ mod tests {
     /// Else the node would never be doubted that hangs on calls while its probes are answered.
     #[tokio::test]
     async fn a_call_that_timed_out_at_a_node_that_answers_others_is_no_answer_of_its() {
-        let (upstream, load) = node().await;
-        load.answered(1, Duration::from_millis(1), clock::now());
         let all = ChainShare::alone(&Caps::ROOMY);
         let answer_budget = AnswerBudget::new(&all, 1);
         let wanted = wanted(&answer_budget);
         for calls in [1, 2] {
+            let (upstream, load) = node().await;
+            load.answered(1, Duration::from_millis(1), clock::now());
             let place = NodePlace::always(&upstream, &load);
             let mut attempt = Attempt::begin(place, calls, &wanted);
             let began_at = clock::now();
@@ -302,10 +307,28 @@ mod tests {
             }
             assert!(penalty.is_none());
             assert!(!load.conduct.has_answered_since(began_at), "{calls}");
+            let is_slow = load.latency() > Some(Duration::from_millis(100));
+            assert!(is_slow, "{calls}");
         }
-        assert!(
-            load.latency() > Some(Duration::from_millis(100)),
-            "and it was slow"
-        );
+    }
+
+    #[tokio::test]
+    async fn a_node_that_turns_an_attempt_away_has_answered_none_of_its_calls() {
+        let all = ChainShare::alone(&Caps::ROOMY);
+        let answer_budget = AnswerBudget::new(&all, 1);
+        let wanted = wanted(&answer_budget);
+        let rests = classify::of_status(429, Some(Duration::from_secs(3))).unwrap();
+        for (verdict, is_answer) in [(rests, false), (AttemptClass::Ok.into(), true)] {
+            for calls in [1, 2] {
+                let (upstream, load) = node().await;
+                let began_at = clock::now();
+                let place = NodePlace::always(&upstream, &load);
+                let mut attempt = Attempt::begin(place, calls, &wanted);
+                let mut verdicts = vec![verdict; calls];
+                assert!(attempt.settle(verdicts.iter_mut().map(Some)).is_none());
+                let has_answered = load.conduct.has_answered_since(began_at);
+                assert_eq!(has_answered, is_answer, "{verdict:?} {calls}");
+            }
+        }
     }
 }

@@ -4,6 +4,9 @@
 //! logged and shared with identical calls as if it were alone. Together they are drawn a node, asked, and
 //! charged to its load. A call that isn't done then goes on: with others, where the node told each call what it
 //! lacks, or alone, where it may have been a single call that spoilt it for all.
+//!
+//! A group of one is an attempt of one call, as of a single call: its answer may be passed on as it comes, where
+//! that to several is read to its end, since each of them is judged by its own.
 
 mod member;
 mod reply;
@@ -39,6 +42,7 @@ use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::wire::trace::TraceParent;
 
 /// The answer to all calls, read to its end.
 type BatchAnswer = Result<(NodeResponse, Bytes), Unread>;
@@ -177,7 +181,8 @@ async fn attempt<'a>(
     let body = batch::written(calls, first);
     state.metrics.upstream_batch(members.len());
     let mut attempt = Attempt::begin(place, members.len(), &wanted);
-    let exchanged = pin!(ask_whole(upstream, &body, &wanted));
+    let trace = attempt.told(wanted.trace.as_ref());
+    let exchanged = pin!(ask_whole(upstream, &body, &wanted, trace));
     let came = patience::in_time(fleet, (upstream, node), &wanted, now, exchanged).await;
     if came.is_none() && held_back_at.is_some_and(|at| clock::now() >= at) {
         // It says nothing of the node: as if its client had left.
@@ -187,6 +192,7 @@ async fn attempt<'a>(
     let mut came = came.unwrap_or_else(|| Err(Verdict::from(AttemptClass::Timeout).into()));
     let mut judged = judge(&came, (first, members.len()));
     let penalty = if matches!(came, Err(Unread::TooLarge)) {
+        // As of a single call whose answer is too long.
         let mut too_large = vec![AttemptClass::RpcError.into(); members.len()];
         attempt.settle(too_large.iter_mut().map(Some))
     } else {
@@ -219,8 +225,12 @@ async fn attempt<'a>(
 
 /// Asks for all of them, and reads the answer to its end as long as there is room for it. The room is held no
 /// longer than that: each answer then finds its own.
-async fn ask_whole(upstream: &Upstream, body: &[u8], wanted: &AttemptSpec<'_>) -> BatchAnswer {
-    let trace = wanted.trace.as_ref().map(|trace| trace.parent);
+async fn ask_whole(
+    upstream: &Upstream,
+    body: &[u8],
+    wanted: &AttemptSpec<'_>,
+    trace: Option<TraceParent>,
+) -> BatchAnswer {
     let (mut reply, start) = exchange::exchange(upstream, &[body], wanted, trace).await?;
     let mut held = wanted.answer_budget.attempt();
     let whole = match start {

@@ -108,7 +108,7 @@ async fn ask(
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let unreached = |_| CommandError::out_of_reach(format!("nobody answers at {address}"));
+    let unreached = |_| CommandError::out_of_reach(format!("nothing answers at {address}"));
     let answer = request.send().await.map_err(unreached)?;
     let status = answer.status().as_u16();
     let text = answer.text().await.map_err(unreached)?;

@@ -30,7 +30,7 @@ pub fn run(listen: &ListenSettings) -> Result<(), CommandError> {
             .send()
             .await;
         let answer =
-            asked.map_err(|_| CommandError::refused(format!("nobody answers at {address}")))?;
+            asked.map_err(|_| CommandError::refused(format!("nothing answers at {address}")))?;
         let is_ready = answer.status().is_success();
         let text = answer.text().await.unwrap_or_default();
         // A caller that reads the exit code alone may have closed stdout.

@@ -83,7 +83,7 @@ pub(super) fn key_in_chain(key: &str) -> &str {
     own_key(key).unwrap_or(key)
 }
 
-fn own_key(key: &str) -> Option<&'static str> {
+pub(super) fn own_key(key: &str) -> Option<&'static str> {
     let own = OWN_KEYS.iter().find(|(_, alone, _)| *alone == Some(key));
     own.map(|(own, ..)| *own)
 }

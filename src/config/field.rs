@@ -13,7 +13,7 @@ use super::complaints::{quoted, report_doubles};
 use super::finding::Findings;
 use super::hidden::harmless;
 use super::quantity;
-use super::shape::{ITEM, NAMED, SchemaRecorder, ValueShape};
+use super::shape::{ANY_TEXT, ITEM, NAMED, SchemaRecorder, ValueShape};
 use crate::config::yaml::{YamlEntry, YamlNode, YamlValue};
 use forebay_core::vocabulary::node::interpolate;
 
@@ -110,7 +110,7 @@ impl<'a> Field<'a> {
 
     /// The value as it stands in the file, `${NAME}` untouched.
     pub(super) fn written(&self) -> Option<&'a str> {
-        self.note(|| ValueShape::Text("a text".to_string()));
+        self.note(|| ValueShape::Text(ANY_TEXT.to_string()));
         match &self.node?.value {
             YamlValue::Scalar { text, .. } => Some(text),
             YamlValue::Sequence(_) | YamlValue::Mapping(_) => {

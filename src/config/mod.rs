@@ -1,7 +1,7 @@
 //! Text into meaning: a file read into settings, with every mistake told at once.
 //!
 //! In reading order:
-//! - [`settings`], what comes out, and `times` in them
+//! - [`settings`], what comes out, all in one table (`settings::table`), and `times` in them
 //! - `yaml`, a tree that knows its lines; `finding`, a mistake with its place; `field`, values by key, their
 //!   forms from [`quantity`], near misses from `suggestion`
 //! - `from_file`, all of `forebay:`, by groups: `listen` (and `listeners`), `registry`, `nodes` (and `node_purpose`), `admin`, `cors`,

@@ -34,7 +34,10 @@ pub(super) const KEYS: [(&str, &str); 11] = [
         "weight",
         "the share of calls relative to the others, 1 if left out; 0 drains",
     ),
-    ("leader", "the reference and fallback; at most one node"),
+    (
+        "leader",
+        "the reference and fallback; at most one node. Without one the nodes are compared with each other",
+    ),
     (
         "fallback",
         "asked, as the leader is, only when no own node is fit",
@@ -45,7 +48,7 @@ pub(super) const KEYS: [(&str, &str); 11] = [
     ),
     (
         "in_flight_max",
-        "the most [calls in flight](../guide/load.md#calls-in-flight), 1 to 10,000. Left out: found (`auto`)",
+        "the most [calls in flight](../guide/load.md#calls-in-flight). Left out: found (`auto`)",
     ),
     (
         "serves",
@@ -53,7 +56,7 @@ pub(super) const KEYS: [(&str, &str); 11] = [
     ),
     (
         "recent_blocks",
-        "the newest blocks that it is asked for, its head among them, up to 1,000,000,000; only narrows what is learnt. Left out: `all`",
+        "the newest blocks that it is asked for, its head among them; only narrows what is learnt. Left out: `all`",
     ),
 ];
 

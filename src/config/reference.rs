@@ -6,11 +6,11 @@ use serde_json::Value as Json;
 
 use super::quantity::{duration_text, size_text};
 use super::settings::{CloudWatchSettings, OtlpSettings, Settings, table};
-use super::shape::{ITEM, SchemaRecorder, ValueShape};
+use super::shape::{ANY_TEXT, ITEM, SchemaRecorder, ValueShape};
 use super::{chain_schema, nodes, schema, server, yaml_writer};
 
 const HEAD: &str = "\
-<!-- Made by `forebay check --reference`: change src/config/settings.rs. -->
+<!-- Made by `forebay check --reference`: change settings.rs, nodes.rs or chains.rs in src/config. -->
 # Settings
 
 What stands under `forebay:`. *live*: a running balancer takes a new value at once, when the file is read again;
@@ -76,16 +76,16 @@ pub fn reference() -> String {
 /// The form and range of what may stand at `path`.
 fn value(noted: &SchemaRecorder, path: &str) -> String {
     let Some(shape) = noted.shape(path) else {
-        return "a text".to_string();
+        return ANY_TEXT.to_string();
     };
     match shape {
         ValueShape::Group(_) | ValueShape::Free => "a group of keys".to_string(),
         ValueShape::Named => "groups of keys, by names".to_string(),
         ValueShape::List => match noted.shape(&format!("{path}{ITEM}")) {
-            Some(ValueShape::Text(form)) => format!("a list; an item: {}", bare(&form)),
+            Some(ValueShape::Text(form)) => format!("a list; an item: {}", schema::bare(&form)),
             Some(_) | None => "a list of groups".to_string(),
         },
-        ValueShape::Text(form) => bare(&form).to_string(),
+        ValueShape::Text(form) => schema::bare(&form).to_string(),
         ValueShape::Boolean => "`true` or `false`".to_string(),
         ValueShape::Choice(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
@@ -99,10 +99,6 @@ fn value(noted: &SchemaRecorder, path: &str) -> String {
         }
         ValueShape::Size(from, to) => format!("{} to {}", size_text(from), size_text(to)),
     }
-}
-
-fn bare(form: &str) -> &str {
-    form.strip_prefix("expected ").unwrap_or(form)
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json, json};
 
+use super::chains::{OWN_KEYS, is_a_chains, own_key};
 use super::field::{Field, ReadContext, below};
 use super::finding::Findings;
 use super::quantity::{duration_text, size_text};
 use super::settings::{Settings, table};
-use super::shape::{ITEM, NAMED, SchemaRecorder, ValueShape};
+use super::shape::{ANY_TEXT, ITEM, NAMED, SchemaRecorder, ValueShape};
 use super::{chain_schema, from_file, nodes, printout, server, yaml};
 
 /// The dialect, as editors know it.
@@ -59,7 +60,7 @@ fn leaf(shape: &ValueShape) -> Json {
         }),
         ValueShape::Text(form) => {
             let any = json!({"type": ["string", "number", "boolean", "null"]});
-            told(any, form.clone())
+            told(any, bare(form).to_string())
         }
         ValueShape::Boolean => or_variable(json!({"type": "boolean"})),
         ValueShape::Choice(names) => {
@@ -117,8 +118,8 @@ pub(super) fn noted() -> SchemaRecorder {
 pub fn schema() -> Json {
     let defaults = printout::tree(&Settings::default(), &ServerConf::default());
     let mut ours = of(&noted(), server::FOREBAY);
-    with_meanings(&mut ours["properties"]);
     ours["properties"]["chains"] = chain_schema::schema(&ours["properties"]);
+    with_meanings(&mut ours["properties"]);
     with_defaults(&mut ours, &defaults[server::FOREBAY]);
     let mut properties = pingoras(&defaults);
     properties.insert(server::FOREBAY.to_string(), ours);
@@ -152,24 +153,39 @@ fn pingoras(defaults: &Json) -> Map<String, Json> {
 
 /// Says of each key what it means, before its form.
 fn with_meanings(properties: &mut Json) {
-    for setting in table() {
-        let steps = setting.key.split('.').collect::<Vec<_>>();
-        let at = format!("/{}", steps.join("/properties/"));
-        tell(properties.pointer_mut(&at), setting.meaning);
-    }
-    for (key, meaning) in nodes::KEYS {
-        let at = format!("/nodes/items/properties/{key}");
-        tell(properties.pointer_mut(&at), meaning);
+    for (at, meaning) in meanings() {
+        if let Some(property) = properties.pointer_mut(&at) {
+            let form = property["description"].as_str();
+            let form = form.filter(|form| *form != ANY_TEXT);
+            let form = form.map_or(String::new(), |form| format!(" ({form})"));
+            property["description"] = Json::from(without_links(meaning.trim()) + &form);
+        }
     }
 }
 
-fn tell(property: Option<&mut Json>, meaning: &str) {
-    let Some(property) = property else { return };
-    let form = property["description"]
-        .as_str()
-        .map(|form| format!(" ({form})"));
-    let meaning = without_links(meaning.trim());
-    property["description"] = Json::from(meaning + &form.unwrap_or_default());
+/// What each key means, by its place below `forebay`. A chain's own keys come after those that all chains share.
+fn meanings() -> Vec<(String, &'static str)> {
+    let place = |key: &str| format!("/{}", key.replace('.', "/properties/"));
+    let in_chain = |key: &str| format!("/chains/additionalProperties/properties{}", place(key));
+    let mut all = Vec::new();
+    for setting in table() {
+        all.push((place(setting.key), setting.meaning));
+        if is_a_chains(setting.key) && own_key(setting.key).is_none() {
+            all.push((in_chain(setting.key), setting.meaning));
+        }
+    }
+    all.extend(OWN_KEYS.map(|(key, _, meaning)| (in_chain(key), meaning)));
+    for (key, meaning) in nodes::KEYS {
+        for nodes in [place("nodes"), in_chain("nodes")] {
+            all.push((format!("{nodes}/items/properties/{key}"), meaning));
+        }
+    }
+    all
+}
+
+/// A form as it is told where nothing is wrong.
+pub(super) fn bare(form: &str) -> &str {
+    form.strip_prefix("expected ").unwrap_or(form)
 }
 
 /// Text as an editor shows it: of a link of Markdown's its words alone.
@@ -238,18 +254,25 @@ mod tests {
         );
         let schema = schema();
         let ours = &schema["properties"]["forebay"]["properties"];
+        for (at, meaning) in meanings() {
+            let Some(property) = ours.pointer(&at) else {
+                panic!("{at} isn't there")
+            };
+            let told = property["description"].as_str().unwrap_or_default();
+            assert!(
+                told.starts_with(&without_links(meaning.trim())),
+                "{at}: {told}"
+            );
+        }
         let interval = &ours["health"]["properties"]["interval"]["description"];
-        let wanted = "The time between two rounds of probes. (a duration, 100ms to 1h)";
-        assert_eq!(interval, wanted);
-        let in_chain = &ours["chains"]["additionalProperties"]["properties"];
         assert_eq!(
-            in_chain["health"]["properties"]["interval"]["description"],
-            wanted
+            interval,
+            "The time between two rounds of probes. (a duration, 100ms to 1h)"
         );
-        let name = &ours["nodes"]["items"]["properties"]["name"]["description"];
+        let token = &ours["admin"]["properties"]["token"]["description"];
         assert!(
-            name.as_str().unwrap().starts_with("up to 64 letters"),
-            "{name}"
+            token.as_str().unwrap().ends_with("on loopback, too."),
+            "{token}"
         );
     }
 

@@ -1,6 +1,8 @@
 //! The settings, each written down once: key, type, default, form and range, when a new value holds, and what
 //! it means. Units are in the types; a configuration that is read is complete and checked.
 
+mod table;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,12 +20,10 @@ use super::form::{boolean, choice, decimal, duration, list, number, optional, pa
 pub use super::listen::HttpsListener;
 pub use super::registry::RegistryKind;
 use super::setting::When::{Live, LiveUnless, Restart, RestartIf};
-use super::setting::{Apart, Place, Presence, Setting, Slot, key, settings_group};
+use super::setting::{Place, Setting, Slot, key, settings_group};
 pub use super::shared::SharedKind;
 use super::times::{HOUR, PERIODS, TIMEOUTS, ms, secs};
-use super::{
-    admin, by_method, calls, cors, health, listen, nodes, observability, otlp, registry, shared,
-};
+use super::{admin, by_method, calls, cors, health, listen, observability, otlp, registry, shared};
 
 /// Whether the registry in force has a lease. Without one it follows `health.interval`.
 fn has_lease(running: &Settings, _: &Settings) -> bool {
@@ -80,87 +80,7 @@ pub struct NamedChain {
 
 /// Every setting, in the order in which they are told.
 pub(super) fn table() -> Vec<Setting<Settings>> {
-    let groups = [
-        ChainSettings::table(),
-        vec![Setting {
-            key: "chains",
-            meaning: "[Several chains](../guide/chains.md) in place of `chain` and `nodes`, each by its name \
-                      (`[a-z][a-z0-9-]{0,31}`), up to 200; see below.",
-            when: Live,
-            value: Box::new(Apart),
-        }],
-        ListenSettings::table(),
-        RegistrySettings::table(),
-        SharedSettings::table(),
-        vec![nodes_setting()],
-        HealthSettings::table(),
-        CallSettings::table(),
-        vec![consistency_setting()],
-        MethodSettings::table(),
-        CacheSettings::table(),
-        AdminSettings::table(),
-        CorsSettings::table(),
-        vec![Setting {
-            key: "cloudwatch",
-            meaning: "Metrics for CloudWatch, on standard output. Left out: none.",
-            when: Live,
-            value: Box::new(Presence {
-                get: |all: &Settings| &all.cloudwatch,
-                get_mut: |all| &mut all.cloudwatch,
-            }),
-        }],
-        CloudWatchSettings::table(),
-        LogSettings::table(),
-        SocketSettings::table(),
-        vec![Setting {
-            key: "otlp",
-            meaning: "Traces for a collector, by OTLP over HTTP. Left out: none, unless \
-                      `OTEL_EXPORTER_OTLP_ENDPOINT` is set.",
-            when: Restart,
-            value: Box::new(Presence {
-                get: |all: &Settings| &all.otlp,
-                get_mut: |all| &mut all.otlp,
-            }),
-        }],
-        OtlpSettings::table(),
-        ShutdownSettings::table(),
-        LimitSettings::table(),
-    ];
-    groups.into_iter().flatten().collect()
-}
-
-fn nodes_setting() -> Setting<Settings> {
-    Setting {
-        key: "nodes",
-        meaning: "The [nodes](#a-node-under-nodes) that a registry starts with, up to 1,000. The embedded \
-                  registry follows them; a table in DynamoDB takes them only while nothing was ever written there.",
-        when: Live,
-        value: Box::new(Place {
-            form: nodes::form(|all: &Settings| all.listen.addresses()),
-            get: |all| Some(&all.nodes),
-            get_mut: |all| Some(&mut all.nodes),
-        }),
-    }
-}
-
-fn consistency_setting() -> Setting<Settings> {
-    Setting {
-        key: "consistency",
-        meaning: "What the [block tags](../guide/consistency.md) `latest`, `safe` and `finalized` mean. `monotonic`: one block for all nodes, and never \
-                  an older one again. `none`: what the node that is asked takes them for. `pinned` is the \
-                  former name of `monotonic`.",
-        when: Live,
-        value: Box::new(Place {
-            form: choice(&[
-                ("monotonic", Consistency::Monotonic),
-                // What it once said, `monotonic` says now.
-                ("pinned", Consistency::Monotonic),
-                ("none", Consistency::None),
-            ]),
-            get: |all: &Settings| Some(&all.consistency),
-            get_mut: |all| Some(&mut all.consistency),
-        }),
-    }
+    table::rows()
 }
 
 settings_group! {
@@ -178,8 +98,8 @@ settings_group! {
     ListenSettings at listen {
         /// Addresses for JSON-RPC and `/health`: HTTP/1.1, and HTTP/2 with prior knowledge.
         http: Vec<SocketAddr> = vec![([0, 0, 0, 0], 8545).into()], list(|item| item.address()), Restart;
-        /// The same over TLS: `{ address, certificate, key, h2 }`, PEM files, [read again when they
-        /// change](../guide/configure.md#changing-the-configuration); `h2` is `true` if left out.
+        /// Addresses for the same as `listen.http`, over TLS: `{ address, certificate, key, h2 }`, PEM files, [read
+        /// again when they change](../guide/configure.md#changing-the-configuration); `h2` is `true` if left out.
         https: Vec<HttpsListener> = Vec::new(), listen::https(), Restart;
         /// The address of `GET /metrics` for Prometheus, or `off`.
         metrics: Option<SocketAddr> = Some(([0, 0, 0, 0], 9090).into()), listen::metrics(), Restart;
@@ -208,12 +128,12 @@ settings_group! {
         table: String = "forebay-backends".to_string(), text(registry::table), Restart;
         /// Another DynamoDB than AWS's, such as a local one.
         endpoint: Option<String> = None, optional(text(registry::endpoint)), Restart;
-        /// How long one balancer writes health for all before another may take over (DynamoDB): three times
-        /// `health.interval` at least, and so long where that is longer than the default.
+        /// How long one balancer writes health for all without a sign of life before another takes over (DynamoDB):
+        /// three times `health.interval` at least, and so long where that is longer than the default.
         lease: Duration = registry::LEASE, registry::lease(|all| all.health.interval), RestartIf(has_lease);
         /// Whether the leader is asked by one balancer for all: by `shared`, else by DynamoDB.
         share_leader: bool = false, boolean(), Restart;
-        /// How often it is read again.
+        /// How often the list of nodes is read again.
         refresh: Duration = secs(5), duration(PERIODS), Live;
         /// The file of the last good list, for a start without the registry.
         last_list: PathBuf = PathBuf::from("data/last-list.json"), path(), Restart;
@@ -226,8 +146,8 @@ settings_group! {
         /// What [several balancers](../guide/several-balancers.md#a-store-that-all-share) share beside the list:
         /// nothing, or what goes by Valkey 8 or Redis 7.
         kind: SharedKind = SharedKind::None, choice(SharedKind::WORDS), Restart;
-        /// Where that is: `redis://`, or `rediss://` for TLS, with a user and a password where it wants them; one of
-        /// a cluster's servers does.
+        /// Where the store is: `redis://`, or `rediss://` for TLS, with a user and a password where it wants them;
+        /// one of a cluster's servers does.
         url: Option<Secret> = None, shared::url(|all: &Settings| all.shared.kind), Restart;
     }
 }
@@ -237,7 +157,7 @@ settings_group! {
         /// The time between two rounds of probes.
         interval: Duration = secs(5), duration(PERIODS), LiveUnless(is_too_slow);
         /// The least time between two probes of the leader, for a leader that is paid by the request. Left out: as
-        /// `interval`.
+        /// `health.interval`.
         leader_interval: Duration = secs(5), duration(PERIODS).or(|all: &Settings| all.health.interval),
             LiveUnless(is_too_slow);
         /// The longest time of one probe; shorter than both intervals.
@@ -268,7 +188,8 @@ settings_group! {
         /// an execution (`--rpc.evmtimeout`), so that geth's own error is heard. A node from which nothing at all
         /// arrives meanwhile, not even a probe's answer, is left after 5 s.
         attempt: Duration = secs(8), duration(TIMEOUTS), Live;
-        /// The longest time of one attempt at a heavy call, and of all of it if longer than `deadline`.
+        /// The longest time of one attempt at a heavy call, and of the whole call, where that is longer than
+        /// `deadline`.
         heavy: Duration = secs(60), duration(TIMEOUTS), Live;
         /// Repeats that each call earns.
         retry_per_call ("retry_budget.per_call"): f64 = 0.2, decimal(0.0..=10.0), Live;
@@ -331,8 +252,8 @@ settings_group! {
         shared: bool = true, boolean(), Restart;
         /// Methods whose answers are never kept: names and globs (`*`).
         never: Vec<String> = Vec::new(), list(calls::method), Live;
-        /// Whether a request with `cache-control: no-cache` is kept from being answered out of the cache (`heed`).
-        /// Browsers send it at each reload.
+        /// What a request's `cache-control: no-cache` does. `heed`: the call isn't answered out of the cache;
+        /// `ignore`: nothing, as browsers send it at each reload.
         heeds_no_cache ("no_cache"): bool = false, choice(&[("ignore", false), ("heed", true)]), Live;
     }
 }
@@ -362,9 +283,9 @@ settings_group! {
     CloudWatchSettings at cloudwatch {
         /// The namespace of the [metrics in CloudWatch](metrics.md#cloudwatch).
         namespace: String = "Forebay".to_string(), text(observability::namespace), Live;
-        /// Their dimension `Service`, which tells this balancer's metrics from another's.
+        /// The metrics' dimension `Service`, which tells this balancer's from another's.
         service: String = "forebay".to_string(), text(observability::service_name), Live;
-        /// How often they are written.
+        /// How often the metrics are written.
         interval: Duration = secs(60), duration(secs(60)..=HOUR), Live;
     }
 }
@@ -382,8 +303,8 @@ settings_group! {
     SocketSettings at sockets {
         /// Clients' [WebSockets](../guide/subscriptions.md) in all.
         sockets_max: usize = 20_000, number(0..=1_000_000), Live;
-        /// Clients' WebSockets of one address, or of one /64 of IPv6. Left out: 1000 where
-        /// `listen.trusted_proxies` is set, else three quarters of all.
+        /// Clients' WebSockets of one address, or of one /64 of IPv6. Left out: 1000 where `listen.trusted_proxies`
+        /// is set, else three quarters of all ([limits](limits.md)).
         per_address_max: Option<usize> = None, optional(number(1..=1_000_000)), Live;
         /// Subscriptions of one socket.
         subscriptions_max: usize = 100, number(0..=10_000), Live;
@@ -398,13 +319,14 @@ settings_group! {
     /// Traces for a collector, by OTLP over HTTP.
     OtlpSettings at otlp {
         /// Where [traces](../guide/monitor.md#traces) go, to `v1/traces` below it. Left out: as
-        /// `OTEL_EXPORTER_OTLP_ENDPOINT` says.
+        /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, else `http://localhost:4318`.
         endpoint: Secret = otlp::default_endpoint(), otlp::endpoint(), Restart;
-        /// Headers sent with them, up to 16; values may hold `${NAME}`. Left out: as `OTEL_EXPORTER_OTLP_HEADERS` says.
+        /// Headers sent with traces, up to 16; values may hold `${NAME}`. Left out: as `OTEL_EXPORTER_OTLP_HEADERS`
+        /// says.
         headers: Vec<(String, Secret)> = Vec::new(), otlp::headers(), Restart;
         /// The name under which traces appear. Left out: as `OTEL_SERVICE_NAME` says.
         service: String = "forebay".to_string(), text(observability::service_name), Restart;
-        /// The share of the calls that bring no `traceparent` of which a trace is made.
+        /// Of the calls that bring no `traceparent`, the share that begins a trace.
         share: f64 = 0.01, decimal(0.0..=1.0), Live;
     }
 }
@@ -413,15 +335,15 @@ settings_group! {
     ShutdownSettings at shutdown {
         /// After SIGTERM: `/health` is 503, calls are still served.
         lame_duck: Duration = secs(10), duration(Duration::ZERO..=HOUR), Live;
-        /// Then: time for the calls in flight.
+        /// After `shutdown.lame_duck`: the time for the calls in flight.
         drain: Duration = secs(20), duration(Duration::ZERO..=HOUR), Live;
     }
 }
 
 settings_group! {
     LimitSettings at limits {
-        /// Everything that is held at once is a [share of it](limits.md#memory-and-files). Left out: the machine's
-        /// memory, or the control group's.
+        /// The memory of which everything that is held at once is a [share](limits.md#memory-and-files). Left out:
+        /// the machine's, or the control group's.
         memory: Option<u64> = None, optional(size(MEMORY_MIN..=1 << 44)), Restart;
     }
 }

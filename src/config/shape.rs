@@ -10,6 +10,9 @@ pub(super) const ITEM: &str = "[]";
 /// What the groups of [`ValueShape::Named`] stand at.
 pub(super) const NAMED: &str = ".*";
 
+/// The form of a value that may be any text.
+pub(super) const ANY_TEXT: &str = "a text";
+
 /// What a reader looks for at a key.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ValueShape {

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_get_no_line_are_counted_by_the_node_that_failed() {
+    fn calls_that_get_no_line_are_counted_by_node() {
         let left = OmittedLines {
             lines: 130,
             about: vec![("geth-1".into(), 120), ("local".into(), 10)],

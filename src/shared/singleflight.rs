@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn nothing_is_made_ready_where_no_call_waits() {
         let singleflight = Singleflight::default();
-        leader(&singleflight).land(|| panic!("nobody waits"));
+        leader(&singleflight).land(|| panic!("no call waits"));
         assert!(
             singleflight
                 .shards

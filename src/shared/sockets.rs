@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_asks_after_the_shutdown_began_is_told_too() {
+    fn a_socket_that_begins_after_the_shutdown_did_is_told_of_it() {
         let sockets = sockets(1, 1);
         assert!(!*sockets.leaving().borrow());
         sockets.leave();

@@ -1011,7 +1011,7 @@ async fn a_restart_that_went_unnoticed_shows_by_the_first_state_that_is_missing(
 }
 
 #[tokio::test]
-async fn a_state_lost_right_below_the_head_is_asked_of_a_node_that_has_it_else_once() {
+async fn a_state_lost_near_the_head_is_asked_of_a_node_that_has_it_or_only_once() {
     let scene = Pretend::set(&[1, 1], "").await;
     let calls = async |block: u64, count: usize, at_once: usize| {
         let calls = (0..count).map(|at| {

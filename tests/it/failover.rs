@@ -386,7 +386,7 @@ async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
         health.json()["why"],
         "20 of 20 calls of the last 30 s failed"
     );
-    assert_eq!(healthy(&scene).await, ["a"], "nobody can stand in for it");
+    assert_eq!(healthy(&scene).await, ["a"], "no node can stand in for it");
     let degraded = scene.balancer.metric("forebay_degraded", &[]).await;
     assert_eq!(degraded, Some(1.0));
     let suspect = [("node", "a")];

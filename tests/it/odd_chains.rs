@@ -327,7 +327,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
         assert_eq!(
             served(Some("another")).await,
             before,
-            "nobody else is held to it"
+            "no other client is held to it"
         );
         let told = client.ask("eth_blockNumber", json!([])).await;
         assert_eq!(told["result"], block["number"]);
@@ -341,7 +341,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
 }
 
 #[tokio::test]
-async fn a_block_told_to_clients_by_no_node_is_asked_by_its_hash_of_a_node_that_has_it() {
+async fn a_block_that_clients_were_told_and_no_node_told_is_asked_of_a_node_that_has_it() {
     let mut scene = Scene::set(&[PLAIN, PLAIN], &[1]).await;
     let mut client = Listener::open(scene.balancer.rpc.address).await;
     let heads = client.subscribe(json!(["newHeads"])).await;

@@ -185,7 +185,7 @@ async fn several_calls_of_a_socket_go_on_at_once_and_are_answered_as_they_come()
     assert_eq!(
         next(&mut socket).await["id"],
         "quick",
-        "it waits for nobody"
+        "it waits for no other call"
     );
     for _ in 0..10 {
         assert!(next(&mut socket).await["result"].is_string());

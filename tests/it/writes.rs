@@ -86,7 +86,7 @@ async fn a_node_that_dies_or_freezes_costs_no_transaction_and_gets_it_when_it_th
     let hash = send(&scene, &raw).await;
     assert!(
         began.elapsed() < Duration::from_secs(2),
-        "nobody waited for it"
+        "no call waited for it"
     );
     scene.own[1].process.resume();
     let thawed = &scene.own[1];
@@ -415,7 +415,7 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
     let too_low = error(-32000, "nonce too low: next nonce 8, tx nonce 7");
     all(&scene, &[SEND], &too_low);
     let refused = send_signed(&scene, SEND, 0).await;
-    assert_eq!(refused["error"]["code"], -32000, "nobody took it");
+    assert_eq!(refused["error"]["code"], -32000, "no node took it");
     for node in &scene.nodes {
         node.mend();
     }

@@ -8,8 +8,8 @@
 //! - how one node stands: [`standing`], `standstill`, `syncing`, [`staleness`], and all that is known
 //!   of it in `node_state`
 //! - how far back it goes: [`depth`], [`history`], `promises`
-//! - what its calls teach: [`load`], [`conduct`], [`overload`], `limiter`, `unsupported`,
-//!   [`node_limits`]
+//! - what its calls teach: [`load`], [`conduct`], [`overload`], [`attempt_report`], `limiter`,
+//!   `unsupported`, [`node_limits`]
 //! - the chain: [`reference`], `block_time`, `block_schedule`, `served_head`, [`head_floor`],
 //!   `quorum_head`, [`branch`], `forks`
 //! - all of that, round by round: [`tracker`]

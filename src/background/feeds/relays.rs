@@ -19,7 +19,7 @@ use forebay_core::feed::takeover::{
 /// How often it is looked which node could take over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-const NOBODY: &str = "no node tells this subscription any more: subscribe again";
+const NO_TELLER: &str = "no node tells this subscription any more: subscribe again";
 
 /// Passes topics on.
 pub struct RelayFeed {
@@ -105,7 +105,7 @@ impl RelayFeed {
                     self.hub.tell(&Topic::Passed(topic), &news);
                 }
                 RelayStep::End(topic, why) => {
-                    self.hub.close(&Topic::Passed(topic.clone()), NOBODY);
+                    self.hub.close(&Topic::Passed(topic.clone()), NO_TELLER);
                     self.hub.settle(&topic, Err(why));
                 }
                 RelayStep::Count(why) => self.metrics.taken_over(why),

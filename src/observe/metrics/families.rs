@@ -183,7 +183,7 @@ impl ChainFamilies {
             queued_calls: list.gauges("queued_calls", "Calls that wait for a place at a node.", &[]),
             calls_shed: list.counters("calls_shed_total", "Times that calls found no place at a node in time; they are refused.", &[]),
             node_suspect: list.gauges("node_suspect", "1 while the node has failed at several calls in a row, and gets one at a time to show itself.", &["node"]),
-            degraded: list.gauges("degraded", "1 while /health says degraded: nobody is fit, or over 5 % of the calls of the last 30 s failed.", &[]),
+            degraded: list.gauges("degraded", "1 while /health says degraded: no node is fit, or over 5 % of the calls of the last 30 s failed.", &[]),
             node_state: list.gauges("node_state", "1 for the state that the node is in, and why.", &["node", "state", "reason"]),
             probe_duration: list.histograms("probe_duration_seconds", "How long probes took.", &["node"], &DURATION_BUCKETS),
             probe_failures: list.counters("probe_failures_total", "Probes that did not find the node fit, by reason.", &["node", "reason"]),
@@ -207,7 +207,7 @@ impl ChainFamilies {
             refusals: list.counters("node_refusals_total", "Attempts that a node turned away because of our credentials or quota: somebody has to see to it.", &["node", "reason"]),
             failovers: list.counters("failovers_total", "Calls passed on to another node, by the outcome of the attempt before.", &["reason"]),
             fallback_calls: list.counters("fallback_calls_total", "Calls answered by the leader or a fallback node.", &[]),
-            leader_withheld: list.counters("leader_withheld_total", "Calls for what nobody is known to have that ended with own nodes' word, as the leader's share was used up.", &[]),
+            leader_withheld: list.counters("leader_withheld_total", "Calls for what no node is known to have that ended with own nodes' word, as the leader's share was used up.", &[]),
             coalesced_calls: list.counters("coalesced_calls_total", "Calls answered by what an identical one in flight brought.", &[]),
             cache_hits: list.counters("cache_hits_total", "Calls whose answer was kept: no node was asked.", &["method"]),
             cache_shared_hits: list.counters("cache_shared_hits_total", "Of those hits, answers that were found in the store that balancers share.", &["method"]),
@@ -326,7 +326,7 @@ impl FamilyList {
 /// chains have one name.
 pub(super) fn register(registry: &Registry, families: CollectorGroup) {
     if let Err(why) = registry.register(Box::new(families)) {
-        log::error!("metrics that nobody will see: {why}");
+        log::error!("metrics that no scrape will show: {why}");
     }
 }
 

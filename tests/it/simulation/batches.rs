@@ -1,7 +1,7 @@
 //! A client's batch: its calls are drawn nodes, go there in groups, and go on by themselves from what the node
 //! told each. It is played to its end in one instant of the world.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use forebay_core::call::groups::{Group, Grouping};
@@ -27,6 +27,7 @@ const BODY_BYTES: usize = 100;
 
 /// A call of the batch that isn't done.
 struct Member {
+    number: u64,
     retry: RetryPlanner<'static>,
     goes_alone: bool,
     step: Option<RetryStep>,
@@ -62,13 +63,14 @@ impl World {
         let nodes = view.nodes.iter();
         let supports = nodes.map(|node| (node.id, BatchSupport::new(now)));
         let supports: BTreeMap<_, _> = supports.collect();
-        let members = (0..calls).map(|_| Member {
+        let members = (0..calls).map(|number| Member {
+            number,
             retry: self.read(now),
             goes_alone: false,
             step: None,
         });
         let mut waiting: VecDeque<_> = members.collect();
-        let mut ended = 0;
+        let mut ended = BTreeSet::new();
         while !waiting.is_empty() {
             let before = waiting.len();
             let groups = self.split_batch(&mut waiting, groups_max, &supports);
@@ -81,14 +83,18 @@ impl World {
             self.oracle
                 .must(taken + waiting.len() == before, "a call of a batch is lost");
             for group in groups {
-                let members = group.members.len();
+                let asked: Vec<_> = group.members.iter().map(|it| it.number).collect();
                 let going_on = self.ask_group(group, &supports);
-                ended += members - going_on.len();
+                let goes_on = |number: &u64| going_on.iter().any(|it| it.number == *number);
+                for number in asked.into_iter().filter(|number| !goes_on(number)) {
+                    let is_first = ended.insert(number);
+                    self.oracle.must(is_first, "a call of a batch ends twice");
+                }
                 waiting.extend(going_on);
             }
         }
-        self.oracle
-            .must(ended as u64 == calls, "a call of a batch ends twice");
+        let all_end = ended.len() as u64 == calls;
+        self.oracle.must(all_end, "a call of a batch never ends");
     }
 
     /// Draws a node for each call that may go now.
@@ -179,35 +185,35 @@ impl World {
             let is_alone = matches!(outcome, MemberOutcome::Alone);
             self.oracle.must(
                 is_alone == (refuses && !is_answered),
-                "a refused batch's calls are asked one by one",
+                "a refused batch's call isn't asked alone, or another is",
             );
-            let is_told = self.hear_member(&mut member, outcome, at);
+            let own = format!("\"0x{at:x}\"");
+            let gets_own = matches!(&outcome, MemberOutcome::Answered(verdict, answer)
+                if verdict.class == AttemptClass::Ok
+                    && matches!(answer.outcome, Outcome::Result(result) if result == own));
             self.oracle.must(
-                is_told == is_answered,
+                gets_own == is_answered,
                 "a call of a batch gets what isn't its own, or not what is",
             );
+            let is_told = self.hear_member(&mut member, outcome);
+            self.oracle
+                .must(is_told || !gets_own, "an answer in a batch isn't told");
             (!is_told).then_some(member)
         });
         going_on.collect()
     }
 
     /// Whether the call is done.
-    fn hear_member(&self, member: &mut Member, outcome: MemberOutcome<'_>, at: u64) -> bool {
+    fn hear_member(&self, member: &mut Member, outcome: MemberOutcome<'_>) -> bool {
         member.goes_alone |= outcome.is_spoilt();
         match outcome {
-            MemberOutcome::Answered(verdict, answer) => {
-                let own = format!("\"0x{at:x}\"");
-                let is_own = matches!(answer.outcome, Outcome::Result(result) if result == own);
-                let is_good = verdict.class == AttemptClass::Ok && is_own;
-                let is_told = member.retry.hear(verdict, true) == ReplyAction::Deliver;
-                self.oracle
-                    .must(is_told || !is_good, "an answer in a batch isn't told");
-                is_good
+            MemberOutcome::Answered(verdict, _) => {
+                member.retry.hear(verdict, true) == ReplyAction::Deliver
             }
             MemberOutcome::Unanswered(verdict) => {
-                let action = member.retry.hear(verdict, false);
+                let is_told = member.retry.hear(verdict, false) == ReplyAction::Deliver;
                 self.oracle
-                    .must(action != ReplyAction::Deliver, "nothing is told");
+                    .must(!is_told, "what a batch didn't bring is told");
                 false
             }
             MemberOutcome::Alone => {

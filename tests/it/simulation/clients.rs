@@ -408,7 +408,7 @@ impl World {
     }
 }
 
-/// Reads a reply as the exchange does; also whether the node said it in a JSON-RPC error.
+/// Reads a reply as the exchange does; also whether it is a whole answer.
 pub fn judge(reply: &Reply) -> (Verdict, bool) {
     let (status, retry_after, body) = match reply {
         Reply::NoConnection => return (AttemptClass::NoConnection.into(), false),

@@ -257,7 +257,7 @@ fn the_last_own_node_that_fails_leaves_its_calls_to_the_leader_and_the_very_last
     world.set(0, Mood::FailsCalls, Tale::Truth);
     world.run(seconds(8));
     let leader = world.view.nodes[0].standing;
-    assert!(leader.is_healthy(), "nobody could serve in its place");
+    assert!(leader.is_healthy(), "no node could serve in its place");
     set_all(&mut world, &[0, 1], Mood::Good, Tale::Truth);
     world.run(seconds(120));
     assert_eq!(healthy(&world), [1]);
@@ -324,7 +324,7 @@ fn a_stranger_serves_no_more_once_the_leader_tells_the_chain() {
     world.set(0, Mood::Dead, Tale::Truth);
     world.set(1, Mood::Good, Tale::OtherChain);
     world.run(seconds(12));
-    assert_eq!(healthy(&world), [1, 2], "nobody knows the chain");
+    assert_eq!(healthy(&world), [1, 2], "no node knows the chain");
     // The stranger's own verdict is still to come when the chain is learnt.
     world.set(1, Mood::Throttles(None), Tale::OtherChain);
     world.set(0, Mood::Good, Tale::Truth);

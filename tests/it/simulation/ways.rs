@@ -81,7 +81,7 @@ impl World {
         }
         let has_fit = self.oracle.has_fit(&view);
         self.oracle
-            .must(!has_fit || !asked.is_empty(), "it is sent to nobody");
+            .must(!has_fit || !asked.is_empty(), "it is sent to no node");
         self.oracle.must(
             is_delivered || broadcast.is_in_doubt() || !is_taken,
             "it has failed, it says, and a node may have it",
@@ -141,7 +141,7 @@ impl World {
             }
         }
         self.oracle
-            .must(!is_good, "one of two answered, and nobody is told");
+            .must(!is_good, "one of two answered, and no client is told");
         let dice = &mut self.ways;
         let third = retry.next(now, |query| draw(query, dice), || true);
         if let RetryStep::Ask { node, .. } = third {

@@ -195,7 +195,7 @@ mod tests {
         let now = testing::now();
         let view = nodes(0, now);
         for settled in settled(&view, &[AttemptClass::Transport; 3], 4, now) {
-            assert!(!settled.is_own, "they have answered nobody yet");
+            assert!(!settled.is_own, "they have answered no call yet");
         }
         view.nodes[0].load.conduct.answered(1, now);
         let settled = settled(&view, &[AttemptClass::Transport; 3], 9, now);

@@ -57,7 +57,7 @@ mod tests {
         let conduct = Conduct::new(start);
         let mut held_back = LastHoldback::default();
         held_back.hear_of(&conduct, later(10), later(12));
-        assert!(!held_back.go_alone(1, later(12)), "it answers nobody");
+        assert!(!held_back.go_alone(1, later(12)), "it answers no call");
         conduct.heard(later(11));
         held_back.hear_of(&conduct, later(10), later(11));
         assert!(!held_back.go_alone(1, later(11)), "it took no time");

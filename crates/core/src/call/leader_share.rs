@@ -347,7 +347,7 @@ mod tests {
                 false,
             ),
             (
-                "a hash nobody told of",
+                "a hash that no node told of",
                 OwnShortfall::NoData,
                 of(None),
                 false,

@@ -590,7 +590,7 @@ mod tests {
         assert!(!known.is_doubtful("eth_getLogs", b"[]"));
         for number in [None, Some(102)] {
             let unknown = told("eth_getLogs", &logs, number);
-            assert_eq!(unknown.block, None, "nobody can have it yet");
+            assert_eq!(unknown.block, None, "no node can have it yet");
             assert!(unknown.is_doubtful("eth_getLogs", b"[]"));
             assert!(!unknown.is_doubtful("eth_getLogs", b"[{}]"));
         }

@@ -323,7 +323,7 @@ impl<'a> RetryPlanner<'a> {
         self.failures.end(self.repeat(), is_own)
     }
 
-    /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
+    /// Hears what an attempt came to. `has_body`: it is a whole answer, a result or an error.
     pub fn hear(&mut self, verdict: impl Into<Verdict>, has_body: bool) -> ReplyAction {
         let verdict = verdict.into();
         let class = verdict.class;
@@ -604,7 +604,7 @@ mod tests {
         let now = testing::now();
         let mut retry = retry(Treatment::Read);
         assert_eq!(asked(&mut retry, 2), Some(1));
-        let unpaid = || -> bool { panic!("nobody is there to be paid for") };
+        let unpaid = || -> bool { panic!("no node is left to pay for") };
         assert_eq!(retry.beside(now, |_| None, unpaid), None);
         let second = || drawing(2);
         assert_eq!(retry.beside(now, second(), || false), None, "even at first");
@@ -880,7 +880,7 @@ mod tests {
         let mut retry = retry(Treatment::Read);
         let now = retry.budget.deadline - Duration::from_secs(1);
         let RetryStep::Ask { until, .. } = retry.next(now, drawing(1), || true) else {
-            panic!("nobody asked");
+            panic!("no node was asked");
         };
         assert_eq!(until, retry.budget.deadline);
     }

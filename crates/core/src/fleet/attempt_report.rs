@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::conduct::Conduct;
-use super::overload;
 use crate::rpc::classify::{AttemptClass, Blame, Overload, Verdict};
 
 /// Faster answers say how fast a node is.
@@ -15,48 +14,58 @@ pub fn is_held_back(conduct: &Conduct, began_at: Instant, took: Duration) -> boo
     took > HELD_BACK_MIN && conduct.has_answered_since(began_at)
 }
 
+/// How a node took an attempt, its faults aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NodeReply {
+    /// It answered, be it with an error.
+    #[default]
+    Answered,
+    /// It asked to be left alone.
+    TurnedAway,
+    /// It held its answer back: how long that took, and that it failed, says nothing of it.
+    HeldBack,
+}
+
 /// What an attempt says of its node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttemptReport {
     /// The node had too much to do for one of the calls.
     pub overload: Option<Overload>,
-    /// It is at fault for one of the calls, as far as that is sure.
+    /// What one of the calls met as a fault: the node's, or, as [`doubts`](crate::call::doubts) may find at the call's
+    /// end, the call's own.
     pub fault: Option<AttemptClass>,
-    /// It asked to be left alone, and answered none.
-    pub is_turned_away: bool,
-    /// What it took says nothing of the node.
-    pub is_silent: bool,
+    /// Of several calls that of all of them, else `Answered`.
+    pub reply: NodeReply,
 }
 
 impl AttemptReport {
-    /// Of a node that behaved as `conduct` says before the attempt came to `verdict`, which tells from now on
-    /// whether the node had too much to do. `is_held_back`: the node may have waited with its answer on purpose.
-    pub fn of_call(
-        verdict: &mut Verdict,
-        conduct: &Conduct,
-        is_held_back: bool,
-        now: Instant,
-    ) -> AttemptReport {
-        verdict.overload = overload::of(verdict, conduct, now);
+    /// Of one call. `is_held_back`: the node may have waited with its answer on purpose.
+    pub fn of_call(verdict: Verdict, is_held_back: bool) -> AttemptReport {
         let blame = verdict.blame();
+        let is_told = |met: &Overload| !is_held_back || *met == Overload::Refused;
         AttemptReport {
-            overload: verdict
-                .overload
-                .filter(|met| !is_held_back || *met == Overload::Refused),
+            overload: verdict.overload.filter(is_told),
             fault: (blame == Blame::Fault && !is_held_back).then_some(verdict.class),
-            is_turned_away: matches!(blame, Blame::Rest(_)),
-            is_silent: is_held_back && !matches!(blame, Blame::Rest(_)),
+            reply: match blame {
+                Blame::Rest(_) => NodeReply::TurnedAway,
+                Blame::None | Blame::Fault if is_held_back => NodeReply::HeldBack,
+                Blame::None | Blame::Fault => NodeReply::Answered,
+            },
         }
     }
 
     /// Of both calls, which were one request.
     #[must_use]
     pub fn and(self, other: AttemptReport) -> AttemptReport {
+        let is_alike = self.reply == other.reply;
         AttemptReport {
             overload: self.overload.or(other.overload),
             fault: self.fault.or(other.fault),
-            is_turned_away: self.is_turned_away && other.is_turned_away,
-            is_silent: self.is_silent && other.is_silent,
+            reply: if is_alike {
+                self.reply
+            } else {
+                NodeReply::Answered
+            },
         }
     }
 }
@@ -68,63 +77,63 @@ mod tests {
 
     const LATELY: Duration = Duration::from_millis(1);
 
-    /// Of a node that answered a moment before.
     fn of(verdict: impl Into<Verdict>, is_held_back: bool) -> AttemptReport {
-        let start = crate::testing::now();
-        let conduct = Conduct::new(start);
-        conduct.heard(start);
-        AttemptReport::of_call(&mut verdict.into(), &conduct, is_held_back, start + LATELY)
+        AttemptReport::of_call(verdict.into(), is_held_back)
     }
 
-    fn busy() -> AttemptReport {
-        of(classify::of_status(503, None).unwrap(), false)
+    fn overloaded(class: AttemptClass, overload: Overload, is_held_back: bool) -> AttemptReport {
+        let verdict = Verdict {
+            overload: Some(overload),
+            ..class.into()
+        };
+        of(verdict, is_held_back)
     }
 
-    fn turned_away() -> AttemptReport {
-        of(
-            classify::of_status(429, Some(Duration::from_secs(3))).unwrap(),
-            false,
-        )
+    fn rests() -> Verdict {
+        classify::of_status(429, Some(Duration::from_secs(3))).unwrap()
     }
 
     #[test]
-    fn one_fault_among_answers_is_the_nodes_and_one_answer_among_rests_is_an_answer() {
+    fn one_fault_among_answers_is_a_fault_and_one_answer_among_rests_is_an_answer() {
         let (fine, broken) = (
             of(AttemptClass::Ok, false),
             of(AttemptClass::BadAnswer, false),
         );
+        let turned_away = of(rests(), false);
+        let busy = overloaded(AttemptClass::Transport, Overload::Refused, false);
         assert_eq!(fine, AttemptReport::default());
         assert_eq!(broken.fault, Some(AttemptClass::BadAnswer));
-        assert_eq!(busy().overload, Some(Overload::Refused));
-        assert_eq!(busy().fault, None, "it has too much to do");
-        assert!(turned_away().is_turned_away);
+        assert_eq!((busy.overload, busy.fault), (Some(Overload::Refused), None));
+        assert_eq!(turned_away.reply, NodeReply::TurnedAway);
         for (one, other) in [(fine, broken), (broken, fine)] {
             assert_eq!(one.and(other), broken);
         }
-        for (one, other) in [(fine, turned_away()), (turned_away(), fine)] {
+        for (one, other) in [(fine, turned_away), (turned_away, fine)] {
             assert_eq!(one.and(other), fine);
         }
-        assert_eq!(turned_away().and(turned_away()), turned_away());
-        let both = busy().and(broken);
-        assert_eq!((both.overload, both.fault), (busy().overload, broken.fault));
+        assert_eq!(turned_away.and(turned_away), turned_away);
+        let both = busy.and(broken);
+        assert_eq!((both.overload, both.fault), (busy.overload, broken.fault));
     }
 
     #[test]
     fn what_a_node_holds_back_says_nothing_of_it_but_for_what_it_refuses() {
+        let held_back = AttemptReport {
+            reply: NodeReply::HeldBack,
+            ..AttemptReport::default()
+        };
         for class in [
             AttemptClass::Ok,
             AttemptClass::BadAnswer,
             AttemptClass::Timeout,
         ] {
-            let report = of(class, true);
-            let silent = AttemptReport {
-                is_silent: true,
-                ..AttemptReport::default()
-            };
-            assert_eq!(report, silent, "{class:?}");
+            assert_eq!(of(class, true), held_back, "{class:?}");
         }
-        let refused = of(classify::of_status(503, None).unwrap(), true);
+        let waited = overloaded(AttemptClass::Timeout, Overload::Waited, true);
+        assert_eq!(waited, held_back);
+        let refused = overloaded(AttemptClass::Transport, Overload::Refused, true);
         assert_eq!(refused.overload, Some(Overload::Refused));
+        assert_eq!(of(rests(), true).reply, NodeReply::TurnedAway);
     }
 
     #[test]

@@ -415,7 +415,7 @@ mod tests {
         at(2000, shown(101, 0));
         assert_eq!(at(4000, shown(98, 1)).0, Some((98, true)));
         let (again, mut writer) = at(6000, shown(99, 1));
-        assert_eq!(again, Some((99, true)), "nobody heard the first");
+        assert_eq!(again, Some((99, true)), "no balancer heard the first");
         writer.is_heard();
         let when = (start + Duration::from_millis(8000), 1_008_000);
         assert_eq!(writer.due(shown(99, 1), Some(&stored), when), None);

@@ -141,7 +141,7 @@ fn a_node_of_another_chain_serves_no_more_as_soon_as_the_chain_is_learnt() {
     story.round(&[ProbeOutcome::Failed, stranger, at(100)]);
     assert!(
         story.fleet.view().nodes[1].serves(),
-        "nobody knows the chain"
+        "no node knows the chain"
     );
     story.round(&[at(100), ProbeOutcome::Throttled(None), at(100)]);
     let view = story.fleet.view();
@@ -273,7 +273,7 @@ fn the_served_head_is_what_half_the_weight_has_and_never_falls() {
     assert_eq!(
         served(&story),
         101,
-        "a node that lags shows nobody an older head"
+        "a node that lags shows no client an older head"
     );
     story.round(&[at(103), at(103), at(103), at(100)]);
     assert_eq!(served(&story), 103);
@@ -810,7 +810,7 @@ fn while_nodes_are_on_two_branches_those_on_the_told_one_are_known() {
     story.told(100..=101, b'b');
     assert_eq!(story.astray(), [true, true, false], "the other one is told");
     story.branches(&[(102, b'c', b'c'), (102, b'c', b'c'), (102, b'c', b'c')]);
-    assert_eq!(story.astray(), [false; 3], "nobody is on the told one");
+    assert_eq!(story.astray(), [false; 3], "no node is on the told one");
 }
 
 #[test]
@@ -838,7 +838,7 @@ fn a_rewind_of_all_to_an_ancestor_is_believed_in_two_looks() {
     story.branches(&here(98));
     assert_eq!(story.served(), 98);
     assert!(!story.fleet.is_falling());
-    for (number, why) in [(91, "nine blocks down"), (100, "nobody fell")] {
+    for (number, why) in [(91, "nine blocks down"), (100, "no node fell")] {
         let mut story = leaderless(2);
         story.told(90..=100, b'a');
         story.branches(&here(100));

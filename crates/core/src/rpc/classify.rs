@@ -66,7 +66,7 @@ fn paid_for(verdict: Verdict, status: u16, text: &str) -> Verdict {
     error_table::find(signs, text).map_or(verdict, |(meaning, _)| meaning.into())
 }
 
-/// Judges an outcome that came with `status`: what it says before the status that it says it with.
+/// Judges an outcome that came with `status`. What the outcome says counts before what the status says.
 pub fn of_outcome(outcome: &Outcome<'_>, status: u16, retry_after: Option<Duration>) -> Verdict {
     match outcome {
         Outcome::Result(_) => AttemptClass::Ok.into(),

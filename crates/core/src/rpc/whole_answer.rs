@@ -48,11 +48,12 @@ impl WholeAnswer {
         WholeAnswer { bytes, places }
     }
 
-    /// Judges what came with `status`, to its end, for a call whose id is `own`.
+    /// Judges what came with `status` to a call whose id is `own`, and is there to its end.
     ///
     /// # Errors
     ///
-    /// What is no answer to that call is a fault of the node's, or its status says more.
+    /// What is no answer to that call: what its status and its body come to, else a fault of the node's; and what was
+    /// wrong with it.
     pub fn judge(
         body: &Bytes,
         status: u16,
@@ -156,7 +157,7 @@ impl WholeAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::envelope::UpstreamCallId;
+    use crate::rpc::classify::AttemptClass;
 
     fn whole(body: &'static str) -> WholeAnswer {
         let bytes = Bytes::from_static(body.as_bytes());
@@ -164,6 +165,34 @@ mod tests {
             &bytes,
             &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
         )
+    }
+
+    #[test]
+    fn an_answer_is_judged_by_what_it_says_and_what_is_none_by_its_status() {
+        let own = UpstreamCallId::FIRST;
+        let mut digits = itoa::Buffer::new();
+        let id = std::str::from_utf8(own.write(&mut digits))
+            .unwrap()
+            .to_string();
+        let judge = |body: String, status| {
+            WholeAnswer::judge(&Bytes::from(body), status, None, own)
+                .map_err(|(verdict, _)| verdict.class)
+        };
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"0x1"}}"#);
+        let (verdict, whole) = judge(answer.clone(), 500).unwrap();
+        assert_eq!(
+            (verdict.class, whole.result()),
+            (AttemptClass::Ok, Some(&b"\"0x1\""[..]))
+        );
+        let page = || "<html>".to_string();
+        assert_eq!(judge(page(), 200), Err(AttemptClass::BadAnswer));
+        assert_eq!(judge(page(), 429), Err(AttemptClass::Throttled));
+        let foreign = Bytes::from(answer.replace(&id, "17"));
+        let judged = WholeAnswer::judge(&foreign, 200, None, own);
+        assert_eq!(judged.unwrap_err().1, AnswerFault::WrongId);
+        let sparse = answer + &" ".repeat(2 * SPARSE_BYTES_MIN);
+        let (_, whole) = judge(sparse, 200).unwrap();
+        assert!(whole.bytes() < 100, "it holds no white space");
     }
 
     #[test]

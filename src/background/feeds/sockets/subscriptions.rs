@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn an_error_without_a_name_is_the_only_calls_that_waits_for_an_answer() {
         let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
-        assert_eq!(subscriptions.unnamed(now), None, "nobody's");
+        assert_eq!(subscriptions.unnamed(now), None, "none is left");
         subscriptions.want(CallPurpose::Topic(PENDING));
         send(&mut subscriptions, &mut call, now);
         assert_eq!(
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_may_be_a_late_calls_is_laid_to_no_call() {
+    fn an_error_that_may_be_a_late_calls_is_laid_to_no_other() {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
         subscriptions.want(CallPurpose::Topic(syncing(1)));
         send(&mut subscriptions, &mut call, now);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_given_up_holds_up_others_for_a_while_alone() {
+    fn a_call_that_was_given_up_holds_up_others_only_for_a_while() {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
         subscriptions.want(CallPurpose::GivenUp("1".into()));
         subscriptions.want(CallPurpose::Heads);

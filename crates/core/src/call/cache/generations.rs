@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_is_written_without_a_sign() {
+    fn a_generation_with_a_sign_is_none() {
         assert!(known(&[("base", "a")]).is_some());
         assert!(known(&[("base", "+a")]).is_none());
     }

@@ -221,7 +221,7 @@ fn a_node_that_wakes_up_takes_nothing_back_when_the_others_die() {
     assert_eq!(
         stage.seeds()[1..],
         ["1003", "2004", "2005", "2006"],
-        "nobody else is there"
+        "no other node is there"
     );
     assert_eq!(stage.tears, 0);
 }

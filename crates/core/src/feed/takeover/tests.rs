@@ -318,7 +318,7 @@ fn a_line_that_opens_and_breaks_again_gives_subscribers_no_more_patience() {
 }
 
 #[test]
-fn an_unfit_node_is_not_left_where_no_other_lives() {
+fn an_unfit_node_is_left_only_for_one_that_lives() {
     let mut stage = Stage::told(2);
     stage.view.nodes.iter_mut().for_each(|it| it.lives = false);
     assert_eq!(stage.follow(), [begin()]);

@@ -213,7 +213,7 @@ mod tests {
         scene.round([100, 100, 101], b'a');
         assert_eq!(scene.shown(), 102);
         let view = scene.fleet.view();
-        assert_eq!(view.highest_head, Some(BlockNumber(101)), "nobody has it");
+        assert_eq!(view.highest_head, Some(BlockNumber(101)), "no node has it");
         assert_eq!(
             view.floor_until,
             Some(scene.now + (2 * SECOND).mul_f64(PATIENCE_PART))

@@ -281,7 +281,7 @@ impl World {
                 RelayStep::Unsubscribe(source, request) => self.unsubscribe(source, &request),
                 RelayStep::Begin(topic) => {
                     let is_told = self.of(&topic).any(|held| held.is_taken);
-                    self.must(is_told, "clients listen to what nobody tells");
+                    self.must(is_told, "clients listen to what no node tells");
                 }
                 RelayStep::End(topic, _) => self.end(&topic),
                 // See `hear`.
@@ -370,7 +370,7 @@ impl World {
     fn check(&mut self) {
         let now = self.stage.now;
         let are_wanted = |held: &Held| self.clients.contains_key(&held.topic);
-        self.must(self.held.values().all(are_wanted), "nobody wants it");
+        self.must(self.held.values().all(are_wanted), "no client wants it");
         let mut steady = Vec::new();
         for (topic, wanted) in &self.clients {
             let (taken, asked): (Vec<_>, Vec<_>) = self.of(topic).partition(|held| held.is_taken);
@@ -392,7 +392,7 @@ impl World {
                 }
                 None => {
                     let is_late = self.is_overdue(wanted);
-                    self.must(!is_late, "clients aren't told that nobody tells it");
+                    self.must(!is_late, "clients aren't told that no node tells it");
                 }
             }
             let seeks = taken.is_empty() || !asked.is_empty();
@@ -441,7 +441,7 @@ impl World {
             self.must(is_told, "it isn't told after a long peace");
         }
         let of_lines: usize = self.lines.values().map(BTreeMap::len).sum();
-        self.must(of_lines == self.held.len(), "a node tells for nobody");
+        self.must(of_lines == self.held.len(), "a node tells for no client");
     }
 }
 
