@@ -8,7 +8,6 @@ use std::sync::{Arc, LazyLock};
 use crate::admin::{AdminAuth, AdminConfig, StatusCriteria};
 use crate::background::intervals::Intervals;
 use crate::call::policy::{Limits, Policy};
-use crate::clock;
 use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
 use crate::observe::metrics::{ChainBounds, ProcessBounds};
 use crate::shared::answer_cache::{AnswerCache, AnswerStore};
@@ -166,7 +165,7 @@ pub(super) fn process_bounds(settings: &Settings, caps: &Caps) -> ProcessBounds 
 
 /// Where answers are kept, if any are.
 pub(super) fn cache(caps: &Caps) -> Option<Arc<AnswerStore>> {
-    (caps.cache > 0).then(|| Arc::new(AnswerStore::new(caps.cache, clock::now())))
+    (caps.cache > 0).then(|| Arc::new(AnswerStore::new(caps.cache)))
 }
 
 /// A chain's part of it. `stored`: what it shares with other balancers.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::clock;
 use crate::shared::answer_cache::{AnswerCache, GatheringRoom};
 use crate::shared::fleet_state::FleetState;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::cache::CachePlan;
 use forebay_core::call::cache::generations::LostAnswers;
 use forebay_core::call::cache::keeping::{self, AnswerMoment, KeptReply, NotKept};
@@ -45,32 +46,29 @@ impl AnswerCopy {
         };
         if answer.result().is_some() {
             let said = (&answer, &self.asked);
-            let call = (&self.plan, &*self.params);
-            keep((&self.fleet, &self.cache), call, said, clock::now());
+            let call = (&*self.cache, &self.plan, &*self.params);
+            keep((&self.fleet, None), call, said, clock::now());
         }
     }
 }
 
 /// Keeps an answer to a call that was planned so, with these params, where it may be kept. `asked`: its node,
-/// as it was when it was asked. `now`: when that has answered.
+/// as it was when it was asked. `as_of`: the fleet as it was then, where that is known. `now`: when that has answered.
 pub(super) fn keep(
-    (fleet, cache): (&FleetState, &AnswerCache),
-    (plan, params): (&CachePlan, &str),
+    (fleet, as_of): (&FleetState, Option<&Snapshot>),
+    (cache, plan, params): (&AnswerCache, &CachePlan, &str),
     (answer, asked): (&WholeAnswer, &NodeView),
     now: Instant,
 ) {
     let Some(reply) = KeptReply::of(answer) else {
         return;
     };
-    let snapshot = fleet.peek();
-    let moment = AnswerMoment {
-        asked,
-        view: &snapshot.view,
-        now,
-    };
-    match keeping::terms(plan, params, &reply, moment) {
+    let terms = fleet.with_latest(as_of, |view| {
+        keeping::terms(plan, params, &reply, AnswerMoment { asked, view, now })
+    });
+    match terms {
         Ok(terms) => {
-            cache.keep(plan, terms, answer, now);
+            cache.keep(plan, &terms, answer, now);
             if let Some(stored) = &cache.stored {
                 stored.offer((plan, params), (&terms, answer), (&asked.name, fleet));
             }

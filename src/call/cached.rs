@@ -9,6 +9,7 @@ use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::Role;
 
 /// The answer that is kept for a call planned so, if it may be given as of `view`.
+#[inline]
 pub fn find(
     state: &CallState,
     plan: &CachePlan,
@@ -51,6 +52,7 @@ pub fn give(state: &CallState, kept: KeptAnswer, context: &CallContext<'_>) -> S
 }
 
 /// Gives what is kept by now, and wasn't yet when the call was planned.
+#[inline]
 pub fn look_again(
     state: &CallState,
     plan: &CachePlan,
@@ -59,6 +61,15 @@ pub fn look_again(
     if context.wants_fresh || state.answers_kept() == context.kept_before {
         return None;
     }
+    give_kept(state, plan, context)
+}
+
+/// Apart, as it is rare: most calls find that nothing was kept meanwhile.
+fn give_kept(
+    state: &CallState,
+    plan: &CachePlan,
+    context: &CallContext<'_>,
+) -> Option<ServedAnswer> {
     let kept = find(state, plan, &state.fleet.peek().view, context)?;
     Some(give(state, kept, context))
 }

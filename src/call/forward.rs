@@ -35,6 +35,7 @@ use crate::observe::metrics::CallOutcome;
 use crate::shared::answer_budget::AnswerReservation;
 use crate::shared::node_clients::Upstream;
 use crate::shared::singleflight::FlightOwner;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::disputes::Dispute;
 use forebay_core::call::doubts::Doubts;
 use forebay_core::call::plan::ForwardPlan;
@@ -252,10 +253,11 @@ impl<'a> ForwardedCall<'a> {
         let _ = tokio::time::timeout_at(until, news.changed()).await;
     }
 
-    /// Hears what an attempt came to; `Some` when it ended the call.
+    /// Hears what an attempt came to; `Some` when it ended the call. `as_of`: the fleet as
+    /// it was when the node was asked.
     pub fn conclude(
         &mut self,
-        (upstream, node): (&Upstream, &NodeView),
+        (as_of, upstream, node): (&Snapshot, &Upstream, &NodeView),
         (verdict, content): (Verdict, AttemptContent<'a>),
     ) -> Option<ServedAnswer> {
         self.deep_repeat = None;
@@ -290,9 +292,8 @@ impl<'a> ForwardedCall<'a> {
                 } else {
                     self.masked(answer, verdict, upstream)
                 };
-                if let Some(served) =
-                    self.hear((verdict, is_stray), (answer, held), (node, heard_at))
-                {
+                let (heard, asked) = ((verdict, is_stray), (as_of, node, heard_at));
+                if let Some(served) = self.hear(heard, (answer, held), asked) {
                     return Some(served);
                 }
             }
@@ -313,7 +314,7 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         (verdict, is_stray): (Verdict, bool),
         (answer, held): (WholeAnswer, AnswerReservation<'a>),
-        (said, heard_at): (&NodeView, Instant),
+        (as_of, said, heard_at): (&Snapshot, &NodeView, Instant),
     ) -> Option<ServedAnswer> {
         let class = verdict.class;
         let is_doubtful = |result| self.plan().is_doubtful(&self.call.method, result);
@@ -336,7 +337,7 @@ impl<'a> ForwardedCall<'a> {
         let told = BestAnswer { answer, held, node };
         let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
         if heard == ReplyAction::Deliver && before.is_none() && !is_stray && !is_doubtful {
-            self.keep(&told.answer, said, heard_at);
+            self.keep(&told.answer, (as_of, said), heard_at);
         }
         let told = before.unwrap_or(told);
         if heard == ReplyAction::Keep {

@@ -105,7 +105,7 @@ async fn adopt(
     let Some(terms) = adopting::terms(plan, params, &reply, (node, view, now)) else {
         return false;
     };
-    cache.keep(plan, terms, answer, now);
+    cache.keep(plan, &terms, answer, now);
     // It may have been let go of before it was here; where that is heard of later, it is found here.
     let is_current = stored.is_current(&found, plan);
     if !is_current {

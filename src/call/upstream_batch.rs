@@ -32,6 +32,7 @@ use crate::observe::spans::Trace;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{Missed, NodeCandidate, NodePlace};
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::groups::{Group, Grouping};
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
@@ -131,7 +132,7 @@ async fn ask_together<'a>(
         return for_each(members, |member| member.forwarded.stranded());
     };
     match place(fleet, members, asked, context.client).await {
-        Ok(place) => attempt(state, members, (asked, place), context).await,
+        Ok(place) => attempt(state, members, (&snapshot, asked, place), context).await,
         Err(missed) => for_each(members, |member| member.miss(missed)),
     }
 }
@@ -164,7 +165,7 @@ async fn place(
 async fn attempt<'a>(
     state: &CallState,
     members: &mut [BoxedMember<'a>],
-    ((upstream, node), place): ((&Arc<Upstream>, &NodeView), NodePlace),
+    (as_of, (upstream, node), place): (&Snapshot, (&Arc<Upstream>, &NodeView), NodePlace),
     context: CallContext<'a>,
 ) {
     let (fleet, now) = (&state.fleet, clock::now());
@@ -215,7 +216,7 @@ async fn attempt<'a>(
         Box::pin(trial::run(asked, (upstream, node), until)).await;
     }
     let is_mixed_up = judged.is_mixed_up;
-    BatchReply::of(&came, &judged, (upstream, node), context)
+    BatchReply::of(&came, &judged, (as_of, upstream, node), context)
         .hand_out(members, judged, now)
         .await;
     if let (false, Ok((reply, _))) = (is_mixed_up, &mut came) {

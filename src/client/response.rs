@@ -26,7 +26,7 @@ pub struct ClientResponse<'a> {
     node: Option<&'a str>,
     attempts: usize,
     /// What the cache had to do with it; `None` where there is none.
-    cached: Option<CacheUse>,
+    pub cached: Option<CacheUse>,
     /// For a caller that is told of its attempts.
     path: Option<&'a RequestTrail>,
     retry_after: Option<u64>,
@@ -187,6 +187,19 @@ impl<'a> ClientResponse<'a> {
         origins: &CorsPolicy,
         mut say: impl FnMut(&'static ResponseHeader, &[u8]),
     ) {
+        if let Some(cached) = self.cached {
+            say(&response_header::CACHE, cached.as_str().as_bytes());
+        }
+        self.each_but_cached(asked, origins, say);
+    }
+
+    /// Likewise, but for what the cache had to do with it.
+    pub fn each_but_cached(
+        &self,
+        asked: &RequestHead,
+        origins: &CorsPolicy,
+        mut say: impl FnMut(&'static ResponseHeader, &[u8]),
+    ) {
         let mut number = itoa::Buffer::new();
         if self.may_have_body() {
             say(&response_header::CONTENT_TYPE, self.content_type.as_bytes());
@@ -202,9 +215,6 @@ impl<'a> ClientResponse<'a> {
                 &response_header::ATTEMPTS,
                 number.format(self.attempts).as_bytes(),
             );
-        }
-        if let Some(cached) = self.cached {
-            say(&response_header::CACHE, cached.as_str().as_bytes());
         }
         if let Some(path) = self.path {
             say(&response_header::TRAIL, path.written().as_bytes());
@@ -302,6 +312,22 @@ mod tests {
         assert!(!said_of.contains("attempts:") && !said_of.contains("Content-Type"));
         let refused = ClientResponse::refusal(&Refusal::OverCapacity, None);
         assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 01\n"));
+    }
+
+    #[test]
+    fn what_the_cache_had_to_do_with_it_is_said_alike_by_every_version_of_http() {
+        for cached in [CacheUse::Pass, CacheUse::Hit, CacheUse::Miss] {
+            let greeting = ClientResponse::text(200, TEXT, "hello").cached(Some(cached));
+            let all = said(&greeting, &RequestHead::default(), &["*"]);
+            let line = response_header::cache_line(cached);
+            let lines = all
+                .lines()
+                .filter(|line| line.starts_with("x-forebay-cache"));
+            assert!(
+                lines.eq([line.trim_end()]) && line.ends_with("\r\n"),
+                "{all}"
+            );
+        }
     }
 
     #[test]

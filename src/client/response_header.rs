@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderName};
 
+use crate::call::answer::CacheUse;
+
 /// A header's name.
 #[derive(Debug)]
 pub struct ResponseHeader {
@@ -49,3 +51,12 @@ pub static ATTEMPTS: ResponseHeader = own("x-forebay-attempts");
 pub static CACHE: ResponseHeader = own("x-forebay-cache");
 pub static TRAIL: ResponseHeader = own("x-forebay-trail");
 pub static REQUEST_ID: ResponseHeader = own("x-request-id");
+
+/// The whole line of [`CACHE`] by HTTP/1.1, as most answers have one.
+pub fn cache_line(cached: CacheUse) -> &'static str {
+    match cached {
+        CacheUse::Pass => "x-forebay-cache: pass\r\n",
+        CacheUse::Hit => "x-forebay-cache: hit\r\n",
+        CacheUse::Miss => "x-forebay-cache: miss\r\n",
+    }
+}

@@ -1,7 +1,8 @@
 //! Answers that are kept in memory, within so many bytes: see [`forebay_core::call::cache`] for what may
 //! be kept, and when it may be given.
 //!
-//! An entry is one piece of memory: its terms, and behind them the answer as it is sent, but for the id.
+//! An entry is one piece of memory: its terms, and behind them the answer as it is sent, but for the id;
+//! when it was kept stands beside it in the table.
 //! Finding one takes the lock of one shard, for reading, and no memory but for a count the first time.
 
 mod entry;
@@ -9,7 +10,7 @@ mod gathering_room;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub use self::gathering_room::GatheringRoom;
 
 /// What an entry takes beside its bytes: its place in the shard's table, twice, as tables grow by
 /// doubling; the count of its holders; and what the allocator rounds up, as a part of it.
-const ENTRY_BYTES: u64 = 160;
+const ENTRY_BYTES: u64 = 192;
 const ROUNDING_PART: u64 = 16;
 /// A shard has room for so many of the longest entries, and there are no more shards than these.
 const SHARD_BYTES_MIN: u64 = 4 << 20;
@@ -50,7 +51,7 @@ const LOSSES_MAX: usize = 1024;
 
 /// What keeps the answers of all chains.
 pub struct AnswerStore {
-    kept: Cache<CacheKey, Bytes, EntryWeight, KeyHashes, EvictionCount>,
+    kept: Cache<CacheKey, TableEntry, EntryWeight, KeyHashes, EvictionCount>,
     entry_bytes_max: usize,
     /// Of the next entry.
     sequence: AtomicU64,
@@ -63,7 +64,6 @@ pub struct AnswerStore {
     gathered: Arc<AtomicU64>,
     /// Of all chains.
     asked: Arc<AskedCalls>,
-    began_at: Instant,
 }
 
 /// A chain's part of it: its keys, by a secret of its own, are no other chain's.
@@ -113,7 +113,7 @@ pub enum Purge {
 
 impl AnswerStore {
     /// With room for so many bytes, all told.
-    pub fn new(memory: u64, now: Instant) -> AnswerStore {
+    pub fn new(memory: u64) -> AnswerStore {
         let shards = (memory / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
         let shards = 1 << shards.ilog2();
         let items = usize::try_from(memory / GUESSED_BYTES).unwrap_or(usize::MAX);
@@ -142,7 +142,6 @@ impl AnswerStore {
             evicted,
             gathered: Arc::default(),
             asked: Arc::default(),
-            began_at: now,
         }
     }
 
@@ -207,20 +206,31 @@ impl AnswerCache {
     }
 
     /// The answer that is kept for a call planned so, if it may be given as of `view`.
+    #[inline]
     pub fn find(&self, plan: &CachePlan, view: &FleetView, now: Instant) -> Option<KeptAnswer> {
-        let entry = KeptEntry::read(self.store.kept.get(&plan.key)?)?;
+        let found = self.store.kept.get(&plan.key)?;
+        self.given(found, plan, view, now)
+    }
+
+    fn given(
+        &self,
+        TableEntry { entry, kept_at }: TableEntry,
+        plan: &CachePlan,
+        view: &FleetView,
+        now: Instant,
+    ) -> Option<KeptAnswer> {
+        let entry = KeptEntry::read(entry)?;
         let node = entry.terms.giver(view)?;
         if self.is_lost(&entry) {
             return None;
         }
-        let age = now.saturating_duration_since(self.store.began_at);
         Some(KeptAnswer {
             row: plan.row,
             answer: entry.answer,
             node: node.name.clone(),
             role: node.role,
             news: Some(entry.terms.number).filter(|number| Some(*number) > view.served_head),
-            age: age.saturating_sub(Duration::from_millis(entry.kept_at)),
+            age: now.saturating_duration_since(kept_at),
         })
     }
 
@@ -230,20 +240,22 @@ impl AnswerCache {
     }
 
     /// Keeps `answer` on these terms, unless it is too long.
-    pub fn keep(&self, plan: &CachePlan, terms: KeptTerms, answer: &WholeAnswer, now: Instant) {
+    pub fn keep(&self, plan: &CachePlan, terms: &KeptTerms, answer: &WholeAnswer, now: Instant) {
         if answer.bytes() > self.store.entry_bytes_max {
             return;
         }
-        let age = now.saturating_duration_since(self.store.began_at);
         let written = entry::written(
             (self.chain, plan.row),
-            &terms,
+            terms,
             self.store.sequence.fetch_add(1, Ordering::Relaxed),
-            u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
             answer,
         );
-        if let Some(written) = written {
-            self.store.kept.insert(plan.key, written);
+        if let Some(entry) = written {
+            let placed = TableEntry {
+                entry,
+                kept_at: now,
+            };
+            self.store.kept.insert(plan.key, placed);
             self.store.kept_so_far.fetch_add(1, Ordering::Release);
             self.recurrence.note_kept(plan);
         }
@@ -293,7 +305,7 @@ impl AnswerCache {
         if let Purge::Node(node) = purge {
             self.lose(node);
         }
-        kept.retain(|_, entry| {
+        kept.retain(|_, TableEntry { entry, .. }| {
             let goes = match purge {
                 Purge::All => true,
                 Purge::Node(node) => entry::node_of(entry) == Some(node),
@@ -314,12 +326,20 @@ impl std::fmt::Debug for AnswerStore {
     }
 }
 
+/// What stands in the table: an entry, and when it was kept. That is the moment itself, as a span since another would
+/// have to be reckoned for each.
+#[derive(Clone, Debug)]
+struct TableEntry {
+    entry: Bytes,
+    kept_at: Instant,
+}
+
 #[derive(Clone, Debug)]
 struct EntryWeight;
 
-impl Weighter<CacheKey, Bytes> for EntryWeight {
-    fn weight(&self, _: &CacheKey, entry: &Bytes) -> u64 {
-        let bytes = entry.len() as u64;
+impl Weighter<CacheKey, TableEntry> for EntryWeight {
+    fn weight(&self, _: &CacheKey, placed: &TableEntry) -> u64 {
+        let bytes = placed.entry.len() as u64;
         ENTRY_BYTES + bytes + bytes / ROUNDING_PART
     }
 }
@@ -362,10 +382,10 @@ impl std::hash::Hasher for KeyHasher {
 #[derive(Clone, Debug)]
 struct EvictionCount(Arc<AtomicU64>);
 
-impl Lifecycle<CacheKey, Bytes> for EvictionCount {
+impl Lifecycle<CacheKey, TableEntry> for EvictionCount {
     type RequestState = ();
 
-    fn on_evict(&self, (): &mut (), _: CacheKey, _: Bytes) {
+    fn on_evict(&self, (): &mut (), _: CacheKey, _: TableEntry) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }

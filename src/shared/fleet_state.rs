@@ -14,7 +14,7 @@ mod several;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct FleetState {
     pub chain: ChainName,
     fleet: Mutex<Fleet>,
     present: CurrentSnapshot,
+    /// The number of the latest snapshot, raised before that is shown.
+    shown: AtomicU64,
     balancer: LoadBalancer<WeightedSelection>,
     telling: tokio::sync::Mutex<()>,
     floors: SharedFloors,
@@ -91,6 +93,7 @@ impl FleetState {
             fleet: Mutex::new(fleet),
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
+            shown: AtomicU64::default(),
             telling: tokio::sync::Mutex::default(),
             floors: SharedFloors::default(),
             journal: Journal::default(),
@@ -120,6 +123,19 @@ impl FleetState {
     /// What [`FleetState::snapshot`] shows, at less cost; not to be held while anything is awaited.
     pub fn peek(&self) -> Guard<Arc<Snapshot>> {
         self.present.load()
+    }
+
+    /// Whether no later one is shown, or has its number already.
+    fn is_latest(&self, snapshot: &Snapshot) -> bool {
+        self.shown.load(Ordering::Acquire) == snapshot.number
+    }
+
+    /// Looks at the latest view, which as a rule is that of `of`: hardly ever something was heard since.
+    pub fn with_latest<T>(&self, of: Option<&Snapshot>, look: impl FnOnce(&FleetView) -> T) -> T {
+        match of.filter(|snapshot| self.is_latest(snapshot)) {
+            Some(snapshot) => look(&snapshot.view),
+            None => look(&self.peek().view),
+        }
     }
 
     /// Changes with every change of what [`FleetState::snapshot`] shows.
@@ -308,8 +324,15 @@ impl FleetState {
         changed
     }
 
+    /// Called under the fleet's lock.
     fn show(&self, view: FleetView, upstreams: Upstreams) {
-        self.present.store(Arc::new(Snapshot { view, upstreams }));
+        // First the number: else the one before could pass for the latest when this one is seen.
+        let number = self.shown.fetch_add(1, Ordering::AcqRel) + 1;
+        self.present.store(Arc::new(Snapshot {
+            view,
+            number,
+            upstreams,
+        }));
         self.news.send_replace(());
     }
 
@@ -385,6 +408,28 @@ mod tests {
     use forebay_core::testing;
     use forebay_core::vocabulary::node::NodeRecord;
     use forebay_core::vocabulary::tier::Tier;
+
+    #[tokio::test]
+    async fn a_snapshot_is_the_latest_until_another_is_shown() {
+        let fleet = FleetState::new(testing::fleet());
+        let first = fleet.snapshot();
+        assert!(fleet.is_latest(&first));
+        fleet.replace(Upstreams::default()).await;
+        let second = fleet.snapshot();
+        assert!(fleet.is_latest(&second) && !fleet.is_latest(&first));
+        fleet.alter(|_| ());
+        assert!(!fleet.is_latest(&second) && fleet.is_latest(&fleet.snapshot()));
+    }
+
+    #[tokio::test]
+    async fn a_view_from_before_a_change_is_not_looked_at() {
+        let fleet = FleetState::new(testing::fleet());
+        let before = fleet.snapshot();
+        let is_that = |as_of| fleet.with_latest(as_of, |view| std::ptr::eq(view, &before.view));
+        assert!(is_that(Some(&before)) && is_that(None));
+        fleet.alter(|_| ());
+        assert!(!is_that(Some(&before)) && !is_that(None));
+    }
 
     #[tokio::test]
     async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {

@@ -12,6 +12,8 @@ use forebay_core::vocabulary::node::NodeId;
 #[derive(Default)]
 pub struct Snapshot {
     pub view: FleetView,
+    /// How many were shown before it: see [`FleetState::is_latest`](super::fleet_state::FleetState::is_latest).
+    pub(super) number: u64,
     pub upstreams: Upstreams,
 }
 

@@ -66,6 +66,7 @@ impl<'a> ForwardedCall<'a> {
         let block = self
             .plan()
             .hash
+            .as_ref()
             .map(|hashed| ConfirmationSubject::Block(hashed.hash));
         let transaction = || self.transaction().map(ConfirmationSubject::Transaction);
         let call = self.call;

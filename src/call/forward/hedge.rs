@@ -55,7 +55,7 @@ impl<'a> ForwardedCall<'a> {
         let slow = first.node.load.slow().zip(self.hedge);
         let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
         if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
-            return self.conclude((first.upstream, first.node), came);
+            return self.conclude((snapshot, first.upstream, first.node), came);
         }
         let target = self.second(snapshot).and_then(|(id, until)| {
             let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
@@ -67,7 +67,7 @@ impl<'a> ForwardedCall<'a> {
         });
         let Some((upstream, node, wanted)) = &target else {
             let came = one.await;
-            return self.conclude((first.upstream, first.node), came);
+            return self.conclude((snapshot, first.upstream, first.node), came);
         };
         let second = PreparedAttempt {
             upstream,
@@ -89,12 +89,12 @@ impl<'a> ForwardedCall<'a> {
         };
         let mut winner = by(is_first);
         let made = if is_first { first } else { second };
-        let mut ended = self.conclude((made.upstream, made.node), came);
+        let mut ended = self.conclude((snapshot, made.upstream, made.node), came);
         if ended.is_none() {
             winner = by(!is_first);
             let came = if is_first { other.await } else { one.await };
             let made = if is_first { second } else { first };
-            ended = self.conclude((made.upstream, made.node), came);
+            ended = self.conclude((snapshot, made.upstream, made.node), came);
         } else if !is_first {
             first.given_up(clock::now().saturating_duration_since(began_at));
         }

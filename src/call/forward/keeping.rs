@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::call::answer_copy::{self, AnswerCopy};
 use crate::call::forward::ForwardedCall;
 use crate::shared::answer_cache::AnswerCache;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::cache::CachePlan;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -38,10 +39,16 @@ impl ForwardedCall<'_> {
     }
 
     /// Keeps what node `said`, as it was when it was asked, has answered by `now` to the call as it was planned.
-    pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView, now: Instant) {
+    /// `as_of`: the fleet as it was when it was asked.
+    pub(super) fn keep(
+        &self,
+        answer: &WholeAnswer,
+        (as_of, said): (&Snapshot, &NodeView),
+        now: Instant,
+    ) {
         if let Some((plan, cache)) = self.keeps(said, now) {
-            let call = (plan, self.call.params());
-            answer_copy::keep((&self.state.fleet, cache), call, (answer, said), now);
+            let (fleet, call) = (&*self.state.fleet, (&**cache, plan, self.call.params()));
+            answer_copy::keep((fleet, Some(as_of)), call, (answer, said), now);
         }
     }
 }

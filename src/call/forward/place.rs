@@ -73,7 +73,7 @@ impl<'a> ForwardedCall<'a> {
             return Box::pin(self.race(snapshot, first, place)).await;
         }
         let came = first.make(Some(place)).await;
-        self.conclude((upstream, node), came)
+        self.conclude((snapshot, upstream, node), came)
     }
 
     /// A place for the last step, there or elsewhere; `None`: there is none in time, or another step is

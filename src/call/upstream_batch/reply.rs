@@ -10,6 +10,7 @@ use crate::call::context::CallContext;
 use crate::call::upstream_batch::BatchAnswer;
 use crate::call::upstream_batch::member::{BatchMember, BoxedMember};
 use crate::shared::node_clients::Upstream;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::batch::{BatchVerdict, MemberOutcome};
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
@@ -20,6 +21,8 @@ pub(super) struct BatchReply<'t, 'a> {
     body: Option<&'t Bytes>,
     /// Little of the body is an answer to any call: no answer is to hold it all in memory.
     is_sparse: bool,
+    /// The fleet when it was asked.
+    as_of: &'t Snapshot,
     upstream: &'t Upstream,
     node: &'t NodeView,
     context: CallContext<'a>,
@@ -29,7 +32,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
     pub(super) fn of(
         came: &'t BatchAnswer,
         judged: &BatchVerdict<'_>,
-        (upstream, node): (&'t Upstream, &'t NodeView),
+        (as_of, upstream, node): (&'t Snapshot, &'t Upstream, &'t NodeView),
         context: CallContext<'a>,
     ) -> BatchReply<'t, 'a> {
         let body = came.as_ref().ok().map(|(_, body)| body);
@@ -42,6 +45,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         BatchReply {
             body,
             is_sparse,
+            as_of,
             upstream,
             node,
             context,
@@ -80,7 +84,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
             (MemberOutcome::Alone | MemberOutcome::Answered(..), _) => return member.ask_alone(),
         };
         member.goes_alone |= is_spoilt;
-        member.ended = member.forwarded.conclude((self.upstream, self.node), came);
+        member.ended = (member.forwarded).conclude((self.as_of, self.upstream, self.node), came);
     }
 
     /// As if it had come alone: what is longer than most is held, and refused where it is too long.

@@ -9,6 +9,7 @@ use crate::client::endpoint::WRITE_TIME_MAX;
 use crate::client::http1::session::Http1Session;
 use crate::client::request_head::RequestHead;
 use crate::client::response::{ClientResponse, ResponseBody};
+use crate::client::response_header;
 use crate::clock;
 use forebay_core::wire::cors::CorsPolicy;
 
@@ -144,12 +145,15 @@ fn write_head(
     let reason = reason.and_then(|status| status.canonical_reason());
     out.extend_from_slice(reason.unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
+    if let Some(cached) = outgoing.cached {
+        out.extend_from_slice(response_header::cache_line(cached).as_bytes());
+    }
     let mut line = |name: &str, value: &[u8]| {
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
             out.extend_from_slice(part);
         }
     };
-    outgoing.each_header(asked, origins, |header, value| line(header.text, value));
+    outgoing.each_but_cached(asked, origins, |header, value| line(header.text, value));
     if outgoing.may_have_body() {
         match outgoing.body.bytes() {
             Some(length) => line("Content-Length", number.format(length).as_bytes()),

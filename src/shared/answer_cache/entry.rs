@@ -15,18 +15,16 @@ use forebay_core::vocabulary::node::NodeId;
 pub(super) struct KeptEntry {
     pub terms: KeptTerms,
     pub sequence: u64,
-    /// In milliseconds since the cache was made.
-    pub kept_at: u64,
     pub answer: WholeAnswer,
 }
 
 /// The terms are numbers of eight bytes each, little-endian, in the order of [`written`] and [`KeptEntry::read`].
-const HEAD_NUMBERS: usize = 12;
+const HEAD_NUMBERS: usize = 11;
 const HEAD_BYTES: usize = HEAD_NUMBERS * size_of::<u64>();
 /// Where some of them stand: the node's beside how often it was found elsewhere, the row's beside the kind.
-const CHAIN: usize = 7;
-const NODE: usize = 8;
-const ROW: usize = 11;
+const CHAIN: usize = 6;
+const NODE: usize = 7;
+const ROW: usize = 10;
 /// What the answer may be given under, as one number.
 const ALWAYS: u32 = 0;
 const WHILE_TOLD: u32 = 1;
@@ -40,7 +38,6 @@ pub(super) fn written(
     (chain, row): (u64, u16),
     terms: &KeptTerms,
     sequence: u64,
-    kept_at: u64,
     answer: &WholeAnswer,
 ) -> Option<Bytes> {
     let (bytes, places) = answer.parts();
@@ -60,7 +57,6 @@ pub(super) fn written(
         fourth,
         terms.number.0,
         sequence,
-        kept_at,
         chain,
         pair(terms.node.0, terms.losses),
         range(id)?,
@@ -81,7 +77,6 @@ impl KeptEntry {
             condition @ ..,
             number,
             sequence,
-            kept_at,
             _chain,
             node,
             id,
@@ -117,7 +112,6 @@ impl KeptEntry {
         Some(KeptEntry {
             terms,
             sequence,
-            kept_at,
             answer: WholeAnswer::of_parts(entry.slice(HEAD_BYTES..), places),
         })
     }

@@ -1,6 +1,7 @@
 //! What is kept and given, what goes, and how much room it takes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use forebay_core::call::cache::CacheSecret;
@@ -22,7 +23,7 @@ const NODE: NodeId = NodeId(7);
 const OTHER: NodeId = NodeId(8);
 
 fn cache(memory: u64) -> AnswerCache {
-    of_chain(&Arc::new(AnswerStore::new(memory, now())))
+    of_chain(&Arc::new(AnswerStore::new(memory)))
 }
 
 fn of_chain(store: &Arc<AnswerStore>) -> AnswerCache {
@@ -93,10 +94,10 @@ fn view(hash: u8) -> FleetView {
 #[test]
 fn what_is_kept_is_given_as_it_was_sent_with_the_callers_id() {
     let (cache, view) = (cache(1 << 20), view(1));
-    let (plan, kept) = (plan(1, 3), answer(10));
-    assert!(cache.find(&plan, &view, now()).is_none());
-    cache.keep(&plan, always(NODE), &kept, now());
-    let found = cache.find(&plan, &view, now()).unwrap();
+    let (plan, kept, kept_at) = (plan(1, 3), answer(10), now());
+    assert!(cache.find(&plan, &view, kept_at).is_none());
+    cache.keep(&plan, &always(NODE), &kept, kept_at);
+    let found = cache.find(&plan, &view, kept_at).unwrap();
     assert_eq!(found.answer.result(), kept.result());
     assert_eq!((&*found.node, found.role), ("a", Role::Own));
     // It is of a block that no client is shown yet.
@@ -108,12 +109,16 @@ fn what_is_kept_is_given_as_it_was_sent_with_the_callers_id() {
         br#"{"jsonrpc":"2.0","id":"mine","result":"xxxxxxxxxx"}"#
     );
     assert_eq!(cache.store.entries(), 1);
+    for age in [0, 1500].map(Duration::from_millis) {
+        let found = cache.find(&plan, &view, kept_at + age).unwrap();
+        assert_eq!(found.age, age);
+    }
 }
 
 #[test]
 fn it_is_told_that_something_was_kept_and_that_only() {
     let cache = cache(1 << 20);
-    let keep = |number, bytes| cache.keep(&plan(number, 3), always(NODE), &answer(bytes), now());
+    let keep = |number, bytes| cache.keep(&plan(number, 3), &always(NODE), &answer(bytes), now());
     let kept = || cache.store.kept_so_far();
     assert_eq!(kept(), 0);
     keep(1, 10);
@@ -132,7 +137,7 @@ fn an_error_is_given_as_one() {
     let read = Answer::read(&bytes, UpstreamCallId::FIRST).unwrap();
     cache.keep(
         &plan(1, 3),
-        always(NODE),
+        &always(NODE),
         &WholeAnswer::new(&bytes, &read),
         now(),
     );
@@ -160,7 +165,7 @@ fn the_terms_are_kept_and_asked_for() {
             condition,
             ..always(NODE)
         };
-        cache.keep(&plan(number, 3), terms, &answer(1), now());
+        cache.keep(&plan(number, 3), &terms, &answer(1), now());
         let found = cache.find(&plan(number, 3), &view(1), now());
         assert_eq!(found.is_some(), is_given, "{condition:?}");
         assert!(found.is_none_or(|found| found.news == Some(terms.number)));
@@ -172,10 +177,10 @@ fn the_terms_are_kept_and_asked_for() {
 #[test]
 fn what_a_node_said_before_it_was_lost_is_given_no_more() {
     let (cache, view) = (cache(1 << 20), view(1));
-    cache.keep(&plan(1, 3), always(NODE), &answer(1), now());
-    cache.keep(&plan(2, 3), always(OTHER), &answer(1), now());
+    cache.keep(&plan(1, 3), &always(NODE), &answer(1), now());
+    cache.keep(&plan(2, 3), &always(OTHER), &answer(1), now());
     cache.lose(NODE);
-    cache.keep(&plan(3, 3), always(NODE), &answer(1), now());
+    cache.keep(&plan(3, 3), &always(NODE), &answer(1), now());
     let is_given = |number| cache.find(&plan(number, 3), &view, now()).is_some();
     assert_eq!([1, 2, 3].map(is_given), [false, true, true]);
 }
@@ -184,9 +189,9 @@ fn what_a_node_said_before_it_was_lost_is_given_no_more() {
 fn entries_go_by_node_by_method_or_all() {
     let cache = cache(1 << 20);
     let other = of_chain(&cache.store);
-    other.keep(&plan(5, 4), always(NODE), &answer(1), now());
+    other.keep(&plan(5, 4), &always(NODE), &answer(1), now());
     for (number, node, row) in [(1, NODE, 3), (2, OTHER, 3), (3, OTHER, 4), (4, OTHER, 4)] {
-        cache.keep(&plan(number, row), always(node), &answer(1), now());
+        cache.keep(&plan(number, row), &always(node), &answer(1), now());
     }
     assert_eq!(cache.purge(Purge::Node(NODE)), 1);
     assert_eq!(cache.purge(Purge::Method(4)), 2);
@@ -199,7 +204,7 @@ fn there_is_never_more_than_there_is_room_for() {
     let (memory, view) = (4_u64 << 20, view(1));
     let cache = cache(memory);
     for number in 0..20_000 {
-        cache.keep(&plan(number, 3), always(NODE), &answer(1000), now());
+        cache.keep(&plan(number, 3), &always(NODE), &answer(1000), now());
         assert!(cache.store.bytes() <= memory);
     }
     assert!(
@@ -218,7 +223,7 @@ fn the_longest_is_kept_and_one_byte_more_is_not() {
     for (number, bytes) in [(1, ANSWER_BYTES_MAX), (2, ANSWER_BYTES_MAX + 1)] {
         cache.keep(
             &plan(number, 3),
-            always(NODE),
+            &always(NODE),
             &answer(bytes - around),
             now(),
         );
@@ -234,12 +239,12 @@ fn one_pass_over_everything_leaves_what_is_asked_for_often() {
     for _ in 0..5 {
         for number in often.clone() {
             if cache.find(&plan(number, 3), &view, now()).is_none() {
-                cache.keep(&plan(number, 3), always(NODE), &answer(1000), now());
+                cache.keep(&plan(number, 3), &always(NODE), &answer(1000), now());
             }
         }
     }
     for number in 1000..20_000 {
-        cache.keep(&plan(number, 3), always(NODE), &answer(1000), now());
+        cache.keep(&plan(number, 3), &always(NODE), &answer(1000), now());
     }
     let left = often.filter(|number| cache.find(&plan(*number, 3), &view, now()).is_some());
     let left = left.count();
@@ -275,7 +280,7 @@ fn entries_take_little_beside_their_answers() {
     let around = answer(0).bytes();
     let short = answer(300 - around);
     for number in 0..1_000_000 {
-        many.keep(&plan(number, 3), always(NODE), &short, now());
+        many.keep(&plan(number, 3), &always(NODE), &short, now());
     }
     let took = resident() - before;
     let counted = many.store.bytes();
@@ -293,7 +298,7 @@ fn entries_take_little_beside_their_answers() {
         let long = answer(bytes - around);
         let entries = (3 << 30) / bytes as u64 / 2;
         for number in 0..entries {
-            full.keep(&plan(number, 3), always(NODE), &long, now());
+            full.keep(&plan(number, 3), &always(NODE), &long, now());
         }
         let (kept, took) = (
             full.store.entries() * bytes,

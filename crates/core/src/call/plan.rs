@@ -237,7 +237,7 @@ fn ask<M: CallMemory>(
         | (FutureBlockPolicy::Null | FutureBlockPolicy::Refuse, None) => ForwardPlan {
             treatment,
             block: block_refs.need,
-            hash: block_refs.hash,
+            hash: block_refs.hash.map(Box::new),
             wait: match beyond {
                 None => Some(view.block_wait),
                 Some(number) if method.beyond == FutureBlockPolicy::Wait => view.wait_for(number),
@@ -297,9 +297,9 @@ fn way<M: CallMemory>(
     }
     let looked_up = call.params.filter(|_| is_lookup(&call.method));
     let looked_up = looked_up.and_then(transaction::hash_asked);
-    if let Some(hashed) = forward.hash {
-        let number = memory.number_of(hashed.hash);
-        forward.stands_in(number.or_else(|| view.told.number_of(hashed.hash)), view);
+    if let Some(hash) = forward.hash.as_ref().map(|hashed| hashed.hash) {
+        let number = memory.number_of(hash);
+        forward.stands_in(number.or_else(|| view.told.number_of(hash)), view);
     } else if is_lookup(&call.method) {
         forward.stands_in(looked_up.and_then(|hash| memory.place_of(hash)), view);
     }

@@ -120,6 +120,7 @@ impl PublishedChain {
     }
 
     /// Whether the told block of this number is remembered, and called `hash`.
+    #[inline]
     pub fn tells(&self, number: BlockNumber, hash: &BlockHash) -> bool {
         (self.block_at(number)).is_some_and(|(_, told)| told == hash)
     }

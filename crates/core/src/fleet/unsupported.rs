@@ -59,13 +59,14 @@ impl UnsupportedMethods {
     }
 
     /// Whether the node is passed over for calls of this method.
+    #[inline]
     pub fn has(&self, method: &str, now: Instant) -> bool {
-        !self.is_empty()
-            && self
-                .known
-                .load()
-                .iter()
-                .any(|lack| &*lack.method == method && now < lack.until)
+        self.has_known.load(Ordering::Relaxed) && self.is_known(method, now)
+    }
+
+    fn is_known(&self, method: &str, now: Instant) -> bool {
+        let is_it = |lack: &UnsupportedMethod| &*lack.method == method && now < lack.until;
+        self.known.load().iter().any(is_it)
     }
 
     /// The node said that it has no `method`.

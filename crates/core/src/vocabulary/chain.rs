@@ -117,8 +117,9 @@ pub fn default_place(mut say_so: impl ExactSizeIterator<Item = bool>) -> Option<
     }
 }
 
-/// A block's hash.
+/// A block's hash. Aligned, so that it is copied in whole words: enums have it at another place in each variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct BlockHash(pub [u8; 32]);
 
 impl BlockHash {

@@ -66,6 +66,7 @@ const REVERTED: i64 = 3;
 ///
 /// # Errors
 /// Why it isn't.
+#[inline]
 pub fn terms(
     plan: &CachePlan,
     params: &str,
@@ -234,6 +235,7 @@ fn unsaid(plan: &CachePlan, moment: AnswerMoment<'_>) -> Terms {
 impl AnswerMoment<'_> {
     /// Whether the node is known to have had the told block `number` when it was asked, and still when it
     /// had answered, and to have been nowhere else in between.
+    #[inline]
     fn is_on_the_branch(&self, number: BlockNumber) -> bool {
         let Some(node) = self.view.node(self.asked.id) else {
             return false;

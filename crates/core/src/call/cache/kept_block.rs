@@ -17,7 +17,7 @@ pub enum KeptBlock {
     Named,
 }
 
-/// As [`WrittenBlock`] tells them apart: a hash is the same block whether that is told or no more.
+/// As [`write`] tells them apart: a hash is the same block whether that is told or no more.
 impl Hash for KeptBlock {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
@@ -31,28 +31,22 @@ impl Hash for KeptBlock {
 /// A mark; a hash, or a number; a mark; a number.
 pub(super) const WRITTEN_BYTES: usize = 1 + 32 + 1 + 8;
 
-/// A block, and where its range begins, in bytes that no other has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WrittenBlock(pub(super) [u8; WRITTEN_BYTES]);
-
-impl WrittenBlock {
-    pub(super) fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
-        let mut written = [0; WRITTEN_BYTES];
-        match block {
-            KeptBlock::Told(_, hash) | KeptBlock::Hashed(hash) => {
-                written[0] = b'h';
-                written[1..33].copy_from_slice(&hash.0);
-            }
-            KeptBlock::Final(number) => {
-                written[0] = b'n';
-                written[1..9].copy_from_slice(&number.0.to_le_bytes());
-            }
-            KeptBlock::Named => written[0] = b't',
+/// Writes a block, and where its range begins, in bytes that no other has. `out`: zeros.
+#[inline]
+pub(super) fn write(block: &KeptBlock, from: Option<BlockNumber>, out: &mut [u8; WRITTEN_BYTES]) {
+    match block {
+        KeptBlock::Told(_, hash) | KeptBlock::Hashed(hash) => {
+            out[0] = b'h';
+            out[1..33].copy_from_slice(&hash.0);
         }
-        if let Some(from) = from {
-            written[33] = b'-';
-            written[34..].copy_from_slice(&from.0.to_le_bytes());
+        KeptBlock::Final(number) => {
+            out[0] = b'n';
+            out[1..9].copy_from_slice(&number.0.to_le_bytes());
         }
-        WrittenBlock(written)
+        KeptBlock::Named => out[0] = b't',
+    }
+    if let Some(from) = from {
+        out[33] = b'-';
+        out[34..].copy_from_slice(&from.0.to_le_bytes());
     }
 }

@@ -1,12 +1,11 @@
 //! What an answer is kept under, as one number: a keyed hash, so that no attacker can make two calls
 //! that share one.
 
-use std::ops::Range;
-
 use highway::{HighwayHash as _, HighwayHasher, Key};
 
 use crate::call::cache::canonical::{self, BlockPlace, ParamsAsWritten};
-use crate::call::cache::kept_block::{WRITTEN_BYTES, WrittenBlock};
+use crate::call::cache::kept_block::{self, KeptBlock, WRITTEN_BYTES};
+use crate::vocabulary::chain::BlockNumber;
 
 /// A hash of 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,26 +28,36 @@ impl std::fmt::Debug for CacheSecret {
     }
 }
 
-/// What of a call beside its params makes the key, in a form that no other has.
+/// What of a call beside its params makes the key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeyHead([u8; HEAD_BYTES]);
+pub(super) struct KeyHead<'a> {
+    pub chain: u64,
+    /// See [`PublishedChain::era`](crate::fleet::branch::PublishedChain::era).
+    pub era: u64,
+    /// The method's.
+    pub row: u16,
+    /// The block that it speaks of, and where its range begins.
+    pub block: &'a KeptBlock,
+    pub from: Option<BlockNumber>,
+}
 
 /// All that a head says, filled up with zeros to whole packets, so that the params begin one.
 const HEAD_BYTES: usize = 64;
-/// Where its block stands.
-const BLOCK: Range<usize> = 18..18 + WRITTEN_BYTES;
-const _: () = assert!(BLOCK.end <= HEAD_BYTES);
+/// Where its block begins.
+const BLOCK: usize = 18;
 
-impl KeyHead {
-    /// `era`: see [`PublishedChain::era`](crate::fleet::branch::PublishedChain::era). `row`: the method's.
-    /// `block`: the one that it speaks of.
-    pub(super) fn of(chain: u64, era: u64, row: u16, block: WrittenBlock) -> KeyHead {
-        let mut bytes = [0; HEAD_BYTES];
-        bytes[..8].copy_from_slice(&chain.to_le_bytes());
-        bytes[8..16].copy_from_slice(&era.to_le_bytes());
-        bytes[16..18].copy_from_slice(&row.to_le_bytes());
-        bytes[BLOCK].copy_from_slice(&block.0);
-        KeyHead(bytes)
+impl KeyHead<'_> {
+    /// In a form that no other has.
+    #[inline]
+    fn written(&self) -> [u8; HEAD_BYTES] {
+        let mut out = [0; HEAD_BYTES];
+        out[..8].copy_from_slice(&self.chain.to_le_bytes());
+        out[8..16].copy_from_slice(&self.era.to_le_bytes());
+        out[16..BLOCK].copy_from_slice(&self.row.to_le_bytes());
+        if let Some(block) = out[BLOCK..].first_chunk_mut() {
+            kept_block::write(self.block, self.from, block);
+        }
+        out
     }
 }
 
@@ -56,8 +65,11 @@ impl KeyHead {
 const GATHERED_BYTES: usize = HEAD_BYTES + 256;
 /// So many bytes are hashed together.
 const PACKET_BYTES: usize = 32;
-const _: () =
-    assert!(HEAD_BYTES.is_multiple_of(PACKET_BYTES) && GATHERED_BYTES.is_multiple_of(PACKET_BYTES));
+const _: () = assert!(
+    BLOCK + WRITTEN_BYTES <= HEAD_BYTES
+        && HEAD_BYTES.is_multiple_of(PACKET_BYTES)
+        && GATHERED_BYTES.is_multiple_of(PACKET_BYTES)
+);
 
 /// What of a key was gathered, and what was hashed of it already.
 struct KeyWriter<'a> {
@@ -102,7 +114,7 @@ impl KeyWriter<'_> {
 /// The key of a call with these params. `None`: they can be read in two ways.
 pub(super) fn of(
     secret: &CacheSecret,
-    head: &KeyHead,
+    head: &KeyHead<'_>,
     params: Option<&str>,
     place: BlockPlace,
 ) -> Option<CacheKey> {
@@ -115,13 +127,14 @@ pub(super) fn of(
 /// The same for params in their canonical form; where they aren't, no other call's.
 pub(super) fn of_written(
     secret: &CacheSecret,
-    head: &KeyHead,
+    head: &KeyHead<'_>,
     params: &ParamsAsWritten<'_>,
 ) -> CacheKey {
     let write = |writer: &mut KeyWriter<'_>| {
-        for piece in params.pieces() {
-            writer.add(piece);
-        }
+        let [before, block, behind] = params.pieces();
+        writer.add(before);
+        writer.add(block);
+        writer.add(behind);
     };
     hashed(secret, head, write).1
 }
@@ -130,12 +143,12 @@ pub(super) fn of_written(
 #[inline]
 fn hashed<T>(
     secret: &CacheSecret,
-    head: &KeyHead,
+    head: &KeyHead<'_>,
     write: impl FnOnce(&mut KeyWriter<'_>) -> T,
 ) -> (T, CacheKey) {
     let mut hasher = HighwayHasher::new(Key(secret.0));
     let mut gathered = [0; GATHERED_BYTES];
-    gathered[..HEAD_BYTES].copy_from_slice(&head.0);
+    gathered[..HEAD_BYTES].copy_from_slice(&head.written());
     let mut writer = KeyWriter {
         hasher: &mut hasher,
         gathered: &mut gathered,
@@ -150,15 +163,69 @@ fn hashed<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::cache::kept_block::KeptBlock;
     use crate::json::element_places::ElementPlaces;
-    use crate::vocabulary::chain::BlockNumber;
+    use crate::vocabulary::chain::BlockHash;
 
     fn key(secret: u64, chain: u64, block: u64, params: &str) -> CacheKey {
-        let block = WrittenBlock::of(KeptBlock::Final(BlockNumber(block)), None);
-        let head = KeyHead::of(chain, 0, 3, block);
         let secret = CacheSecret::new([secret, 7, 8, 9]);
-        of(&secret, &head, Some(params), BlockPlace::Nowhere).unwrap()
+        let block = final_block(block);
+        of(
+            &secret,
+            &head(chain, &block),
+            Some(params),
+            BlockPlace::Nowhere,
+        )
+        .unwrap()
+    }
+
+    fn final_block(number: u64) -> KeptBlock {
+        KeptBlock::Final(BlockNumber(number))
+    }
+
+    fn head(chain: u64, block: &KeptBlock) -> KeyHead<'_> {
+        KeyHead {
+            chain,
+            era: 0,
+            row: 3,
+            block,
+            from: None,
+        }
+    }
+
+    #[test]
+    fn no_two_heads_are_written_alike() {
+        let hash = |byte| BlockHash([byte; 32]);
+        let numbers = [0, 1, 1 << 8, 1 << 56].map(BlockNumber);
+        let mut blocks: Vec<_> = numbers.map(KeptBlock::Final).to_vec();
+        blocks.extend([0, 1, b'h', b'-'].map(hash).map(KeptBlock::Hashed));
+        blocks.push(KeptBlock::Named);
+        let froms = std::iter::once(None).chain(numbers.map(Some));
+        let mut seen = std::collections::BTreeSet::new();
+        let mut count = 0;
+        for from in froms {
+            for block in &blocks {
+                for chain in [0, 1, 1 << 56] {
+                    for (era, row) in [(0, 0), (1, 0), (0, 1), (0, 1 << 8)] {
+                        let head = KeyHead {
+                            chain,
+                            era,
+                            row,
+                            block,
+                            from,
+                        };
+                        seen.insert(head.written());
+                        count += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(seen.len(), count);
+        // A hash is the same block whether it is told or not.
+        let [told, hashed] = [
+            KeptBlock::Told(BlockNumber(7), hash(1)),
+            KeptBlock::Hashed(hash(1)),
+        ];
+        assert_eq!(head(1, &told).written(), head(1, &hashed).written());
     }
 
     #[test]
@@ -180,8 +247,8 @@ mod tests {
 
     #[test]
     fn params_in_their_form_have_the_same_key_as_they_are_written() {
-        let block = WrittenBlock::of(KeptBlock::Final(BlockNumber(7)), None);
-        let (secret, head) = (CacheSecret::new([1, 7, 8, 9]), KeyHead::of(1, 0, 3, block));
+        let (secret, block) = (CacheSecret::new([1, 7, 8, 9]), final_block(7));
+        let head = head(1, &block);
         let place = BlockPlace::Element {
             index: 1,
             may_lack: false,

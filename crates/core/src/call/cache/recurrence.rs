@@ -82,6 +82,7 @@ impl Recurrence {
     }
 
     /// Notes that `call` is asked; whether its answer is to be looked for, and kept.
+    #[inline]
     pub fn note_asked(&self, call: AskedCall<'_>) -> bool {
         let takes_two = (self.of(call.row)).is_some_and(MethodRecurrence::count);
         !takes_two || self.asked.note(self.hashes.hash_one(call))
@@ -112,6 +113,7 @@ impl Recurrence {
 
 impl MethodRecurrence {
     /// Counts a call; whether it takes two times.
+    #[inline]
     fn count(&self) -> bool {
         let calls = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if !calls.is_multiple_of(WINDOW) {
@@ -150,7 +152,7 @@ mod tests {
     ) -> bool {
         recurrence.note_asked(AskedCall {
             row,
-            block,
+            block: &block,
             from,
             params,
         })

@@ -275,7 +275,7 @@ impl World {
                 self.given += 1;
                 return;
             }
-            Err(KeepDecision::Keep(plan)) => *plan,
+            Err(KeepDecision::Keep(plan)) => plan,
             Err(KeepDecision::Never | KeepDecision::NotYet(_)) => return,
         };
         let node = NodeId((self.dice.roll() % u64::from(NODES)) as u32);

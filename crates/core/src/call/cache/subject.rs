@@ -1,7 +1,7 @@
 //! What a call asks for, of which block, and the key of that.
 
 use crate::call::cache::canonical::{BlockPlace, ParamsAsWritten};
-use crate::call::cache::kept_block::{KeptBlock, WrittenBlock};
+use crate::call::cache::kept_block::KeptBlock;
 use crate::call::cache::key::{self, CacheKey, CacheSecret, KeyHead};
 use crate::fleet::view::FleetView;
 use crate::method::block::{BlockParam, BlockParamForm, BlockRefs};
@@ -56,8 +56,8 @@ pub enum KeepDecision {
     Never,
     /// It may be, and isn't [worth it](crate::call::cache::recurrence). By the row of its method.
     NotYet(u16),
-    /// It is, where it turns out to be one that may be. On the heap, as plans stand in what connections hold.
-    Keep(Box<CachePlan>),
+    /// It is, where it turns out to be one that may be.
+    Keep(CachePlan),
 }
 
 impl KeepDecision {
@@ -85,7 +85,7 @@ pub struct AskedCall<'a> {
     /// The row of its method in [`method::TABLE`].
     pub row: u16,
     /// Its block.
-    pub block: KeptBlock,
+    pub block: &'a KeptBlock,
     /// Where a range of several blocks begins.
     pub from: Option<BlockNumber>,
     /// Its params, JSON.
@@ -152,10 +152,10 @@ impl CacheSubject {
     }
 
     /// The call asked for it, as it stands.
-    pub(crate) fn as_asked<'a>(&self, call: &'a Call<'_>) -> AskedCall<'a> {
+    pub(crate) fn as_asked<'a>(&'a self, call: &'a Call<'_>) -> AskedCall<'a> {
         AskedCall {
             row: self.row,
-            block: self.block,
+            block: &self.block,
             from: self.from,
             params: call.params(),
         }
@@ -170,20 +170,25 @@ impl CacheSubject {
         kept: impl Fn(&CachePlan) -> Option<T>,
     ) -> Result<T, KeepDecision> {
         let (secret, place) = (&rules.secret, place(self.method));
-        let block = WrittenBlock::of(self.block, self.from);
-        let head = KeyHead::of(self.chain, self.era, self.row, block);
+        let head = KeyHead {
+            chain: self.chain,
+            era: self.era,
+            row: self.row,
+            block: &self.block,
+            from: self.from,
+        };
         if let Some(written) = ParamsAsWritten::of(call.params, &call.elements, place) {
             let plan = self.plan(key::of_written(secret, &head, &written));
             if let Some(found) = kept(&plan) {
                 return Ok(found);
             }
             if written.are_canonical() {
-                return Err(KeepDecision::Keep(Box::new(plan)));
+                return Err(KeepDecision::Keep(plan));
             }
         }
         let key = key::of(secret, &head, call.params, place).ok_or(KeepDecision::Never)?;
         let plan = self.plan(key);
-        kept(&plan).ok_or_else(|| KeepDecision::Keep(Box::new(plan)))
+        kept(&plan).ok_or(KeepDecision::Keep(plan))
     }
 
     fn plan(&self, key: CacheKey) -> CachePlan {

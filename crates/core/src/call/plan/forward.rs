@@ -46,8 +46,8 @@ pub struct ForwardPlan {
     pub treatment: Treatment,
     /// The blocks that the node must have.
     pub block: Option<BlockRange>,
-    /// A block that is named by its hash instead.
-    pub hash: Option<HashedBlock>,
+    /// A block that is named by its hash instead. On the heap: few calls name one so, and plans are moved.
+    pub hash: Option<Box<HashedBlock>>,
     /// How long the call waits for a node that has them; `None`: not at all.
     pub wait: Option<Duration>,
     /// What is changed in its params.
@@ -83,7 +83,7 @@ impl ForwardPlan {
     /// is asked, and believed when it has nothing there.
     pub(super) fn stands_in(&mut self, number: Option<BlockNumber>, view: &FleetView) {
         let number = number.filter(|number| Some(*number) <= view.highest_head);
-        let reads = self.hash.map_or(BlockData::Head, |hashed| hashed.reads);
+        let reads = (self.hash.as_ref()).map_or(BlockData::Head, |hashed| hashed.reads);
         // A node that lacks a block's state says so.
         self.asks_again_on_empty =
             self.hash.is_some() && reads != BlockData::State && number.is_none();

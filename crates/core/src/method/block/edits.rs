@@ -8,7 +8,11 @@ use crate::vocabulary::hex;
 /// Changes of the params that a call travels with: none, or up to two, in the order of their
 /// places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParamEdits([Option<ParamEdit>; 2]);
+pub struct ParamEdits {
+    first: Option<ParamEdit>,
+    /// On the heap: few calls have two, and plans are moved.
+    second: Option<Box<ParamEdit>>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ParamEdit {
@@ -38,14 +42,14 @@ impl ParamEdits {
 
     /// Whether the params travel as the caller wrote them.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        self.first.is_none()
     }
 
     /// Appends `params`, as changed.
     pub fn write(&self, params: &str, out: &mut Vec<u8>) {
         let text = params.as_bytes();
         let mut from = 0;
-        for edit in self.0.iter().flatten() {
+        for edit in self.first.iter().chain(self.second.as_deref()) {
             out.extend_from_slice(text.get(from..edit.at.start).unwrap_or_default());
             edit.with.write(out);
             from = edit.at.end;
@@ -54,15 +58,17 @@ impl ParamEdits {
     }
 
     pub(super) fn of(first: Option<ParamEdit>, second: Option<ParamEdit>) -> ParamEdits {
-        let is_in_order = match (&first, &second) {
-            (Some(first), Some(second)) => first.at.start <= second.at.start,
-            (None, _) | (_, None) => true,
+        let (first, second) = match (first, second) {
+            (Some(first), Some(second)) if first.at.start > second.at.start => {
+                (Some(second), Some(first))
+            }
+            (None, second) => (second, None),
+            in_order => in_order,
         };
-        ParamEdits(if is_in_order {
-            [first, second]
-        } else {
-            [second, first]
-        })
+        ParamEdits {
+            first,
+            second: second.map(Box::new),
+        }
     }
 }
 
@@ -75,6 +81,40 @@ impl EditText {
                 out.extend_from_slice(hex::Quantity::of(*number).bytes());
                 out.extend_from_slice(after.as_bytes());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(at: Range<usize>, with: &str) -> Option<ParamEdit> {
+        let with = EditText::Text(with.into());
+        Some(ParamEdit { at, with })
+    }
+
+    #[test]
+    fn none_one_and_two_are_written_in_the_order_of_their_places() {
+        let (early, late) = (|| edit(1..2, "x"), || edit(3..4, "yz"));
+        for (first, second, wanted) in [
+            (None, None, "abcde"),
+            (early(), None, "axcde"),
+            (None, early(), "axcde"),
+            (late(), None, "abcyze"),
+            (None, late(), "abcyze"),
+            (early(), late(), "axcyze"),
+            (late(), early(), "axcyze"),
+            // At one place in the order in which they are told.
+            (edit(5..5, "1"), edit(5..5, "2"), "abcde12"),
+        ] {
+            let is_none = first.is_none() && second.is_none();
+            let edits = ParamEdits::of(first, second);
+            let mut out = Vec::new();
+            edits.write("abcde", &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+            assert_eq!(edits.is_empty(), is_none, "{wanted}");
+            assert_eq!(edits == ParamEdits::default(), is_none, "{wanted}");
         }
     }
 }

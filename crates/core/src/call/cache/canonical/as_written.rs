@@ -30,6 +30,7 @@ pub(in crate::call::cache) struct ParamsAsWritten<'a> {
 impl<'a> ParamsAsWritten<'a> {
     /// `elements`: where the first of them stand. `None`: they are hardly in that form as they stand, or it isn't known, or
     /// nodes may read the block in two ways.
+    #[inline]
     pub(in crate::call::cache) fn of(
         params: Option<&'a str>,
         elements: &'a ElementPlaces,
@@ -71,6 +72,7 @@ impl<'a> ParamsAsWritten<'a> {
     }
 
     /// Whether that is known to be their canonical form.
+    #[inline]
     pub(in crate::call::cache) fn are_canonical(&self) -> bool {
         self.are_usual() || self.are_all_canonical()
     }
@@ -104,10 +106,35 @@ impl<'a> ParamsAsWritten<'a> {
 
 /// By a quick look, which may miss some: `to` is the shortest member of a call, so one that has it and begins with another
 /// isn't sorted.
+#[inline]
 fn may_be_canonical(text: &[u8]) -> bool {
-    let begin = &text[..text.len().min(LOOKED_AT_BYTES)];
-    (!begin.starts_with(b"[{") || begin.starts_with(b"[{\"to\""))
-        && are_all(begin, |byte| byte != b' ' && !byte.is_ascii_uppercase())
+    let is_sorted = !text.starts_with(b"[{") || text.starts_with(b"[{\"to\"");
+    is_sorted
+        && match text.first_chunk() {
+            Some(begin) => is_usual_begin(begin),
+            None => {
+                let mut begin = [0; LOOKED_AT_BYTES];
+                begin[..text.len()].copy_from_slice(text);
+                is_usual_begin(&begin)
+            }
+        }
+}
+
+/// Whether there are neither spaces nor capitals.
+#[inline]
+fn is_usual_begin(begin: &[u8; LOOKED_AT_BYTES]) -> bool {
+    let (chunks, _) = begin.as_chunks();
+    let strange = chunks.iter().map(strange_bytes);
+    strange.fold(u8x16::ZERO, |all, chunk| all | chunk) == u8x16::ZERO
+}
+
+/// Spaces and capitals.
+#[inline]
+fn strange_bytes(chunk: &[u8; CHUNK_BYTES]) -> u8x16 {
+    let bytes = u8x16::new(*chunk);
+    let letters = bytes - u8x16::splat(b'A');
+    let are_capitals = letters.min(u8x16::splat(b'Z' - b'A')).simd_eq(letters);
+    are_capitals | bytes.simd_eq(u8x16::splat(b' '))
 }
 
 /// Whether the value at `at` is known to be written as its canonical form is.
@@ -148,8 +175,14 @@ fn are_plain(text: &[u8]) -> bool {
         return text.iter().all(|byte| is_plain(*byte));
     };
     // Some of the last bytes are looked at twice.
-    let plain = |plain, chunk| plain & plain_bytes(chunk);
-    chunks.iter().fold(plain_bytes(last), plain) == u16::MAX
+    let last = flipped(last);
+    let (mut lowest, mut bits) = (last, last);
+    for chunk in chunks {
+        let bytes = flipped(chunk);
+        lowest = lowest.min(bytes);
+        bits |= bytes;
+    }
+    are_plain_flipped(lowest, bits).to_bitmask() == u32::from(u16::MAX)
 }
 
 /// Where the object ends that begins at `at`, if its values are plain strings and its members stand in their order.
@@ -191,10 +224,25 @@ fn is_plain(byte: u8) -> bool {
 /// A bit for each byte that [is plain](is_plain), the lowest for the first.
 #[inline]
 fn plain_bytes(bytes: &[u8; CHUNK_BYTES]) -> u16 {
-    let bytes = u8x16::new(*bytes);
-    let is_high = bytes.max(u8x16::splat(b'0')).simd_eq(bytes);
-    let is_in_quarter = (bytes & u8x16::splat(QUARTER)).simd_eq(u8x16::splat(PLAIN_QUARTER));
-    (is_high & is_in_quarter).to_bitmask() as u16
+    let bytes = flipped(bytes);
+    are_plain_flipped(bytes, bytes).to_bitmask() as u16
+}
+
+/// Bytes with the bit of the plain quarter flipped: plain ones have no bit of [`QUARTER`] then, and aren't below the
+/// flipped `0`.
+#[inline]
+fn flipped(bytes: &[u8; CHUNK_BYTES]) -> u8x16 {
+    u8x16::new(*bytes) ^ u8x16::splat(PLAIN_QUARTER)
+}
+
+/// For each lane: whether flipped bytes are plain, of which `lowest` is the lowest, and `bits` are all that any of them
+/// has.
+#[inline]
+fn are_plain_flipped(lowest: u8x16, bits: u8x16) -> u8x16 {
+    let are_high = lowest
+        .max(u8x16::splat(b'0' ^ PLAIN_QUARTER))
+        .simd_eq(lowest);
+    are_high & (bits & u8x16::splat(QUARTER)).simd_eq(u8x16::ZERO)
 }
 
 #[cfg(test)]
@@ -217,6 +265,54 @@ mod tests {
             assert!(!is_plain(byte) || is_settled, "{byte}");
         }
         assert!((b'0'..=b'9').chain(b'a'..=b'z').all(is_plain));
+    }
+
+    #[test]
+    fn a_text_is_plain_if_each_of_its_bytes_is_whatever_its_length() {
+        for length in 0..70 {
+            let mut text = vec![b'0'; length];
+            assert!(are_plain(&text), "{length}");
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    text[at] = byte;
+                    assert_eq!(are_plain(&text), is_plain(byte), "{length} {at} {byte}");
+                }
+                // What isn't plain for the one reason beside what isn't for the other.
+                for (byte, other) in [(b'/', b'A'), (b'P', b' ')] {
+                    text[at] = byte;
+                    let last = length - 1;
+                    let before = std::mem::replace(&mut text[last], other);
+                    assert!(!are_plain(&text), "{length} {at} {byte} {other}");
+                    text[last] = before;
+                }
+                text[at] = b'z';
+            }
+        }
+    }
+
+    #[test]
+    fn a_quick_look_sees_the_first_bytes_whatever_the_length() {
+        let by_bytes = |text: &[u8]| {
+            let begin = &text[..text.len().min(LOOKED_AT_BYTES)];
+            let is_usual = |byte: &u8| *byte != b' ' && !byte.is_ascii_uppercase();
+            (!begin.starts_with(b"[{") || begin.starts_with(b"[{\"to\""))
+                && begin.iter().all(is_usual)
+        };
+        for length in 0..=40 {
+            for begin in [&b"[\"0x\""[..], b"[{\"to\":", b"[{\"from"] {
+                let mut text: Vec<_> = begin.iter().copied().cycle().take(length).collect();
+                assert_eq!(may_be_canonical(&text), by_bytes(&text), "{length}");
+                for at in 0..length {
+                    let before = text[at];
+                    for byte in 0..=u8::MAX {
+                        text[at] = byte;
+                        let wanted = by_bytes(&text);
+                        assert_eq!(may_be_canonical(&text), wanted, "{length} {at} {byte}");
+                    }
+                    text[at] = before;
+                }
+            }
+        }
     }
 
     #[test]
