@@ -29,7 +29,7 @@ KEPT, PADDED = "kept answer", "padded local answer"
 # A call that is asked for the first time, and then kept, may cost so many times a forwarded one (as long as those
 # that are counted are fewer than it takes to see that none is asked again); and so many, once that was seen, after so
 # many calls.
-FORWARDED, FRESH, FRESH_SHARE_MAX = "forwarded call", "call that is kept", 1.12
+FORWARDED, FRESH, FRESH_SHARE_MAX = "forwarded call", "call that is kept", 1.08
 SINGLE, SINGLE_SHARE_MAX, SINGLE_AFTER = "call that isn't asked again", 1.05, 1100
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
