@@ -73,7 +73,7 @@ pub async fn attempt<'a>(
     let place = place.unwrap_or_else(|| NodePlace::always(upstream, &node.load));
     let mut attempt = Attempt::begin(place, 1, wanted);
     let trace = attempt.told(wanted.trace.as_ref());
-    let exchanged = pin!(ask(upstream, body, wanted, trace));
+    let exchanged = pin!(exchange(upstream, body, wanted, trace));
     let began_at = attempt.began_at();
     let exchanged = in_time(fleet, (upstream, node), wanted, began_at, exchanged).await;
     let exchanged = exchanged.unwrap_or(Err(Unread::Failed(AttemptClass::Timeout.into())));
@@ -158,7 +158,7 @@ impl<V: Into<Verdict>> From<V> for Unread {
 }
 
 /// Asks for one call: a large answer to it may be passed on as it comes.
-async fn ask<'a>(
+async fn exchange<'a>(
     upstream: &Upstream,
     body: &[u8],
     wanted: &AttemptSpec<'a>,
@@ -167,30 +167,17 @@ async fn ask<'a>(
     let own = upstream.link.number(1);
     let mut digits = itoa::Buffer::new();
     let body = numbered(body, own.write(&mut digits));
-    match exchange(upstream, &body, wanted, trace).await? {
-        (mut reply, BufferedBody::Whole(body)) => {
-            judge(&mut reply, own, &body, wanted.answer_budget.attempt())
-        }
-        (reply, BufferedBody::More(start)) => read_large(reply, own, start, wanted).await,
-    }
-}
-
-/// Sends one call or several, `body` in its parts, and reads the start of the answer.
-pub(super) async fn exchange(
-    upstream: &Upstream,
-    body: &[&[u8]],
-    wanted: &AttemptSpec<'_>,
-    trace: Option<TraceParent>,
-) -> Result<(NodeResponse, BufferedBody), Unread> {
-    let sent = upstream.link.send(body, wanted.reuse, trace.as_ref());
+    let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
     let mut reply = sent.await.map_err(|fault| fault.class())?;
-    let start = read_start(&mut reply, wanted).await?;
-    Ok((reply, start))
+    match read_start(&mut reply, wanted).await? {
+        BufferedBody::Whole(body) => judge(&mut reply, own, &body, wanted.answer_budget.attempt()),
+        BufferedBody::More(start) => read_large(reply, own, start, wanted).await,
+    }
 }
 
 /// Reads the start of an answer, and may find that it is too long. Once it is read it is the caller's to find
 /// room for.
-async fn read_start(
+pub(super) async fn read_start(
     reply: &mut NodeResponse,
     wanted: &AttemptSpec<'_>,
 ) -> Result<BufferedBody, Unread> {

@@ -232,9 +232,11 @@ async fn ask_whole(
     wanted: &AttemptSpec<'_>,
     trace: Option<TraceParent>,
 ) -> BatchAnswer {
-    let (mut reply, start) = exchange::exchange(upstream, &[body], wanted, trace).await?;
+    let body = [body];
+    let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
+    let mut reply = sent.await.map_err(|fault| fault.class())?;
     let mut held = wanted.answer_budget.attempt();
-    let whole = match start {
+    let whole = match exchange::read_start(&mut reply, wanted).await? {
         BufferedBody::Whole(whole) => whole,
         BufferedBody::More(start) if held.hold(start.len()) => {
             exchange::read_to_end(&mut reply, start, ANSWER_BYTES_MAX, &mut held).await?

@@ -10,6 +10,7 @@ const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
 /// Whether a node that may wait with its answer on purpose did so, in an attempt that began at `began_at` and
 /// took `took`: it answers others meanwhile.
+#[inline]
 pub fn is_held_back(conduct: &Conduct, began_at: Instant, took: Duration) -> bool {
     took > HELD_BACK_MIN && conduct.has_answered_since(began_at)
 }
@@ -40,6 +41,7 @@ pub struct AttemptReport {
 
 impl AttemptReport {
     /// Of one call. `is_held_back`: the node may have waited with its answer on purpose.
+    #[inline]
     pub fn of_call(verdict: Verdict, is_held_back: bool) -> AttemptReport {
         let blame = verdict.blame();
         let is_told = |met: &Overload| !is_held_back || *met == Overload::Refused;
@@ -55,6 +57,7 @@ impl AttemptReport {
     }
 
     /// Of both calls, which were one request.
+    #[inline]
     #[must_use]
     pub fn and(self, other: AttemptReport) -> AttemptReport {
         let is_alike = self.reply == other.reply;

@@ -67,6 +67,7 @@ fn paid_for(verdict: Verdict, status: u16, text: &str) -> Verdict {
 }
 
 /// Judges an outcome that came with `status`. What the outcome says counts before what the status says.
+#[inline]
 pub fn of_outcome(outcome: &Outcome<'_>, status: u16, retry_after: Option<Duration>) -> Verdict {
     match outcome {
         Outcome::Result(_) => AttemptClass::Ok.into(),

@@ -54,6 +54,7 @@ impl WholeAnswer {
     ///
     /// What is no answer to that call: what its status and its body come to, else a fault of the node's; and what was
     /// wrong with it.
+    #[inline]
     pub fn judge(
         body: &Bytes,
         status: u16,
