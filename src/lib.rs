@@ -10,7 +10,8 @@
 //! - [`registry`] — where nodes are written down → `clock`
 //! - [`node`] — hands toward nodes → `clock`, `observe`
 //! - [`shared`] — what calls share → `clock`, `observe`, `node`
-//! - [`call`] — a call's plan, and the ways that carry it out → `clock`, `observe`, `node`, `shared`
+//! - [`call`] — a call's plan, and the ways that carry it out → `clock`, `config`, `observe`, `node`,
+//!   `shared`
 //! - [`client`] — hands toward clients → those, and `call`
 //! - [`admin`] — hands toward operators, by HTTP → those, `client` and `registry`
 //! - [`background`] — what happens unasked → `clock`, `config`, `observe`, `registry`, `node`, `shared`

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use crate::admin::{AdminAuth, AdminConfig, StatusCriteria};
 use crate::background::intervals::Intervals;
-use crate::call::policy::{Limits, Policy};
-use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
+use crate::call::policy::Policy;
+use crate::config::settings::{Consistency, Settings};
 use crate::observe::metrics::{ChainBounds, ProcessBounds};
 use crate::shared::answer_cache::{AnswerCache, AnswerStore};
 use crate::shared::sockets;
@@ -17,7 +17,7 @@ use forebay_core::call::cache::CacheSecret;
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
+use forebay_core::method::{LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::wire::cors::CorsPolicy;
@@ -41,7 +41,8 @@ pub fn criteria(settings: &Settings) -> HealthCriteria {
 pub(super) fn policy(settings: &Settings, caps: &Caps, cache: Option<&AnswerCache>) -> Policy {
     let methods = settings.methods.clone();
     Policy {
-        limits: limits(settings, caps),
+        settings: settings.clone(),
+        body_bytes_max: settings.calls.body_bytes_max.min(caps.body_max()),
         by_method: LimitsByMethod::new(
             (settings.calls.by_method.iter()).map(|(name, limits)| (name.clone(), *limits)),
         ),
@@ -50,30 +51,7 @@ pub(super) fn policy(settings: &Settings, caps: &Caps, cache: Option<&AnswerCach
         origins: CorsPolicy::new(settings.cors.origins.clone())
             .with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
-        trail_for: settings.listen.trail_for.clone(),
         cache: cache.map(|cache| cache.rules(&settings.cache.never)),
-        heeds_no_cache: settings.cache.heeds_no_cache,
-        log_calls: settings.log.calls,
-    }
-}
-
-fn limits(settings: &Settings, caps: &Caps) -> Limits {
-    let calls = &settings.calls;
-    Limits {
-        times: CallTimeouts {
-            deadline: calls.deadline,
-            attempt: calls.attempt,
-            heavy: calls.heavy,
-        },
-        attempts_max: calls.attempts_max,
-        broadcast: calls.broadcast,
-        leader_share: calls.leader_share,
-        hedge: calls.hedge,
-        body_bytes_max: calls.body_bytes_max.min(caps.body_max()),
-        batch_calls_max: calls.batch_calls_max,
-        answer_bytes_max: calls.answer_bytes_max,
-        fails_open: calls.when_none_fit == NoneFitPolicy::FailOpen,
-        consistency: settings.consistency,
     }
 }
 

@@ -66,7 +66,7 @@ pub enum CallReply {
     /// A node's, passed on as it comes, with the caller's id in it.
     Large(Box<StreamedAnswer>),
     Refused(Refusal),
-    /// Put together from the answers to a batch's calls, with their ids in them: sent one after another. There
+    /// Made of several: the answers to a batch's calls, with their ids in them, sent one after another. There
     /// is none where no call wants one. And why all were refused, where that may be said of them as a
     /// whole.
     Several(Vec<Bytes>, Option<Refusal>),

@@ -87,7 +87,7 @@ pub async fn serve(
         .for_each(|it| ways[it.place] = MemberRoute::Shared);
     given.iter().for_each(|it| ways[*it] = MemberRoute::Given);
     let mut own = (0..items.len()).filter(|place| ways[*place] == MemberRoute::Own);
-    let attempt = context.policy.limits.times.attempt;
+    let attempt = context.policy.settings.calls.attempt;
     let mut waiting = VecDeque::from(members);
     let mut answers: Vec<Option<ServedAnswer>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, FinishedMembers<'_>>> =

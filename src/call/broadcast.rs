@@ -165,16 +165,16 @@ impl<'a> BroadcastCall<'a> {
 
     /// Which nodes to send it to next: own nodes first, then the others, none of them twice.
     fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
-        let limits = &self.context.policy.limits;
+        let policy = self.context.policy;
         let now = clock::now();
         let is_free = self.heard.iter().all(|class| class.is_unexecuted());
-        if now >= self.until() || self.volleys >= limits.attempts_max as usize {
+        if now >= self.until() || self.volleys >= policy.settings.calls.attempts_max as usize {
             return None;
         }
         // Where not all are asked: those that have this client's earlier ones, or it can't follow.
         let holders = self.state.recent_writes.holders_for(self.context.client);
         let scope = FanoutScope {
-            nodes_max: limits.broadcast,
+            nodes_max: policy.settings.calls.broadcast,
             method: &self.call.method,
             first: &holders,
             passed: &self.asked,
@@ -182,7 +182,7 @@ impl<'a> BroadcastCall<'a> {
         let view = &self.state.fleet.snapshot().view;
         let mut next = Some(Tier::Own);
         while let Some(tier) = next {
-            if tier == Tier::LastResort && !limits.fails_open {
+            if tier == Tier::LastResort && !policy.fails_open() {
                 return None;
             }
             let nodes = spread(view, tier, scope, now, &mut clock::roll);

@@ -1,4 +1,5 @@
-//! One attempt: one call to one node, and what came of it.
+//! An attempt of one call: it is sent to one node, and its answer read and judged. One of several calls is begun, counted
+//! and settled by the same [`Attempt`]; only how its answer is read [differs](super::upstream_batch).
 //!
 //! Up to [`WHOLE_BYTES_MAX`] of an answer are read and judged before a byte of it goes to the
 //! client: until then another node can still be asked. A larger one is committed to once its

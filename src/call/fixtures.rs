@@ -7,17 +7,16 @@ use arc_swap::ArcSwap;
 
 use crate::call::context::CallState;
 use crate::call::lookups::Lookups;
-use crate::call::policy::{Limits, Policy};
+use crate::call::policy::Policy;
 use crate::clock;
+use crate::config::settings::{CallSettings, Consistency, Settings};
 use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::sockets::{SocketCounter, SocketLimits};
 use forebay_core::call::retry_budget::{BudgetRates, RetryBudget};
 use forebay_core::fleet::HealthCriteria;
-use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
-use forebay_core::method::block::Consistency;
-use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
+use forebay_core::method::{LimitsByMethod, MethodRules};
 use forebay_core::testing;
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::cors::CorsPolicy;
@@ -44,34 +43,29 @@ pub fn state_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
     let second = Duration::from_secs(1);
     let fleet = Fleet::new(HealthCriteria {
         block_time: second,
-        hysteresis: Hysteresis { rise: 1, fall: 1 },
-        ..testing::criteria()
+        ..testing::quick_criteria()
     });
+    let mut settings = Settings {
+        consistency: Consistency::None,
+        ..Settings::default()
+    };
+    settings.calls = CallSettings {
+        deadline: second,
+        attempt: second,
+        heavy: second,
+        attempts_max: 1,
+        broadcast: 1,
+        answer_bytes_max: 1 << 20,
+        ..settings.calls
+    };
     let policy = Policy {
         origins: CorsPolicy::new(vec!["*".to_string()]),
         proxies: TrustedProxies::new(vec![]),
-        trail_for: vec![],
         cache: None,
-        heeds_no_cache: false,
-        log_calls: None,
         by_method: LimitsByMethod::default(),
         rules: MethodRules::new(vec![], vec![], vec![]),
-        limits: Limits {
-            times: CallTimeouts {
-                deadline: second,
-                attempt: second,
-                heavy: second,
-            },
-            attempts_max: 1,
-            broadcast: 1,
-            leader_share: 0.01,
-            hedge: None,
-            body_bytes_max: BODY_BYTES_MAX,
-            batch_calls_max: 1000,
-            answer_bytes_max: 1 << 20,
-            fails_open: true,
-            consistency: Consistency::None,
-        },
+        settings,
+        body_bytes_max: BODY_BYTES_MAX,
     };
     let rates = BudgetRates {
         per_call: 0.0,

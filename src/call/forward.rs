@@ -65,7 +65,7 @@ pub struct ForwardedCall<'a> {
     pub(super) context: CallContext<'a>,
     /// The call as a node gets it: see [`ForwardPlan::body`].
     pub body: Bytes,
-    /// See [`Limits::hedge`](super::policy::Limits::hedge).
+    /// See [`Policy::hedge`](super::policy::Policy::hedge).
     hedge: Option<f64>,
     retry: RetryPlanner<'a>,
     /// A node's own error, or its `null`, for when no node says more.
@@ -133,14 +133,14 @@ impl<'a> ForwardedCall<'a> {
         context: CallContext<'a>,
         body: Bytes,
     ) -> ForwardedCall<'a> {
-        let limits = &context.policy.limits;
-        let times = context.policy.times(&call.method);
+        let policy = context.policy;
+        let times = policy.times(&call.method);
         let treatment = plan.treatment;
         let budget = CallBudget {
-            attempts_max: limits.attempts_max,
+            attempts_max: policy.settings.calls.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: context.arrived_at + times.deadline_of(treatment),
-            fails_open: limits.fails_open,
+            fails_open: policy.fails_open(),
             block_wait: plan.wait,
         };
         let needs = NodeRequirements {

@@ -125,7 +125,7 @@ async fn ask(
     }
     state.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
-    let times = &context.policy.limits.times;
+    let times = context.policy.usual_times();
     let question = FanoutCall {
         method: COUNT.into(),
         body,
@@ -209,7 +209,7 @@ async fn counted(
 ) -> Vec<(NodeId, u64)> {
     let params = format!("[\"{sender}\",\"{tag}\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
-    let times = &context.policy.limits.times;
+    let times = context.policy.usual_times();
     let question = FanoutCall {
         method: COUNT.into(),
         body: body.into(),

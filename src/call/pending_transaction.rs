@@ -107,7 +107,7 @@ async fn mined(
     (hash, ahead): (TxHash, &[NodeId]),
     context: CallContext<'_>,
 ) -> Option<CallReply> {
-    let times = &context.policy.limits.times;
+    let times = context.policy.usual_times();
     let question = FanoutCall {
         method: BY_HASH.into(),
         body: call.for_node().into(),

@@ -21,7 +21,7 @@ pub fn plan(
         view,
         rules: &context.policy.rules,
         pins: &context.pins.unwrap_or_default(),
-        fails_open: context.policy.limits.fails_open,
+        fails_open: context.policy.fails_open(),
         client: context.client,
         has_socket: context.subscriber.is_some(),
         cache: context.policy.cache.as_ref(),

@@ -150,7 +150,7 @@ impl Endpoint {
     ) -> Result<(), ClientGone> {
         let arrived_at = clock::now();
         let admission = &state.admission;
-        let bytes_max = policy.limits.body_bytes_max;
+        let bytes_max = policy.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
         let chain = &state.fleet.chain;
         let origin = request_origin::of_request(caller, policy, address, arrived_at, chain);
@@ -183,7 +183,7 @@ impl Endpoint {
         };
         state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
-        let bytes_max = policy.limits.answer_bytes_max;
+        let bytes_max = policy.settings.calls.answer_bytes_max;
         let budget = admission.answer_budget(bytes_max);
         let context = CallContext {
             policy,
@@ -199,7 +199,7 @@ impl Endpoint {
             pins: None,
             subscriber: None,
             turns: None,
-            wants_fresh: asked.wants_fresh && policy.heeds_no_cache,
+            wants_fresh: asked.wants_fresh && policy.settings.cache.heeds_no_cache,
             kept_before: 0,
         };
         let done = work(state, caller, &body, context).await?;
@@ -238,7 +238,7 @@ async fn work<'b>(
     context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
     // Not moved from here on: each copy is room that idle connections keep.
-    let request = RpcRequest::read(body, context.policy.limits.batch_calls_max);
+    let request = RpcRequest::read(body, context.policy.settings.calls.batch_calls_max);
     match &request {
         Err(why) => Ok(RequestOutcome::refused(why, None, context.origin)),
         Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {

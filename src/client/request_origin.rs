@@ -24,7 +24,7 @@ pub(super) fn of_request(
     arrived_at: Instant,
     chain: &ChainName,
 ) -> RequestContext {
-    let client = policy.log_calls.map(|share| CallOrigin {
+    let client = policy.settings.log.calls.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
         request_id: request_id(caller),
@@ -60,7 +60,7 @@ fn trail(
     policy: &Policy,
     address: Option<IpAddr>,
 ) -> Option<Arc<RequestTrail>> {
-    let is_told = asked.wants_trail && forwarded::has(&policy.trail_for, address?);
+    let is_told = asked.wants_trail && forwarded::has(&policy.settings.listen.trail_for, address?);
     is_told.then(Arc::default)
 }
 

@@ -42,7 +42,7 @@ pub struct ClientResponse<'a> {
     wants_other_coding: bool,
 }
 
-/// What an answer says.
+/// What an answer says: a [call's](crate::call::answer::CallReply) as it goes to the wire, or a page of ours.
 pub enum ResponseBody<'a> {
     Text(Cow<'a, str>),
     /// Sent one after another.

@@ -402,9 +402,7 @@ mod tests {
     use crate::node::connector::Connector;
     use crate::observe::metrics::ChainMetrics;
     use crate::shared::node_clients::ClientFactory;
-    use forebay_core::fleet::HealthCriteria;
     use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
-    use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::testing;
     use forebay_core::vocabulary::node::NodeRecord;
     use forebay_core::vocabulary::tier::Tier;
@@ -433,10 +431,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {
-        let fleet = FleetState::new(Fleet::new(HealthCriteria {
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..testing::criteria()
-        }));
+        let fleet = FleetState::new(Fleet::new(testing::quick_criteria()));
         let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let mut roll =
             ClientFactory::new(connector, ChainMetrics::alone(), fleet.places.clone(), 1);

@@ -76,15 +76,18 @@ const PROGRAM: House = House {
         ("registry", Import(&["clock"])),
         ("node", Import(&["clock", "observe"])),
         ("shared", Import(&["clock", "observe", "node"])),
-        ("call", Import(&["clock", "observe", "node", "shared"])),
+        (
+            "call",
+            Import(&["clock", "config", "observe", "node", "shared"]),
+        ),
         (
             "client",
-            Import(&["clock", "observe", "node", "shared", "call"]),
+            Import(&["clock", "config", "observe", "node", "shared", "call"]),
         ),
         (
             "admin",
             Import(&[
-                "clock", "observe", "registry", "node", "shared", "call", "client",
+                "clock", "config", "observe", "registry", "node", "shared", "call", "client",
             ]),
         ),
         (

@@ -29,6 +29,14 @@ pub fn criteria() -> HealthCriteria {
     }
 }
 
+/// The same, where one round tells.
+pub fn quick_criteria() -> HealthCriteria {
+    HealthCriteria {
+        hysteresis: Hysteresis { rise: 1, fall: 1 },
+        ..criteria()
+    }
+}
+
 /// An own node of weight 1, called by its number.
 pub fn member(id: u32) -> FleetMember {
     FleetMember {

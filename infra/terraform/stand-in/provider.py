@@ -129,7 +129,7 @@ def serve(environment):
             "Addr": {"Network": "tcp", "String": f"127.0.0.1:{port}"},
         }
     }
-    # Whole or not at all: whoever waits for the file reads it at once.
+    # Whole or not at all: a process that waits for the file reads it at once.
     draft = Path(f"{environment}.new")
     draft.write_text(f"export TF_REATTACH_PROVIDERS='{json.dumps(reattach)}'\n")
     draft.rename(environment)

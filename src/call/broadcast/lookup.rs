@@ -191,7 +191,7 @@ impl BroadcastCall<'_> {
     }
 
     fn lookup_end(&self) -> Instant {
-        let attempt = self.context.policy.limits.times.attempt;
+        let attempt = self.context.policy.settings.calls.attempt;
         self.deadline.min(clock::now() + attempt)
     }
 }

@@ -28,7 +28,7 @@ impl<'a> ForwardedCall<'a> {
         Some(LeaderAccess {
             state: self.state,
             client: self.context.client,
-            share: self.context.policy.limits.leader_share,
+            share: self.context.policy.settings.calls.leader_share,
             question,
             word,
             tried: self.retry.tried().to_vec(),

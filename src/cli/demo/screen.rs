@@ -247,7 +247,6 @@ fn is_one_story(old: Reason, new: Reason) -> bool {
 mod tests {
     use super::*;
     use crate::clock;
-    use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use forebay_core::testing::{self, at};
@@ -256,8 +255,7 @@ mod tests {
     fn fleet() -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
             block_time: Duration::from_secs(1),
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..testing::criteria()
+            ..testing::quick_criteria()
         });
         let member = |id, name: &str, role| FleetMember {
             name: name.into(),

@@ -87,7 +87,7 @@ fn judge(
         caller: state.admission.caller(address),
         origin: request_origin::of_socket(
             &asked,
-            policy.log_calls,
+            policy.settings.log.calls,
             address,
             clock::now(),
             &state.fleet.chain,

@@ -37,7 +37,7 @@ impl ReceivedMessage<'_> {
         let origin = self.origin.next(self.at);
         // A socket may be there for weeks: each request goes by what holds when it comes.
         let policy = state.policy.load_full();
-        let bytes_max = policy.limits.answer_bytes_max;
+        let bytes_max = policy.settings.calls.answer_bytes_max;
         let budget = state.admission.answer_budget(bytes_max);
         let subscriber = listener.subscriber();
         let context = CallContext {
@@ -56,7 +56,7 @@ impl ReceivedMessage<'_> {
             wants_fresh: false,
             kept_before: 0,
         };
-        let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
+        let pieces = match RpcRequest::read(&self.payload, policy.settings.calls.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),
             Ok(request) => carry_out(state, request, context).await,
         };
@@ -78,7 +78,7 @@ pub fn refuse(
     state: &CallState,
     origin: &RequestContext,
 ) -> Vec<Bytes> {
-    let calls_max = state.policy.load().limits.batch_calls_max;
+    let calls_max = state.policy.load().settings.calls.batch_calls_max;
     match RpcRequest::read(payload, calls_max) {
         Err(why) => refused(&why, None, origin),
         Ok(request) => refuse_all(why, &request, origin),

@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     pub async fn new(state: Arc<CallState>, stream: S, peer: Peer) -> WebsocketSession<S> {
         let metered = MeteredStream::new(stream, state.admission.clone());
         let limits = state.sockets.limits();
-        let message_bytes_max = state.policy.load().limits.body_bytes_max;
+        let message_bytes_max = state.policy.load().body_bytes_max;
         WebsocketSession {
             wire: WebsocketConnection::new(metered, message_bytes_max).await,
             listener: ClientSubscriptions::new(

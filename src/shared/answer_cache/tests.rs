@@ -7,10 +7,9 @@ use super::*;
 use forebay_core::call::cache::CacheSecret;
 use forebay_core::call::cache::KeptBlock;
 use forebay_core::call::cache::giving::KeptCondition;
+use forebay_core::fleet::FleetMember;
 use forebay_core::fleet::branch::PublishedChain;
-use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
-use forebay_core::fleet::{FleetMember, HealthCriteria};
 use forebay_core::method::retention::Retention;
 use forebay_core::rpc::answer::Answer;
 use forebay_core::rpc::envelope::UpstreamCallId;
@@ -70,10 +69,7 @@ fn told(first: u8) -> BlockHash {
 
 /// Two nodes, and block 5 told.
 fn view(hash: u8) -> FleetView {
-    let mut fleet = Fleet::new(HealthCriteria {
-        hysteresis: Hysteresis { rise: 1, fall: 1 },
-        ..testing::criteria()
-    });
+    let mut fleet = Fleet::new(testing::quick_criteria());
     let members = [NODE, OTHER].map(|id| FleetMember {
         name: "a".into(),
         ..testing::member(id.0)

@@ -1,5 +1,6 @@
 //! A client's batch: its calls are drawn nodes, go there in groups, and go on by themselves from what the node
-//! told each. It is played to its end in one instant of the world.
+//! told each. It is played to its end in one instant of the world: no call waits for a place or for a block,
+//! and no answer is too long.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -60,9 +61,11 @@ impl World {
         let (view, now) = (self.view.clone(), self.instant());
         let calls = 1 + self.ways.roll() % CALLS_MAX;
         let groups_max = 1 + (self.ways.roll() % GROUPS_MAX) as usize;
-        let nodes = view.nodes.iter();
-        let supports = nodes.map(|node| (node.id, BatchSupport::new(now)));
-        let supports: BTreeMap<_, _> = supports.collect();
+        let mut supports = std::mem::take(&mut self.batch_supports);
+        for node in &view.nodes {
+            let none_refused = || BatchSupport::new(now);
+            supports.entry(node.id).or_insert_with(none_refused);
+        }
         let members = (0..calls).map(|number| Member {
             number,
             retry: self.read(now),
@@ -95,6 +98,7 @@ impl World {
         }
         let all_end = ended.len() as u64 == calls;
         self.oracle.must(all_end, "a call of a batch never ends");
+        self.batch_supports = supports;
     }
 
     /// Draws a node for each call that may go now.
@@ -126,7 +130,9 @@ impl World {
                 left.push(member);
             }
         }
-        waiting.extend(left);
+        for member in left.into_iter().rev() {
+            waiting.push_front(member);
+        }
         let groups = groups.into_groups();
         for group in groups.iter().filter(|group| group.members.len() > 1) {
             let takes = group.node.is_some_and(|node| supports[&node].takes(now));

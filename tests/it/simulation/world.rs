@@ -13,6 +13,7 @@ use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::method::MethodRules;
+use forebay_core::rpc::batch::BatchSupport;
 use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::vocabulary::chance::{Dice, SeededDice};
 use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
@@ -83,6 +84,8 @@ pub struct World {
     pub dice: SeededDice,
     /// For what is played beside the calls: they stay the same.
     pub ways: SeededDice,
+    /// Which nodes have refused batches.
+    pub batch_supports: BTreeMap<NodeId, BatchSupport>,
     pub listeners: Listeners,
     queue: BTreeMap<(Duration, u64), Event>,
     serial: u64,
@@ -135,6 +138,7 @@ impl World {
             now: Duration::ZERO,
             dice: SeededDice::new(setting.seed),
             ways: SeededDice::new(setting.seed ^ 0x0b47_c4e5),
+            batch_supports: BTreeMap::new(),
             listeners: Listeners::default(),
             queue: BTreeMap::new(),
             serial: 0,

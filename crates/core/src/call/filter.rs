@@ -10,6 +10,7 @@ use sha3::{Digest, Keccak256};
 
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
+use crate::vocabulary::hex::are_digits;
 use crate::vocabulary::node::NodeId;
 
 /// What calls have to do with filters.
@@ -56,7 +57,7 @@ pub fn wrap(method: &str, node: &str, own: &str) -> Option<String> {
     let digits = own
         .strip_prefix("\"0x")
         .and_then(|rest| rest.strip_suffix('"'))
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        .filter(|digits| !digits.is_empty() && are_digits(digits));
     let mark = mark_of(node);
     let is_of_blocks = method == "eth_newBlockFilter";
     let form = match digits {
@@ -85,7 +86,7 @@ pub fn unwrap(params: &str) -> Option<FilterReference> {
     let (id, rest) = params.split_first()?;
     let digits = id.get().strip_prefix("\"0x")?.strip_suffix('"')?;
     let form = digits.chars().next()?;
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !are_digits(digits) {
         return None;
     }
     let mark = digits.get(1..=NODE_DIGITS)?.to_ascii_lowercase();

@@ -13,6 +13,7 @@ use crate::json::scanner;
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::bloom::Bloom;
 use crate::vocabulary::chain::BlockHash;
+use crate::vocabulary::hex;
 
 /// Topics of a log; the EVM has no more (LOG0 to LOG4).
 pub const TOPICS_MAX: usize = 4;
@@ -113,19 +114,11 @@ fn alternatives<const N: usize>(
     };
     let read = texts
         .iter()
-        .map(|text| bytes(text).ok_or_else(|| bad.clone()));
+        .map(|text| hex::data_of_either_prefix(text).ok_or_else(|| bad.clone()));
     let mut read: Vec<_> = read.collect::<Result<_, _>>()?;
     read.sort_unstable();
     read.dedup();
     Ok(read)
-}
-
-/// `0x` and two digits for each byte, of any case.
-fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text
-        .strip_prefix("0x")
-        .or_else(|| text.strip_prefix("0X"))?;
-    hex::decode(digits).ok()?.try_into().ok()
 }
 
 /// One log.
@@ -154,8 +147,11 @@ struct RawLog<'a> {
 
 impl Log {
     fn of(read: &RawLog<'_>, json: Bytes) -> Option<Log> {
-        let address = bytes(&read.address)?;
-        let topics = read.topics.iter().map(|topic| bytes(topic));
+        let address = hex::data_of_either_prefix(&read.address)?;
+        let topics = read
+            .topics
+            .iter()
+            .map(|topic| hex::data_of_either_prefix(topic));
         let topics = topics.collect::<Option<Vec<LogTopic>>>()?;
         let texts = [read.data, read.transaction_hash, read.log_index];
         let mut hasher = DefaultHasher::new();
@@ -245,11 +241,11 @@ mod tests {
     use super::*;
 
     fn word(byte: u8) -> String {
-        format!("0x{}", hex::encode([byte; 32]))
+        format!("0x{}", ::hex::encode([byte; 32]))
     }
 
     fn address(byte: u8) -> String {
-        format!("0x{}", hex::encode([byte; 20]))
+        format!("0x{}", ::hex::encode([byte; 20]))
     }
 
     fn logs(objects: &[String]) -> BlockLogs {

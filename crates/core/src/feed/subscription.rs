@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::feed::log_match::LogFilter;
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::chance::Dice;
+use crate::vocabulary::hex;
 
 /// The longest params of a subscription that is passed on to a node, in bytes.
 pub const PARAMS_BYTES_MAX: usize = 4096;
@@ -177,9 +178,7 @@ impl SubscriptionId {
 
     /// From `0x` and up to 32 hex digits.
     pub fn read(text: &str) -> Option<SubscriptionId> {
-        let digits = text.strip_prefix("0x")?;
-        let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        clean.then(|| u128::from_str_radix(digits, 16).ok().map(SubscriptionId))?
+        hex::digits_of_128_bits(text.strip_prefix("0x")?).map(SubscriptionId)
     }
 }
 

@@ -151,7 +151,6 @@ fn own(view: &FleetView) -> impl Iterator<Item = &NodeView> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeDetails};
 
     fn ask(awaited: &mut AwaitedBlocks, number: u64, head: u64) -> (u64, bool) {
@@ -206,8 +205,7 @@ mod tests {
     fn fleet(names: &[&str], now: Instant) -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
             block_time: 2 * SECOND,
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..crate::testing::criteria()
+            ..crate::testing::quick_criteria()
         });
         let names: Vec<_> = ["leader"].iter().chain(names).collect();
         let members = names.iter().zip(0..).map(|(name, id)| FleetMember {

@@ -13,6 +13,18 @@ pub fn data_of_any(text: &str) -> Option<Vec<u8>> {
     hex::decode(text.strip_prefix("0x")?).ok()
 }
 
+/// [`data`] behind `0X`, too, which geth takes.
+pub(crate) fn data_of_either_prefix<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(behind_prefix(text)?, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// What stands behind `0x` or `0X`.
+pub(crate) fn behind_prefix(text: &str) -> Option<&str> {
+    text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))
+}
+
 /// `number` as JSON-RPC writes a quantity: `"0x1f"`, with its quotes.
 pub fn quantity(number: u64) -> String {
     let text = Quantity::of(number);
@@ -63,8 +75,17 @@ pub fn quantity_in(text: &str) -> Option<u64> {
 /// What hexadecimal digits without `0x` say, of 64 bits at most.
 pub fn digits(text: &str) -> Option<u64> {
     // `from_str_radix` alone would take a sign.
-    let clean = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    clean.then(|| u64::from_str_radix(text, 16).ok())?
+    are_digits(text).then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+/// The same of 128 bits at most.
+pub(crate) fn digits_of_128_bits(text: &str) -> Option<u128> {
+    are_digits(text).then(|| u128::from_str_radix(text, 16).ok())?
+}
+
+/// Whether there are hexadecimal digits alone, if any.
+pub(crate) fn are_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A QUANTITY with its quotes, as results have it in JSON.
@@ -107,6 +128,25 @@ mod tests {
         }
         assert_eq!(read_number(b"31"), Some(31));
         assert_eq!(read_quantity(b"31"), None);
+    }
+
+    #[test]
+    fn an_id_of_128_bits_has_no_sign() {
+        let most = "f".repeat(32);
+        assert_eq!(digits_of_128_bits(&most), Some(u128::MAX));
+        for bad in ["", "+5", "-5", "0x5", "g", &format!("1{most}")] {
+            assert_eq!(digits_of_128_bits(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_of_either_case_where_geth_takes_both() {
+        for text in ["0x00a5", "0X00A5"] {
+            assert_eq!(data_of_either_prefix(text), Some([0, 0xa5]));
+        }
+        for bad in ["00a5", "0x00a", "0x+0a5", "x00a5"] {
+            assert_eq!(data_of_either_prefix::<2>(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::rpc::envelope::Call;
 use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use crate::vocabulary::chance::{Dice as _, SeededDice};
 use crate::vocabulary::header::Header;
-use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
+use crate::vocabulary::node::NodeId;
 
 const SEEDS: u64 = 60;
 const STEPS: u32 = 1500;
@@ -83,11 +83,8 @@ impl World {
             hysteresis: Hysteresis { rise: 1, fall: 3 },
         });
         let members = (0..NODES).map(|id| FleetMember {
-            id: NodeId(id),
             name: "node".into(),
-            role: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..crate::testing::member(id)
         });
         fleet.replace(members.collect(), now);
         let mut world = World {

@@ -339,10 +339,7 @@ fn named(text: &str) -> BlockName {
             if let Some(hash) = BlockHash::read(other) {
                 return BlockName::Hash(hash);
             }
-            let digits = other
-                .strip_prefix("0x")
-                .or_else(|| other.strip_prefix("0X"));
-            digits
+            hex::behind_prefix(other)
                 .and_then(hex::digits)
                 .map_or(BlockName::Other, number)
         }
