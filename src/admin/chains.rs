@@ -1,7 +1,6 @@
 //! The chains that the listener serves, and which of them a request means.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admin::error::AdminError;
 use crate::admin::handlers::AdminHandlers;
@@ -10,22 +9,14 @@ use crate::registry::RegistryError;
 use forebay_core::vocabulary::chain::default_place;
 use forebay_core::vocabulary::node::NodeRecord;
 
-/// What the fleet is judged by, as far as it is shown.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusCriteria {
-    /// The machine's name.
-    pub instance: &'static str,
-    pub round_interval: Duration,
-    pub lag_blocks_max: u64,
-}
-
 /// One chain.
 pub struct AdminChain {
     /// Meant where none is named.
     pub is_default: bool,
     pub handlers: Arc<AdminHandlers>,
     pub state: Arc<CallState>,
-    pub measures: StatusCriteria,
+    /// The machine's name.
+    pub instance: &'static str,
 }
 
 impl AdminChain {

@@ -36,7 +36,7 @@ use tokio::sync::Semaphore;
 pub use crate::admin::auth::AdminAuth;
 use crate::admin::auth::Credential;
 use crate::admin::auth_log::AuthLog;
-pub use crate::admin::chains::{AdminChain, AdminChains, StatusCriteria};
+pub use crate::admin::chains::{AdminChain, AdminChains};
 use crate::admin::error::AdminError;
 use crate::admin::glance::{StatusTime, glance};
 pub use crate::admin::handlers::AdminHandlers;

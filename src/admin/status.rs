@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::admin::cache::CacheStatus;
-use crate::admin::chains::{AdminChain, StatusCriteria};
+use crate::admin::chains::AdminChain;
 use crate::admin::glance::{ChainGlance, ChainVerdict, StatusTime, failed_share, verdict};
 use crate::observe::events::{reason_in_words, source_in_words};
 use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
@@ -136,7 +136,9 @@ pub(super) fn status(
     inside: (usize, bool),
     moment: StatusTime,
 ) -> Status {
-    let (fleet, measures) = (&chain.state.fleet, chain.measures);
+    let fleet = &chain.state.fleet;
+    let policy = chain.state.policy.load();
+    let health = &policy.settings.health;
     let traffic = &chain.state.metrics.traffic();
     let snapshot = fleet.snapshot();
     let view = &snapshot.view;
@@ -149,7 +151,7 @@ pub(super) fn status(
     let registry = fleet.list_from.is().trouble();
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        instance: measures.instance,
+        instance: chain.instance,
         at: moment.at,
         status: said.word,
         why: said.why,
@@ -166,15 +168,15 @@ pub(super) fn status(
         },
         served_head: view.served_head.map(|head| head.0),
         reference: view.reference.map(reference),
-        lag_blocks_max: measures.lag_blocks_max,
+        lag_blocks_max: health.lag_blocks_max,
         round: RoundStatus {
             count: view.rounds,
             last_at: fleet.journal.last_round_at(),
-            interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
+            interval_ms: u64::try_from(health.interval.as_millis()).unwrap_or(u64::MAX),
         },
         requests_in_flight,
         cache: CacheStatus::of(&chain.state),
-        nodes: nodes(&snapshot, &fleet.journal, measures, moment.now),
+        nodes: nodes(&snapshot, &fleet.journal, health.lag_blocks_max, moment.now),
         configuration: configuration(fleet.journal.configuration()),
         events: fleet.journal.events().into_iter().map(event).collect(),
         chains,
@@ -227,7 +229,7 @@ fn event(event: Event) -> StatusEvent {
 fn nodes(
     snapshot: &Snapshot,
     journal: &Journal,
-    measures: StatusCriteria,
+    lag_blocks_max: u64,
     now: Instant,
 ) -> Vec<NodeStatus> {
     let view = &snapshot.view;
@@ -254,7 +256,7 @@ fn nodes(
                 .map(Reason::as_str)
                 .or(node.remark.map(NodeCaveat::as_str)),
             part: NodeCondition::of(node, now),
-            why: why(view, node, measures, now),
+            why: why(view, node, lag_blocks_max, now),
             latency_ms: node.load.latency().map(millis),
             in_flight: node.load.in_flight(),
             share: share(&track, total),
@@ -273,7 +275,7 @@ fn share(track: &NodeTrack, total: u64) -> Option<f64> {
 }
 
 /// Why a node gets calls, or none, as a sentence without its end.
-fn why(view: &FleetView, node: &NodeView, measures: StatusCriteria, now: Instant) -> String {
+fn why(view: &FleetView, node: &NodeView, lag_blocks_max: u64, now: Instant) -> String {
     if node.weight.drains() {
         return match node.load.in_flight() {
             0 => "drained: it gets no calls, and none is in flight".to_string(),
@@ -285,7 +287,7 @@ fn why(view: &FleetView, node: &NodeView, measures: StatusCriteria, now: Instant
             || "not probed yet".to_string(),
             |probe_failure| reason_in_words(probe_failure.reason, Some(probe_failure)),
         ),
-        HealthState::Out(Reason::Lagging | Reason::Rollback) => lagging(node, measures),
+        HealthState::Out(Reason::Lagging | Reason::Rollback) => lagging(node, lag_blocks_max),
         HealthState::Out(reason) => reason_in_words(reason, node.probe_failure.as_ref()),
         HealthState::Benched { until } => {
             let words = Reason::Faults.in_words();
@@ -306,10 +308,10 @@ fn why(view: &FleetView, node: &NodeView, measures: StatusCriteria, now: Instant
     }
 }
 
-fn lagging(node: &NodeView, measures: StatusCriteria) -> String {
+fn lagging(node: &NodeView, lag_blocks_max: u64) -> String {
     let fell = node.standing.state == HealthState::Out(Reason::Rollback);
     match node.lag() {
-        Some(Lag(lag)) if lag > measures.lag_blocks_max => {
+        Some(Lag(lag)) if lag > lag_blocks_max => {
             let after = if fell {
                 ", after its head went back"
             } else {
@@ -317,7 +319,7 @@ fn lagging(node: &NodeView, measures: StatusCriteria) -> String {
             };
             format!(
                 "{lag} blocks behind the reference, {} is the most{after}",
-                measures.lag_blocks_max
+                lag_blocks_max
             )
         }
         Some(_) => "it has caught up; another good round brings it back".to_string(),

@@ -9,11 +9,7 @@ use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::testing::{self, at};
 use forebay_core::vocabulary::node::{NodeId, Weight};
 
-const MEASURES: StatusCriteria = StatusCriteria {
-    instance: "here",
-    round_interval: Duration::from_secs(5),
-    lag_blocks_max: 10,
-};
+const LAG_BLOCKS_MAX: u64 = 10;
 const LEADER: NodeId = NodeId(0);
 const OWN: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
@@ -28,7 +24,7 @@ impl Stage {
     fn new(weight: u64) -> Stage {
         let now = clock::now();
         let mut fleet = Fleet::new(HealthCriteria {
-            lag_blocks_max: MEASURES.lag_blocks_max,
+            lag_blocks_max: LAG_BLOCKS_MAX,
             ..testing::criteria()
         });
         let member = |id: NodeId, name: &str, role, weight| FleetMember {
@@ -63,7 +59,7 @@ impl Stage {
     fn says_later(&self, id: NodeId, seconds: u64) -> String {
         let view = self.fleet.view();
         let now = self.now + Duration::from_secs(seconds);
-        why(&view, view.node(id).unwrap(), MEASURES, now)
+        why(&view, view.node(id).unwrap(), LAG_BLOCKS_MAX, now)
     }
 }
 

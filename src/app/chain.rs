@@ -23,7 +23,7 @@ use crate::background::feeds::{FeedResources, Feeds};
 use crate::background::following::ConfigFollower;
 use crate::background::head_floor::FloorKeeper;
 use crate::background::health_writer::HealthWriter;
-use crate::background::intervals::{CurrentIntervals, Intervals};
+use crate::background::pacing::CurrentSettings;
 use crate::background::probing::ProbeRounds;
 use crate::background::retained_nodes::RetainedNodes;
 use crate::background::shared_exchange::{SharedExchange, StoreNames};
@@ -94,8 +94,8 @@ pub(super) struct RunningChain {
     pub name: ChainName,
     pub state: Arc<CallState>,
     pub handlers: Arc<AdminHandlers>,
-    intervals: CurrentIntervals,
-    change_intervals: watch::Sender<Intervals>,
+    current: CurrentSettings,
+    change_settings: watch::Sender<Arc<Settings>>,
 }
 
 impl ChainFactory {
@@ -141,8 +141,7 @@ impl ChainFactory {
         let last_list = LastListFile::new(&settings.registry.last_list, stored_as);
         let (stored, writes) = self.stored(name, settings).unzip();
         let state = Arc::new(self.state(name, settings, stored));
-        let (change_intervals, intervals) =
-            CurrentIntervals::new(from_settings::intervals(settings));
+        let (change_settings, current) = CurrentSettings::new(Arc::new(settings.clone()));
         let handlers = AdminHandlers {
             registry: registry.clone(),
             environment: nodes_environment(),
@@ -154,10 +153,10 @@ impl ChainFactory {
             name: name.clone(),
             state,
             handlers: Arc::new(handlers),
-            intervals,
-            change_intervals,
+            current,
+            change_settings,
         };
-        chain.show_bounds(settings);
+        chain.state.metrics.show_settings(settings);
         let tasks = self.tasks(&chain, settings, (registry, last_list), writes);
         // The supervisor that obeys lives as long as the process.
         drop(self.orders.send(ChainOrder::Begin(Box::new(tasks))));
@@ -228,7 +227,7 @@ impl ChainFactory {
         (registry, last_list): (Arc<dyn Registry>, LastListFile),
         writes: Option<mpsc::Receiver<StoredWrite>>,
     ) -> ChainTasks {
-        let (state, intervals) = (&chain.state, &chain.intervals);
+        let (state, current) = (&chain.state, &chain.current);
         let (fleet, metrics) = (&state.fleet, &state.metrics);
         let last_list_at = last_list.path().to_path_buf();
         let feeds = self.feeds(chain, settings);
@@ -244,7 +243,7 @@ impl ChainFactory {
             fleet: fleet.clone(),
             metrics: metrics.clone(),
             clients,
-            intervals: intervals.clone(),
+            settings: current.clone(),
             following: ConfigFollower::default(),
             last_list,
             leftovers: RetainedNodes::default(),
@@ -252,14 +251,14 @@ impl ChainFactory {
             told: ReportedIssues::default(),
         };
         let leader = self.shared_leader(settings, &fleet.chain, || {
-            (registry.clone(), metrics.clone(), intervals.clone())
+            (registry.clone(), metrics.clone(), current.clone())
         });
         let rounds = ProbeRounds {
             fleet: fleet.clone(),
             metrics: metrics.clone(),
             prober: self.prober.clone(),
             heads: feeds.heads(),
-            intervals: intervals.clone(),
+            settings: current.clone(),
             asked: HashMap::new(),
             shared: leader.clone(),
         };
@@ -268,7 +267,7 @@ impl ChainFactory {
             metrics: metrics.clone(),
             process_metrics: self.metrics.clone(),
             certificates_told: self.certificates_told.clone(),
-            intervals: intervals.clone(),
+            settings: current.clone(),
         };
         let floor = FloorKeeper::new(
             registry.clone(),
@@ -307,7 +306,7 @@ impl ChainFactory {
             metrics: state.metrics.clone(),
             connector: self.connector.clone(),
             prober: self.prober.clone(),
-            intervals: chain.intervals.clone(),
+            settings: chain.current.clone(),
             others: match (&self.shared, settings.registry.kind) {
                 (Some(_), _) => OtherBalancers::HearHeads,
                 (None, RegistryKind::Dynamo) => OtherBalancers::HearNothing,
@@ -321,7 +320,7 @@ impl ChainFactory {
         &self,
         settings: &Settings,
         chain: &ChainName,
-        means: impl Fn() -> (Arc<dyn Registry>, Arc<ChainMetrics>, CurrentIntervals),
+        means: impl Fn() -> (Arc<dyn Registry>, Arc<ChainMetrics>, CurrentSettings),
     ) -> Option<Arc<SharedHeads>> {
         let store = self.shared.as_ref().map(|shared| {
             let names = StoreNames::of(chain.as_str());
@@ -334,8 +333,8 @@ impl ChainFactory {
         });
         let has_way = store.is_some() || settings.registry.kind == RegistryKind::Dynamo;
         (settings.registry.share_leader && has_way).then(|| {
-            let (registry, metrics, intervals) = means();
-            Arc::new(SharedHeads::new(registry, store, metrics, intervals))
+            let (registry, metrics, current) = means();
+            Arc::new(SharedHeads::new(registry, store, metrics, current))
         })
     }
 
@@ -377,20 +376,15 @@ impl RunningChain {
             .budget
             .change(from_settings::rates(settings), clock::now());
         state.fleet.places.change(settings.calls.queue);
-        self.show_bounds(settings);
-        let intervals = from_settings::intervals(settings);
-        let has_seeds = self.intervals.say(|before| before.seeds != intervals.seeds);
-        self.change_intervals.send_replace(intervals);
+        state.metrics.show_settings(settings);
+        let has_seeds = self.current.say(|before| before.nodes != settings.nodes);
+        self.change_settings
+            .send_replace(Arc::new(settings.clone()));
         state
             .fleet
             .change_criteria(from_settings::criteria(settings));
         if has_seeds {
             state.fleet.list_is_due.notify_one();
         }
-    }
-
-    fn show_bounds(&self, settings: &Settings) {
-        let bounds = from_settings::chain_bounds(settings);
-        self.state.metrics.show_bounds(&bounds);
     }
 }

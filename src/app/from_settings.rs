@@ -5,13 +5,12 @@ use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use crate::admin::{AdminAuth, AdminConfig, StatusCriteria};
-use crate::background::intervals::Intervals;
+use crate::admin::{AdminAuth, AdminConfig};
 use crate::call::policy::Policy;
-use crate::config::settings::{Consistency, Settings};
-use crate::observe::metrics::{ChainBounds, ProcessBounds};
+use crate::config::settings::Settings;
+use crate::observe::metrics::ProcessBounds;
 use crate::shared::answer_cache::{AnswerCache, AnswerStore};
-use crate::shared::sockets;
+use crate::shared::sockets::SocketLimits;
 use crate::shared::stored_answers::StoredAnswers;
 use forebay_core::call::cache::CacheSecret;
 use forebay_core::call::retry_budget::BudgetRates;
@@ -65,25 +64,8 @@ pub(super) fn rates(settings: &Settings) -> BudgetRates {
     }
 }
 
-/// How background work is run.
-pub(super) fn intervals(settings: &Settings) -> Intervals {
-    let health = &settings.health;
-    Intervals {
-        interval: health.interval,
-        leader_interval: health.leader_interval,
-        timeout: health.timeout,
-        block_time: settings.chain.block_time,
-        sockets: settings.health.sockets,
-        syncing: settings.health.heeds_syncing,
-        tags: settings.consistency != Consistency::None,
-        refresh: settings.registry.refresh,
-        seeds: settings.nodes.clone(),
-        cloudwatch: settings.cloudwatch.clone(),
-    }
-}
-
 /// What this machine is called.
-static MACHINE: LazyLock<String> = LazyLock::new(|| {
+pub(super) static MACHINE: LazyLock<String> = LazyLock::new(|| {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
         "" => "a machine without a name".to_string(),
@@ -99,35 +81,12 @@ pub(super) fn admin_config(settings: &Settings) -> AdminConfig {
     }
 }
 
-/// What the admin listener shows a chain's nodes by.
-pub(super) fn measures(settings: &Settings) -> StatusCriteria {
-    StatusCriteria {
-        instance: &MACHINE,
-        round_interval: settings.health.interval,
-        lag_blocks_max: settings.health.lag_blocks_max,
-    }
-}
-
 /// What clients' sockets are held to.
-pub(super) fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::SocketLimits {
-    let limits = &settings.sockets;
-    sockets::SocketLimits {
-        sockets_max: limits.sockets_max.min(caps.sockets),
+pub(super) fn socket_limits(settings: &Settings, caps: &Caps) -> SocketLimits {
+    SocketLimits {
+        sockets_max: settings.sockets.sockets_max.min(caps.sockets),
         sockets_max_per_address: settings.sockets_max_per_address(caps.sockets),
-        subscriptions_max: limits.subscriptions_max,
-        messages_per_second: limits.messages_per_second,
-        ping_interval: limits.ping_interval,
-    }
-}
-
-/// What a chain's alerts compare with.
-pub(super) fn chain_bounds(settings: &Settings) -> ChainBounds {
-    ChainBounds {
-        block_time: settings.chain.block_time,
-        interval: settings.health.interval,
-        refresh: settings.registry.refresh,
-        lag_blocks_max: settings.health.lag_blocks_max,
-        retry_budget_max: settings.calls.retry_burst,
+        each: settings.sockets.clone(),
     }
 }
 

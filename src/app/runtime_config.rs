@@ -135,13 +135,13 @@ impl RuntimeConfig {
 
 /// The chains that run as the admin listener serves them, in the order of the file.
 fn admin_chains(settings: &Settings, running: &[RunningChain]) -> AdminChains {
-    let chains = settings.all_chains().filter_map(|(name, of_chain)| {
+    let chains = settings.all_chains().filter_map(|(name, _)| {
         let chain = running.iter().find(|chain| chain.name == name)?;
         Some(AdminChain {
             is_default: settings.stored_as(&name).is_none(),
             handlers: chain.handlers.clone(),
             state: chain.state.clone(),
-            measures: from_settings::measures(of_chain),
+            instance: &from_settings::MACHINE,
         })
     });
     AdminChains::new(chains.collect())

@@ -18,7 +18,7 @@ use crate::background::feeds::Feeds;
 use crate::background::head_floor::FloorKeeper;
 use crate::background::head_looks::HeadLookout;
 use crate::background::health_writer::HealthWriter;
-use crate::background::intervals::{CurrentIntervals, jitter, until};
+use crate::background::pacing::{CurrentSettings, jitter, until};
 use crate::background::probing::ProbeRounds;
 use crate::background::shared_exchange::SharedExchange;
 use crate::background::shared_leader::SharedHeads;
@@ -53,7 +53,7 @@ pub struct ChainTasks {
     answers: Option<AnswerExchange>,
     prober: Prober,
     shared: Option<Arc<SharedHeads>>,
-    intervals: CurrentIntervals,
+    settings: CurrentSettings,
     fleet: Arc<FleetState>,
     /// The list changed: a round is due at once.
     is_new: Notify,
@@ -76,10 +76,10 @@ impl ChainTasks {
             lookout: HeadLookout {
                 fleet: discovery.fleet.clone(),
                 prober: prober.clone(),
-                intervals: discovery.intervals.clone(),
+                settings: discovery.settings.clone(),
                 heads: feeds.heads(),
             },
-            intervals: discovery.intervals.clone(),
+            settings: discovery.settings.clone(),
             fleet: discovery.fleet.clone(),
             shared: rounds.shared.clone(),
             discovery: Mutex::new(discovery),
@@ -131,13 +131,15 @@ impl ChainTasks {
     /// the registry must not replace balancers that serve by ones that know no node.
     async fn find_first_list(&self) {
         while !self.discovery.lock().await.begin().await {
-            self.intervals.pause(|intervals| intervals.refresh).await;
+            self.settings
+                .pause(|settings| settings.registry.refresh)
+                .await;
         }
     }
 
     async fn follow_registry(&self) {
         loop {
-            let pause = self.intervals.pause(|intervals| intervals.refresh);
+            let pause = self.settings.pause(|settings| settings.registry.refresh);
             tokio::select! {
                 () = pause => {}
                 () = self.fleet.list_is_due.notified() => {}
@@ -157,9 +159,9 @@ impl ChainTasks {
                 rounds.run().await;
                 rounds.fleet.clone()
             };
-            let pause = self.intervals.pause(|intervals| intervals.interval);
+            let pause = self.settings.pause(|settings| settings.health.interval);
             let early = async {
-                let interval = self.intervals.say(|intervals| intervals.interval);
+                let interval = self.settings.say(|settings| settings.health.interval);
                 tokio::time::sleep(interval / EARLY_PART).await;
                 fleet.early.is_wanted().await;
             };
@@ -174,7 +176,9 @@ impl ChainTasks {
     /// Apart from the rounds: a slow registry never holds up probing.
     async fn write_health(&self) {
         loop {
-            self.intervals.pause(|intervals| intervals.interval).await;
+            self.settings
+                .pause(|settings| settings.health.interval)
+                .await;
             self.health_writer.lock().await.write().await;
         }
     }

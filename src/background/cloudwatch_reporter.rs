@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::background::intervals::{CurrentIntervals, Intervals};
+use crate::background::pacing::CurrentSettings;
 use crate::clock;
 use crate::config::settings::CloudWatchSettings;
+use crate::config::settings::Settings;
 use crate::observe::cloudwatch::{self, ChainFigures, CloudWatchLabels};
 use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
 use crate::observe::traffic::Traffic;
@@ -24,7 +25,7 @@ pub struct CloudWatchReporter {
     /// When a chain's reporter told of the process's certificates last, in milliseconds since 1970: one tells
     /// of them for all.
     pub certificates_told: Arc<AtomicU64>,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
 }
 
 impl CloudWatchReporter {
@@ -32,9 +33,9 @@ impl CloudWatchReporter {
     pub async fn run(&self) {
         let mut told = Traffic::default();
         loop {
-            let Some(wanted) = self.intervals.say(|intervals| intervals.cloudwatch.clone()) else {
-                let is_wanted = |intervals: &Intervals| intervals.cloudwatch.is_some();
-                self.intervals.becomes(is_wanted).await;
+            let Some(wanted) = self.settings.say(|settings| settings.cloudwatch.clone()) else {
+                let is_wanted = |settings: &Settings| settings.cloudwatch.is_some();
+                self.settings.becomes(is_wanted).await;
                 continue;
             };
             let traffic = self.metrics.traffic();
@@ -59,10 +60,10 @@ impl CloudWatchReporter {
 
     /// Until it is time again, or something else is wanted.
     async fn rest(&self, told: &CloudWatchSettings) {
-        let is_another = |intervals: &Intervals| intervals.cloudwatch.as_ref() != Some(told);
+        let is_another = |settings: &Settings| settings.cloudwatch.as_ref() != Some(told);
         tokio::select! {
             () = tokio::time::sleep(told.interval) => {}
-            () = self.intervals.becomes(is_another) => {}
+            () = self.settings.becomes(is_another) => {}
         }
     }
 

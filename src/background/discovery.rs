@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::scrutiny;
 use crate::background::following::ConfigFollower;
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::background::resolving::resolve_names;
 use crate::background::retained_nodes::RetainedNodes;
 use crate::clock;
@@ -36,7 +36,7 @@ pub struct NodeDiscovery {
     pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub clients: ClientFactory,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
     pub following: ConfigFollower,
     pub last_list: LastListFile,
     /// Nodes that serve beside the list until one of it is fit.
@@ -128,7 +128,7 @@ impl NodeDiscovery {
             Ok(None) => format!("{} is not there", self.last_list.path().display()),
             Err(why) => why,
         };
-        let nodes = self.intervals.say(|intervals| intervals.seeds.clone());
+        let nodes = self.settings.say(|settings| settings.nodes.clone());
         if !nodes.is_empty() {
             log::warn!("there is no last list to serve from either: {why}");
             return self.take_stand_in(&nodes, ListSource::Configuration).await;
@@ -162,7 +162,7 @@ impl NodeDiscovery {
 
     /// The list, after the registry has heard of the configuration's nodes.
     async fn read(&mut self) -> Result<Listing, (&'static str, RegistryError)> {
-        let nodes = self.intervals.say(|intervals| intervals.seeds.clone());
+        let nodes = self.settings.say(|settings| settings.nodes.clone());
         self.following.heed(&*self.registry, &nodes).await?;
         let out = |why| ("list", why);
         let listing = self.registry.list().await.map_err(out)?;
@@ -449,7 +449,7 @@ mod tests {
                 fleet,
                 clients: ClientFactory::new(connector, metrics.clone(), places, 1),
                 metrics,
-                intervals: CurrentIntervals::new(crate::background::intervals::example()).1,
+                settings: CurrentSettings::new(Arc::default()).1,
                 following: ConfigFollower::default(),
                 last_list: LastListFile::new(&self.last_list(), None),
                 leftovers: RetainedNodes::default(),

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use crate::background::feeds::logs::LogFeed;
 use crate::background::feeds::relays::RelayFeed;
 use crate::background::feeds::sockets::{NodeHead, NodeSockets, SAID_BYTES_MAX, SocketContext};
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
@@ -37,7 +37,7 @@ pub struct FeedResources {
     pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
     pub others: OtherBalancers,
 }
 
@@ -62,7 +62,7 @@ impl Feeds {
             hub,
             metrics,
             prober,
-            intervals,
+            settings,
             connector,
             others,
         } = means;
@@ -72,7 +72,7 @@ impl Feeds {
             metrics: metrics.clone(),
             connector,
             prober: prober.clone(),
-            intervals: intervals.clone(),
+            settings: settings.clone(),
             heads: heads.clone(),
             said,
             said_room: Arc::new(Semaphore::new(SAID_BYTES_MAX)),
@@ -85,7 +85,7 @@ impl Feeds {
             hub: hub.clone(),
             metrics: metrics.clone(),
             prober: prober.clone(),
-            intervals: intervals.clone(),
+            settings: settings.clone(),
             heads: heard,
             events,
             told,

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 
 use crate::background::feeds::sockets::NodeHead;
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::clock;
 use crate::node::probe::Prober;
 use crate::node::probed_head::ProbedHead;
@@ -29,7 +29,7 @@ const FLOOR_PAUSE_MIN: Duration = Duration::from_millis(50);
 pub struct HeadLookout {
     pub fleet: Arc<FleetState>,
     pub prober: Prober,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
     /// To the task that tells clients of heads.
     pub heads: mpsc::Sender<NodeHead>,
 }
@@ -130,8 +130,8 @@ impl HeadLookout {
 
     async fn ask(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
         let timeout = self
-            .intervals
-            .say(|intervals| intervals.timeout)
+            .settings
+            .say(|settings| settings.health.timeout)
             .min(TIME_MAX);
         let node = self.fleet.snapshot().upstream(id).cloned();
         match node {

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! - [`service`], the one background service; [`chain_supervisor`], chains that come and go, and
-//!   [`chain_tasks`], what is done for each; [`intervals`], how often
+//!   [`chain_tasks`], what is done for each; [`pacing`], how often and by what settings
 //! - the list: [`discovery`] follows the registry, [`following`] compares it with the configuration,
 //!   `scrutiny` finds what must not be in it, [`retained_nodes`] keeps what was lost from it, `resolving`
 //!   looks its names up
@@ -24,7 +24,7 @@ pub mod following;
 pub mod head_floor;
 pub mod head_looks;
 pub mod health_writer;
-pub mod intervals;
+pub mod pacing;
 pub mod probing;
 pub mod reload;
 mod resolving;

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::background::feeds::sockets::NodeHead;
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::background::shared_leader::{LeaderStep, SharedHeads};
 use crate::clock;
+use crate::config::settings::Consistency;
 use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
 use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
@@ -28,7 +29,7 @@ pub struct ProbeRounds {
     pub fleet: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
     pub asked: HashMap<NodeId, ProbeHistory>,
     /// Where one balancer asks the leader for all.
     pub shared: Option<Arc<SharedHeads>>,
@@ -57,7 +58,7 @@ impl ProbeRounds {
             .filter_map(|node| Some((snapshot.upstream(node.id)?, self.ask_of(node, now))))
             .collect();
         let borrowed = self.borrow(&mut due, now);
-        let timeout = self.intervals.say(|intervals| intervals.timeout);
+        let timeout = self.settings.say(|settings| settings.health.timeout);
         let asking = due.iter().map(|(upstream, ask)| async {
             let probed = self.prober.probe(&upstream.spec, *ask, timeout).await;
             (upstream.id, probed)
@@ -111,7 +112,9 @@ impl ProbeRounds {
             .get(&node.id)
             .map(|asked| now.saturating_duration_since(asked.at));
         // Rounds come with jitter: a tenth early is in time.
-        let interval = self.intervals.say(|intervals| intervals.leader_interval);
+        let interval = self
+            .settings
+            .say(|settings| settings.health.leader_interval);
         let is_early = since.is_some_and(|since| since < interval.mul_f64(0.85));
         let is_spared = node.role == Role::Leader && is_early;
         !is_spared || node.standing.state == HealthState::Unproven
@@ -123,8 +126,11 @@ impl ProbeRounds {
         let is_astray = node.standing.state == HealthState::Out(Reason::WrongChain);
         ProbeRequest {
             chain_id: !is_fresh || is_astray,
-            tags: node.extras.tags && self.intervals.say(|intervals| intervals.tags),
-            passes_over_syncing: !self.intervals.say(|intervals| intervals.syncing),
+            tags: node.extras.tags
+                && self
+                    .settings
+                    .say(|settings| settings.consistency != Consistency::None),
+            passes_over_syncing: !self.settings.say(|settings| settings.health.heeds_syncing),
             extras: node.extras,
         }
     }

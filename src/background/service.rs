@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::background::certificates::CertificateReload;
 use crate::background::chain_supervisor::ChainSupervisor;
-use crate::background::intervals::{jitter, until};
+use crate::background::pacing::{jitter, until};
 use crate::background::reload::ConfigReload;
 use crate::clock;
 use crate::node::probe::Prober;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::clock;
 use crate::observe::metrics::ChainMetrics;
 use crate::registry::{Registry, SharedHead};
@@ -50,7 +50,7 @@ pub struct SharedHeads {
     registry: Arc<dyn Registry>,
     store: Option<LeaderStore>,
     metrics: Arc<ChainMetrics>,
-    intervals: CurrentIntervals,
+    settings: CurrentSettings,
     known: Mutex<SharedHeadState>,
     is_told: Notify,
 }
@@ -77,13 +77,13 @@ impl SharedHeads {
         registry: Arc<dyn Registry>,
         store: Option<LeaderStore>,
         metrics: Arc<ChainMetrics>,
-        intervals: CurrentIntervals,
+        settings: CurrentSettings,
     ) -> SharedHeads {
         SharedHeads {
             registry,
             store,
             metrics,
-            intervals,
+            settings,
             known: Mutex::default(),
             is_told: Notify::new(),
         }
@@ -97,7 +97,9 @@ impl SharedHeads {
         let mut known = self.known();
         known.lead_by(spec);
         let is_away = known.is_by_store && !self.store.as_ref().is_some_and(|it| it.store.is_on());
-        let interval = self.intervals.say(|intervals| intervals.leader_interval);
+        let interval = self
+            .settings
+            .say(|settings| settings.health.leader_interval);
         let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
         match known.heard {
             Some((head, at)) if !known.asks && !is_away && is_fresh(at) => {
@@ -142,7 +144,9 @@ impl SharedHeads {
     /// Tells the others, or hears from them, for as long as it is awaited.
     pub async fn exchange(&self) {
         loop {
-            let pause = self.intervals.pause(|intervals| intervals.leader_interval);
+            let pause = self
+                .settings
+                .pause(|settings| settings.health.leader_interval);
             tokio::select! {
                 () = pause => {}
                 () = self.is_told.notified() => {}
@@ -187,7 +191,10 @@ impl SharedHeads {
         else {
             return false;
         };
-        let keeps = self.intervals.say(|intervals| intervals.leader_interval) * INTERVALS_MAX;
+        let keeps = self
+            .settings
+            .say(|settings| settings.health.leader_interval)
+            * INTERVALS_MAX;
         let Some(asks) = store.hold(key, me, keeps).await else {
             return false;
         };
@@ -293,8 +300,8 @@ mod tests {
         let path = folder.path().join("forebay.db");
         let registry = crate::registry::embedded::EmbeddedRegistry::open(&path, Arc::new(|_| None));
         let metrics = ChainMetrics::alone();
-        let (_, intervals) = CurrentIntervals::new(crate::background::intervals::example());
-        let shared = SharedHeads::new(Arc::new(registry.unwrap()), None, metrics, intervals);
+        let (_, settings) = CurrentSettings::new(Arc::default());
+        let shared = SharedHeads::new(Arc::new(registry.unwrap()), None, metrics, settings);
         (folder, shared)
     }
 

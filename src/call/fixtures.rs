@@ -31,9 +31,7 @@ pub fn state_of(name: &ChainName) -> Arc<CallState> {
         SocketLimits {
             sockets_max: 1,
             sockets_max_per_address: 1,
-            subscriptions_max: 1,
-            messages_per_second: 1,
-            ping_interval: Duration::from_secs(30),
+            each: Settings::default().sockets,
         },
     )
 }

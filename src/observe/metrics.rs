@@ -24,9 +24,7 @@ pub use self::fleet::state_of;
 pub use self::handles::{CallOutcome, MethodMetrics, NodeMetrics, SpanMetrics};
 pub use self::sockets::SocketEnd;
 use self::sockets::SocketMetrics;
-pub use crate::observe::metrics::bounds::{
-    CacheFill, ChainBounds, ChainUse, ProcessBounds, ProcessUse,
-};
+pub use crate::observe::metrics::bounds::{CacheFill, ChainUse, ProcessBounds, ProcessUse};
 use crate::observe::metrics::families::ChainFamilies;
 use crate::observe::metrics::fleet::FleetGauges;
 pub use crate::observe::metrics::handles::{

@@ -3,28 +3,25 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::config::settings::SocketSettings;
 use crate::shared::process_limits::{ChainShare, Resource};
 #[cfg(test)]
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::client::network;
 
 /// What sockets are held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SocketLimits {
-    /// In all.
+    /// In all, of what the process has files for.
     pub sockets_max: usize,
+    /// Of these.
     pub sockets_max_per_address: usize,
-    /// Of one socket.
-    pub subscriptions_max: usize,
-    /// Of one socket.
-    pub messages_per_second: u32,
-    /// How often a client is asked whether it is still there.
-    pub ping_interval: Duration,
+    /// What each of them is held to.
+    pub each: SocketSettings,
 }
 
 /// Counts the open sockets of a chain.
@@ -83,8 +80,8 @@ impl SocketCounter {
     }
 
     /// As of now: a socket keeps those that it began with.
-    pub fn limits(&self) -> SocketLimits {
-        **self.limits.load()
+    pub fn limits(&self) -> Arc<SocketLimits> {
+        self.limits.load_full()
     }
 
     /// A place for a client's socket.
@@ -153,14 +150,13 @@ impl Drop for SocketPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Settings;
 
     fn sockets(sockets_max: usize, sockets_max_per_address: usize) -> Arc<SocketCounter> {
         Arc::new(SocketCounter::new(SocketLimits {
             sockets_max,
             sockets_max_per_address,
-            subscriptions_max: 1,
-            messages_per_second: 1,
-            ping_interval: Duration::from_secs(1),
+            each: Settings::default().sockets,
         }))
     }
 

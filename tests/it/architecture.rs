@@ -72,10 +72,10 @@ const PROGRAM: House = House {
     rooms: &[
         ("clock", Import(&[])),
         ("config", Import(&[])),
-        ("observe", Import(&["clock"])),
+        ("observe", Import(&["clock", "config"])),
         ("registry", Import(&["clock"])),
         ("node", Import(&["clock", "observe"])),
-        ("shared", Import(&["clock", "observe", "node"])),
+        ("shared", Import(&["clock", "config", "observe", "node"])),
         (
             "call",
             Import(&["clock", "config", "observe", "node", "shared"]),

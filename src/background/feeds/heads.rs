@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::background::feeds::sockets::NodeHead;
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::clock;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
@@ -44,7 +44,7 @@ pub struct HeadFeed {
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
     pub heads: mpsc::Receiver<NodeHead>,
     /// To the task that tells the logs.
     pub events: mpsc::Sender<BlockEvent>,
@@ -77,7 +77,7 @@ impl HeadFeed {
     /// Tells, for ever.
     pub async fn run(&mut self) {
         let mut head_tracker =
-            HeadTracker::new(self.intervals.say(|intervals| intervals.block_time));
+            HeadTracker::new(self.settings.say(|settings| settings.chain.block_time));
         let mut notes = HeadFeedState::default();
         let mut fleet_news = self.fleet.news();
         let mut fetch: Option<HeaderFetch> = None;
@@ -252,7 +252,7 @@ impl HeadFeed {
         let snapshot = self.fleet.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
-        let timeout = self.intervals.say(|intervals| intervals.timeout);
+        let timeout = self.settings.say(|settings| settings.health.timeout);
         let prober = self.prober.clone();
         Box::pin(async move {
             let mut answers = HeaderAnswers::before(child);

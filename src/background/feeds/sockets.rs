@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 pub use crate::background::feeds::sockets::messages::{SocketCommand, TopicReport};
 use crate::background::feeds::sockets::node_socket::NodeSocket;
-use crate::background::intervals::CurrentIntervals;
+use crate::background::pacing::CurrentSettings;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::logs;
@@ -45,7 +45,7 @@ pub struct SocketContext {
     pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
-    pub intervals: CurrentIntervals,
+    pub settings: CurrentSettings,
     pub heads: mpsc::Sender<NodeHead>,
     pub said: mpsc::Sender<TopicReport>,
     /// A permit for each byte of news that may wait there.
@@ -155,7 +155,10 @@ impl NodeSockets {
 
     fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
         let snapshot = self.exchange.fleet.snapshot();
-        let is_wanted = self.exchange.intervals.say(|intervals| intervals.sockets)
+        let is_wanted = self
+            .exchange
+            .settings
+            .say(|settings| settings.health.sockets)
             || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
         kept.retain(|_, line| {

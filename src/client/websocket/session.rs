@@ -62,7 +62,7 @@ pub struct WebsocketSession<S> {
     listener: ClientSubscriptions,
     peer: Peer,
     /// As of its opening.
-    limits: SocketLimits,
+    limits: Arc<SocketLimits>,
     /// The client is not read, so that it can't be heard of.
     is_held_back: AtomicBool,
     /// It was so at some time since the last ping.
@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
                 &state.hub,
                 &state.admission,
                 &state.metrics,
-                (peer.client, limits.subscriptions_max),
+                (peer.client, limits.each.subscriptions_max),
             ),
             limits,
             state,
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
 
     /// Reads messages and carries them out.
     async fn listen(&self) -> CloseReason {
-        let mut bucket = TokenBucket::new(self.limits.messages_per_second, clock::now());
+        let mut bucket = TokenBucket::new(self.limits.each.messages_per_second, clock::now());
         let mut leaving = self.state.sockets.leaving();
         let mut waiting = MessageQueue::default();
         let mut calls: FuturesUnordered<BoxFuture<'_, Result<MessageOutcome, CloseReason>>> =
@@ -262,7 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Pings. A client that is not heard of from one ping to the next is gone, and one whose message
     /// lasts from one to the next has taken too long.
     async fn watch(&self) -> CloseReason {
-        let mut ticks = interval(self.limits.ping_interval);
+        let mut ticks = interval(self.limits.each.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         let mut pinged_at = None;

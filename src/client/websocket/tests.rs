@@ -24,6 +24,7 @@ use crate::call::fixtures::BODY_BYTES_MAX;
 use crate::call::request_context::RequestContext;
 use crate::client::websocket::connection::FRAME_BYTES_MAX;
 use crate::client::websocket::session::{Peer, WebsocketSession};
+use crate::config::settings::{Settings, SocketSettings};
 use crate::shared::outbox;
 use crate::shared::sockets;
 use forebay_core::feed::subscription::Topic;
@@ -73,15 +74,18 @@ impl Scene {
         Scene::with(|_| {}).await
     }
 
-    async fn with(change: impl FnOnce(&mut sockets::SocketLimits)) -> Scene {
-        let mut limits = sockets::SocketLimits {
+    async fn with(change: impl FnOnce(&mut SocketSettings)) -> Scene {
+        let mut each = SocketSettings {
+            subscriptions_max: SUBSCRIPTIONS_MAX,
+            ping_interval: PING,
+            ..Settings::default().sockets
+        };
+        change(&mut each);
+        let limits = sockets::SocketLimits {
             sockets_max: 10,
             sockets_max_per_address: 10,
-            subscriptions_max: SUBSCRIPTIONS_MAX,
-            messages_per_second: 1000,
-            ping_interval: PING,
+            each,
         };
-        change(&mut limits);
         Scene::before(state(limits)).await
     }
 

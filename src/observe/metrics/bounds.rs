@@ -1,22 +1,8 @@
 //! How much there is room for, and the settings that alerts compare with: what is set once, and
 //! what stands beside it at each scrape.
 
-use std::time::Duration;
-
 use super::{ChainMetrics, NO_LABELS, ProcessMetrics, saturated};
-
-/// What was set for a chain: alerts and dashboards read it here, so that it needn't be written twice.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ChainBounds {
-    pub block_time: Duration,
-    /// Between two rounds of probes.
-    pub interval: Duration,
-    /// Between two readings of the registry.
-    pub refresh: Duration,
-    pub lag_blocks_max: u64,
-    /// Repeats that the budget holds when full.
-    pub retry_budget_max: f64,
-}
+use crate::config::settings::Settings;
 
 /// What is used of a chain's bounds at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,21 +50,21 @@ pub struct CacheFill {
 }
 
 impl ChainMetrics {
-    /// Says what was set.
-    pub fn show_bounds(&self, bounds: &ChainBounds) {
+    /// Says what is set: alerts and dashboards read it here, so that it needn't be written twice.
+    pub fn show_settings(&self, settings: &Settings) {
         let families = &self.families;
         for (key, wait) in [
-            ("chain.block_time", bounds.block_time),
-            ("health.interval", bounds.interval),
-            ("registry.refresh", bounds.refresh),
+            ("chain.block_time", settings.chain.block_time),
+            ("health.interval", settings.health.interval),
+            ("registry.refresh", settings.registry.refresh),
         ] {
             let gauge = families.setting_seconds.with_label_values(&[key]);
             gauge.set(wait.as_secs_f64());
         }
         let lag = families.node_lag_blocks_max.with_label_values(&NO_LABELS);
-        lag.set(saturated(bounds.lag_blocks_max));
+        lag.set(saturated(settings.health.lag_blocks_max));
         let budget = families.retry_budget_max.with_label_values(&NO_LABELS);
-        budget.set(bounds.retry_budget_max);
+        budget.set(settings.calls.retry_burst);
     }
 
     /// Says what is used of it, as of now.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use self::interface::INTERFACE;
 use super::fleet::{DOUBTS, NO_REASON, STATES};
 use super::*;
+use crate::config::settings::Settings;
 use forebay_core::fleet::depth::Depth;
 use forebay_core::fleet::report::CapabilityReport;
 use forebay_core::fleet::tracker::Fleet;
@@ -20,13 +21,15 @@ use forebay_core::testing;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
-const BOUNDS: ChainBounds = ChainBounds {
-    block_time: Duration::from_millis(500),
-    interval: Duration::from_secs(5),
-    refresh: Duration::from_secs(60),
-    lag_blocks_max: 10,
-    retry_budget_max: 99.5,
-};
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.chain.block_time = Duration::from_millis(500);
+    settings.health.interval = Duration::from_secs(5);
+    settings.health.lag_blocks_max = 10;
+    settings.registry.refresh = Duration::from_secs(60);
+    settings.calls.retry_burst = 99.5;
+    settings
+}
 
 const ROOM: ProcessBounds = ProcessBounds {
     requests_max: 20_000,
@@ -89,7 +92,7 @@ fn written_after_everything() -> String {
     metrics.upstream_batch(100);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
-    metrics.show_bounds(&BOUNDS);
+    metrics.show_settings(&settings());
     metrics.show_used(&USED);
     metrics.process.show_bounds(&ROOM);
     metrics.process.show_used(&INSIDE);

@@ -140,8 +140,8 @@ impl NodeSocket {
         live.subscriptions.want(CallPurpose::Heads);
         let look = (self
             .exchange
-            .intervals
-            .say(|intervals| intervals.block_time)
+            .settings
+            .say(|settings| settings.chain.block_time)
             / 2)
         .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
@@ -175,8 +175,8 @@ impl NodeSocket {
         let now = clock::now();
         let block_time = self
             .exchange
-            .intervals
-            .say(|intervals| intervals.block_time);
+            .settings
+            .say(|settings| settings.chain.block_time);
         let told = self.exchange.told();
         if live.staleness.is_stale(told, block_time, now) {
             return Err(SocketFailure::Stale);

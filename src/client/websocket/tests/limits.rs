@@ -5,7 +5,7 @@ use forebay_core::vocabulary::caps::Caps;
 
 #[tokio::test]
 async fn too_many_messages_a_second_are_refused_each_with_its_id() {
-    let mut scene = Scene::with(|limits| limits.messages_per_second = 2).await;
+    let mut scene = Scene::with(|settings| settings.messages_per_second = 2).await;
     let batch = format!("[{VERSION},{}]", VERSION.replace("1,", "2,"));
     for message in [VERSION, VERSION, &batch] {
         scene.client.send(Message::text(message)).await.unwrap();
@@ -22,7 +22,7 @@ async fn too_many_messages_a_second_are_refused_each_with_its_id() {
 #[tokio::test]
 async fn a_client_that_does_not_take_its_answers_is_read_no_further() {
     tokio::time::pause();
-    let mut scene = Scene::with(|limits| limits.messages_per_second = 100_000).await;
+    let mut scene = Scene::with(|settings| settings.messages_per_second = 100_000).await;
     let mut sent = 0;
     let sending = async {
         loop {
@@ -46,7 +46,7 @@ async fn a_client_that_does_not_take_its_answers_is_read_no_further() {
 #[tokio::test]
 async fn what_is_refused_is_not_kept_and_no_more_is_read_before_the_no_is_taken() {
     tokio::time::pause();
-    let mut scene = Scene::with(|limits| limits.messages_per_second = 1).await;
+    let mut scene = Scene::with(|settings| settings.messages_per_second = 1).await;
     // The answer to a call with so long an id is more than the stream holds.
     let long_id = "i".repeat(2 * PIPE_BYTES);
     let call = VERSION.replace("1,", &format!("\"{long_id}\","));

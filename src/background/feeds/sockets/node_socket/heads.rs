@@ -53,7 +53,7 @@ impl NodeSocket {
             let (exchange, upstream) = (self.exchange.clone(), self.upstream.clone());
             let answer = async move {
                 tokio::time::sleep_until(from.into()).await;
-                let timeout = exchange.intervals.say(|intervals| intervals.timeout);
+                let timeout = exchange.settings.say(|settings| settings.health.timeout);
                 let asked = exchange.prober.header_at(&upstream.spec, number, timeout);
                 (number, asked.await.unwrap_or_default())
             };
