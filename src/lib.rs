@@ -6,10 +6,10 @@
 //!
 //! - [`clock`] — the only reader of the time and roller of dice → nothing
 //! - [`config`] — text into meaning → nothing
-//! - [`observe`] — what the operator is told → `clock`
+//! - [`observe`] — what the operator is told → `clock`, `config`
 //! - [`registry`] — where nodes are written down → `clock`
 //! - [`node`] — hands toward nodes → `clock`, `observe`
-//! - [`shared`] — what calls share → `clock`, `observe`, `node`
+//! - [`shared`] — what calls share → `clock`, `config`, `observe`, `node`
 //! - [`call`] — a call's plan, and the ways that carry it out → `clock`, `config`, `observe`, `node`,
 //!   `shared`
 //! - [`client`] — hands toward clients → those, and `call`

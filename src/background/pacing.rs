@@ -43,13 +43,8 @@ impl CurrentSettings {
 
     /// Returns when they are so.
     pub async fn becomes(&self, is: impl Fn(&Settings) -> bool) {
-        if self
-            .0
-            .clone()
-            .wait_for(|settings| is(settings))
-            .await
-            .is_err()
-        {
+        let mut news = self.0.clone();
+        if news.wait_for(|settings| is(settings)).await.is_err() {
             // Nothing can change it any more.
             std::future::pending().await
         }
