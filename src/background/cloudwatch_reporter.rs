@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use crate::background::pacing::CurrentSettings;
 use crate::clock;
-use crate::config::settings::CloudWatchSettings;
-use crate::config::settings::Settings;
+use crate::config::settings::{CloudWatchSettings, Settings};
 use crate::observe::cloudwatch::{self, ChainFigures, CloudWatchLabels};
 use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
 use crate::observe::traffic::Traffic;

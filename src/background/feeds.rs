@@ -14,13 +14,14 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use crate::background::feeds::logs::LogFeed;
 use crate::background::feeds::relays::RelayFeed;
-use crate::background::feeds::sockets::{NodeHead, NodeSockets, SAID_BYTES_MAX, SocketContext};
+use crate::background::feeds::sockets::{NodeSockets, SAID_BYTES_MAX, SocketContext};
 use crate::background::pacing::CurrentSettings;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
+use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::feed::takeover::Relays;
 use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use heads::HeadFeed;

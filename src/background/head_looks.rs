@@ -4,17 +4,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::background::feeds::sockets::NodeHead;
 use crate::background::pacing::CurrentSettings;
 use crate::clock;
 use crate::node::probe::Prober;
 use crate::node::probed_head::ProbedHead;
 use crate::shared::fleet_state::FleetState;
+use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::fleet::awaited_blocks;
 use forebay_core::vocabulary::node::NodeId;
 
@@ -24,6 +24,13 @@ const TIME_MAX: Duration = Duration::from_secs(1);
 /// A head that no node has yet is looked for so often in a block time, and no more often than this.
 const FLOOR_LOOKS: u32 = 4;
 const FLOOR_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// What came of a look at a node.
+struct HeadLook {
+    id: NodeId,
+    asked_at: Instant,
+    found: Option<ProbedHead>,
+}
 
 /// The task that looks.
 pub struct HeadLookout {
@@ -74,8 +81,8 @@ impl HeadLookout {
         let view = &self.fleet.snapshot().view;
         let ids = awaited_blocks::looked_at(view, clock::now());
         let mut asking: FuturesUnordered<_> = ids.into_iter().map(|id| self.ask(id)).collect();
-        while let Some((id, found)) = asking.next().await {
-            self.hear(id, found).await;
+        while let Some(looked) = asking.next().await {
+            self.hear(looked).await;
         }
     }
 
@@ -94,9 +101,9 @@ impl HeadLookout {
                         asking.push(self.ask_when_due(id));
                     }
                 }
-                Some((id, found)) = asking.next() => {
-                    asked.remove(&id);
-                    self.hear(id, found).await;
+                Some(looked) = asking.next() => {
+                    asked.remove(&looked.id);
+                    self.hear(looked).await;
                 }
             }
         }
@@ -120,34 +127,46 @@ impl HeadLookout {
     }
 
     /// One that tells nothing is left alone for a while: it may refuse what comes too often.
-    async fn ask_when_due(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
-        let asked = self.ask(id).await;
-        if asked.1.is_none() {
+    async fn ask_when_due(&self, id: NodeId) -> HeadLook {
+        let looked = self.ask(id).await;
+        if looked.found.is_none() {
             tokio::time::sleep(TIME_MAX).await;
         }
-        asked
+        looked
     }
 
-    async fn ask(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
+    async fn ask(&self, id: NodeId) -> HeadLook {
+        let asked_at = clock::now();
         let timeout = self
             .settings
             .say(|settings| settings.health.timeout)
             .min(TIME_MAX);
         let node = self.fleet.snapshot().upstream(id).cloned();
-        match node {
-            Some(node) => (id, self.prober.head_now(&node.spec, timeout).await),
-            None => (id, None),
+        let found = match node {
+            Some(node) => self.prober.head_now(&node.spec, timeout).await,
+            None => None,
+        };
+        HeadLook {
+            id,
+            asked_at,
+            found,
         }
     }
 
-    async fn hear(&self, id: NodeId, found: Option<ProbedHead>) {
-        let Some(found) = found else { return };
+    async fn hear(&self, looked: HeadLook) {
+        let id = looked.id;
+        let Some(found) = looked.found else { return };
         let snapshot = self.fleet.snapshot();
         let tip = snapshot.view.node(id).and_then(|node| node.evidence.tip);
         let known = tip.map(|(_, hash, _)| hash);
         if let Some(header) = found.header.as_ref().filter(|it| Some(it.hash) != known) {
+            let head = NodeHead {
+                id,
+                header: header.clone(),
+                as_of: looked.asked_at,
+            };
             // Where there is no room, the next round brings it.
-            drop(self.heads.try_send((id, header.clone())));
+            drop(self.heads.try_send(head));
         }
         self.fleet
             .hear_look(id, found.number, &found.details())

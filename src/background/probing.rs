@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::background::feeds::sockets::NodeHead;
 use crate::background::pacing::CurrentSettings;
 use crate::background::shared_leader::{LeaderStep, SharedHeads};
 use crate::clock;
@@ -16,6 +15,7 @@ use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::snapshot::Snapshot;
+use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::fleet::ProbeOutcome;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::standing::{HealthState, Reason};
@@ -67,8 +67,13 @@ impl ProbeRounds {
         for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
             self.take_down(upstream, *ask, probed, now);
             if let Some(header) = &probed.header {
+                let head = NodeHead {
+                    id: upstream.id,
+                    header: header.clone(),
+                    as_of: now,
+                };
                 // Where there is no room, the next round brings it.
-                drop(self.heads.try_send((upstream.id, header.clone())));
+                drop(self.heads.try_send(head));
             }
         }
         let (probes, details): (Vec<_>, Vec<_>) = probed

@@ -8,7 +8,6 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::background::feeds::sockets::NodeHead;
 use crate::background::pacing::CurrentSettings;
 use crate::clock;
 use crate::node::probe::Prober;
@@ -16,7 +15,7 @@ use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use forebay_core::feed::head_tracker::{
-    ChainUpdate, HeadStep, HeadTracker, HeaderAnswers, TOLD_MAX, witnesses,
+    ChainUpdate, HeadStep, HeadTracker, HeaderAnswers, NodeHead, TOLD_MAX, witnesses,
 };
 use forebay_core::fleet::awaited_blocks::{OtherBalancers, held_from_subscribers};
 use forebay_core::fleet::branch::PublishedChain;
@@ -83,8 +82,8 @@ impl HeadFeed {
         let mut fetch: Option<HeaderFetch> = None;
         loop {
             // All that was said before calls were served a head: else it would be one node's alone.
-            while let Ok((id, header)) = self.heads.try_recv() {
-                head_tracker.hear(id, header, clock::now());
+            while let Ok(head) = self.heads.try_recv() {
+                head_tracker.hear(head, clock::now());
             }
             let until = self.obey(&mut head_tracker, &mut notes, &mut fetch);
             let fetched = async {
@@ -101,7 +100,7 @@ impl HeadFeed {
             };
             tokio::select! {
                 head = self.heads.recv() => match head {
-                    Some((id, header)) => head_tracker.hear(id, header, clock::now()),
+                    Some(head) => head_tracker.hear(head, clock::now()),
                     None => return,
                 },
                 changed = fleet_news.changed() => if changed.is_err() { return },

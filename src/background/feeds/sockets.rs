@@ -25,8 +25,8 @@ use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::{Hub, TOPICS_MAX};
 use crate::shared::node_clients::Upstream;
+use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::feed::takeover::{FeedSource, TopicRequest};
-use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::{NodeId, Role};
 
 /// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
@@ -34,9 +34,6 @@ pub const SAID_BYTES_MAX: usize = 64 << 20;
 /// Commands that wait for a line: to give all topics up, and to ask for as many others. It takes memory
 /// only as it fills.
 const COMMANDS_MAX: usize = 2 * TOPICS_MAX;
-
-/// A node's head, as it told it.
-pub type NodeHead = (NodeId, Arc<Header>);
 
 /// What all lines share.
 pub struct SocketContext {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay_core::feed::head_tracker::{HeadStep, HeadTracker, HeaderAnswers};
+use forebay_core::feed::head_tracker::{HeadStep, HeadTracker, HeaderAnswers, NodeHead};
 use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence};
 use forebay_core::feed::log_match::BlockLogs;
 use forebay_core::vocabulary::bloom::Bloom;
@@ -167,8 +167,12 @@ impl World {
                 continue;
             }
             self.nodes[at].has += 1 + self.below(left as u64) as usize;
-            let head = self.chain[self.nodes[at].has - 1].clone();
-            self.head_tracker.hear(ids[at], head, self.now);
+            let head = NodeHead {
+                id: ids[at],
+                header: self.chain[self.nodes[at].has - 1].clone(),
+                as_of: self.now,
+            };
+            self.head_tracker.hear(head, self.now);
             self.head_tracker
                 .heed(&ids, ids.clone(), Some(BlockNumber(u64::MAX)));
             self.obey();

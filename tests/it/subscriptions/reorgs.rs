@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{Ear, QUICK, Record, balancer, reorganise};
-use crate::support::{Author, Balancer, Heard, Listener, Mirror, PATIENCE};
+use super::stage::{Ear, QUICK, Record, Stage, balancer, reorganise};
+use crate::support::{Author, Balancer, Heard, Listener, Mirror, PATIENCE, Sluice, eventually};
 
 /// Depths, and the logs of the new blocks: with and without logs in those that are replaced.
 const REORGS: [&[&[u8]]; 5] = [
@@ -140,6 +140,32 @@ async fn a_reorg_of_one_node_is_told_when_the_other_has_it() {
     pair.compare(&author).await;
     let reorgs = balancer.metric("forebay_reorgs_told_total", &[]).await;
     assert_eq!(reorgs, Some(REORGS.len() as f64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_from_before_a_reorg_that_come_after_it_take_nothing_back() {
+    let patient = QUICK.replace("500ms, timeout: 450ms", "3s, timeout: 2900ms");
+    let mut stage = Stage::set(2, &patient).await;
+    let mut ear = stage.ear().await;
+    for topics in [&[1][..], &[2, 2], &[3]] {
+        stage.write_everywhere(topics).await;
+    }
+    ear.hears_just(&stage.record).await;
+    stage
+        .sluices
+        .iter()
+        .for_each(|sluice| sluice.hold("latest"));
+    eventually("a round's answers wait", PATIENCE, async || {
+        stage.sluices.iter().all(|sluice| sluice.waiting() > 0)
+    })
+    .await;
+    stage.reorganise(REORGS[0]).await;
+    for at in [0, 1] {
+        stage.follow(at).await;
+    }
+    ear.hears(&stage.record).await;
+    stage.sluices.iter().for_each(Sluice::release);
+    ear.hears_just(&stage.record).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

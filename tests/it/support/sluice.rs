@@ -18,6 +18,7 @@ use super::fault::{read_request, reset, send_on};
 struct Gates {
     are_sockets_refused: bool,
     refused: BTreeSet<String>,
+    held: BTreeSet<String>,
     asked: Vec<String>,
 }
 
@@ -33,6 +34,8 @@ pub struct Sluice {
     pub address: SocketAddr,
     gates: Arc<Mutex<Gates>>,
     turns: watch::Sender<Turn>,
+    /// How many answers of the node are held.
+    waiting: watch::Sender<usize>,
     task: JoinHandle<()>,
 }
 
@@ -42,14 +45,14 @@ impl Sluice {
         let address = listener.local_addr().unwrap();
         let node = SocketAddr::from(([127, 0, 0, 1], port));
         let gates = Arc::<Mutex<Gates>>::default();
-        let (turns, _) = watch::channel(Turn::None);
-        let (gated, turned) = (gates.clone(), turns.clone());
+        let (turns, waiting) = (watch::Sender::new(Turn::None), watch::Sender::new(0));
+        let (gated, turned, waits) = (gates.clone(), turns.clone(), waiting.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (gates, turns) = (gated.clone(), turned.clone());
+                let (gates, turns, waiting) = (gated.clone(), turned.clone(), waits.clone());
                 tokio::spawn(async move {
                     // Whichever side ends it, it is over.
-                    let _ = pass(client, node, &gates, &turns).await;
+                    let _ = pass(client, node, &gates, &turns, &waiting).await;
                 });
             }
         });
@@ -57,6 +60,7 @@ impl Sluice {
             address,
             gates,
             turns,
+            waiting,
             task,
         }
     }
@@ -78,6 +82,22 @@ impl Sluice {
     /// From now on such calls pass again.
     pub fn let_pass(&self, word: &str) {
         self.gates.lock().unwrap().refused.remove(word);
+    }
+
+    /// From now on the node's answers to calls with `word` in them wait.
+    pub fn hold(&self, word: &str) {
+        self.gates.lock().unwrap().held.insert(word.to_string());
+    }
+
+    /// How many answers wait.
+    pub fn waiting(&self) -> usize {
+        *self.waiting.borrow()
+    }
+
+    /// All answers that wait pass, and those that come.
+    pub fn release(&self) {
+        self.gates.lock().unwrap().held.clear();
+        self.waiting.send_replace(0);
     }
 
     /// Nothing passes any more on the sockets that are open now, either way.
@@ -112,6 +132,7 @@ async fn pass(
     node: SocketAddr,
     gates: &Mutex<Gates>,
     turns: &watch::Sender<Turn>,
+    waiting: &watch::Sender<usize>,
 ) -> io::Result<()> {
     let request = read_request(&mut client).await?;
     let text = String::from_utf8_lossy(&request).into_owned();
@@ -128,16 +149,22 @@ async fn pass(
         node.write_all(&request).await?;
         return tunnel(client, node, turns).await;
     }
+    let has_one_of = |words: &BTreeSet<String>| words.iter().any(|word| body.contains(word));
     let refusal = {
         let mut gates = gates.lock().unwrap();
         gates.asked.push(body.to_string());
-        let is_refused = gates.refused.iter().any(|word| body.contains(word));
-        is_refused.then(|| refusal(body))
+        has_one_of(&gates.refused).then(|| refusal(body))
     };
     let answer = match refusal {
         Some(refusal) => refusal.into_bytes(),
         None => send_on(node, &request).await?,
     };
+    if has_one_of(&gates.lock().unwrap().held) {
+        let mut released = waiting.subscribe();
+        waiting.send_modify(|waiting| *waiting += 1);
+        // An error says that the sluice is gone, and with it the scene.
+        drop(released.wait_for(|waiting| *waiting == 0).await);
+    }
     client.write_all(&answer).await?;
     client.shutdown().await
 }

@@ -48,6 +48,17 @@ const STANDS_BLOCK_TIMES: u32 = 2;
 /// And at the least after this long.
 const STANDS_MIN: Duration = Duration::from_secs(4);
 
+/// A node's head, as it told it unasked, or answered.
+#[derive(Clone, Debug)]
+pub struct NodeHead {
+    /// The node.
+    pub id: NodeId,
+    /// Its head.
+    pub header: Arc<Header>,
+    /// When the node told it, or was asked for it: it is no older than this.
+    pub as_of: Instant,
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadStep {
@@ -84,8 +95,8 @@ pub struct HeadTracker {
     block_time: Duration,
     /// Oldest first, linked.
     told: VecDeque<Arc<Header>>,
-    /// What each node said last, and when, whether it counts or not.
-    said: BTreeMap<NodeId, (Arc<Header>, Instant)>,
+    /// What each node said last, and when that was heard, whether it counts or not.
+    said: BTreeMap<NodeId, (NodeHead, Instant)>,
     witnesses: Vec<NodeId>,
     /// The head that calls are served.
     served: Option<BlockNumber>,
@@ -149,10 +160,14 @@ impl HeadTracker {
         self.told.iter()
     }
 
-    /// Node `id` has `header` as its head.
-    pub fn hear(&mut self, id: NodeId, header: Arc<Header>, now: Instant) {
-        self.known.insert(header.clone(), now);
-        self.said.insert(id, (header, now));
+    /// A node said where it is. An answer that was asked for before what the node said since may be
+    /// older than that: a node that has told of a reorganisation isn't taken back by it.
+    pub fn hear(&mut self, head: NodeHead, now: Instant) {
+        self.known.insert(head.header.clone(), now);
+        let last = self.said.get(&head.id);
+        if last.is_none_or(|(last, _)| last.as_of <= head.as_of) {
+            self.said.insert(head.id, (head, now));
+        }
     }
 
     /// The word of these counts from now on, and calls are served this head. What nodes said that are
@@ -165,7 +180,7 @@ impl HeadTracker {
 
     /// The heads that count.
     fn heads(&self) -> impl Iterator<Item = (NodeId, &Arc<Header>)> {
-        let counted = self.said.iter().map(|(id, (head, _))| (*id, head));
+        let counted = (self.said.values()).map(|(head, _)| (head.id, &head.header));
         counted.filter(|(id, _)| self.witnesses.contains(id))
     }
 

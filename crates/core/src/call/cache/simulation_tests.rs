@@ -15,7 +15,7 @@ use crate::call::cache::kept_block::KeptBlock;
 use crate::call::cache::key::{CacheKey, CacheSecret};
 use crate::call::cache::subject::{CachePlan, CacheRules, CacheSubject, KeepDecision};
 use crate::call::tag_pins;
-use crate::feed::head_tracker::{HeadStep, HeadTracker, witnesses};
+use crate::feed::head_tracker::{HeadStep, HeadTracker, NodeHead, witnesses};
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::standing::Hysteresis;
@@ -204,8 +204,7 @@ impl World {
         self.fleet.hear_round(&probes, self.now);
         for node in nodes {
             self.looks[node] += 1;
-            self.tracker
-                .hear(id(node), self.header(self.heads[node]).clone(), self.now);
+            self.hear(node);
         }
         self.tell();
     }
@@ -213,10 +212,19 @@ impl World {
     /// A node tells its head unasked.
     fn socket(&mut self, node: usize) {
         let id = NodeId(node as u32);
-        let (header, details) = (self.header(self.heads[node]).clone(), self.details(node));
-        self.fleet.hear_head(id, header.number, &details, self.now);
-        self.tracker.hear(id, header, self.now);
+        let (number, details) = (self.header(self.heads[node]).number, self.details(node));
+        self.fleet.hear_head(id, number, &details, self.now);
+        self.hear(node);
         self.tell();
+    }
+
+    fn hear(&mut self, node: usize) {
+        let head = NodeHead {
+            id: NodeId(node as u32),
+            header: self.header(self.heads[node]).clone(),
+            as_of: self.now,
+        };
+        self.tracker.hear(head, self.now);
     }
 
     fn tell(&mut self) {

@@ -66,10 +66,7 @@ impl HeadTracker {
 
     /// When a node came to this head last.
     fn said_last(&self, head: &Header) -> Option<Instant> {
-        let said = self
-            .said
-            .values()
-            .filter(|(said, _)| said.hash == head.hash);
+        let said = (self.said.values()).filter(|(said, _)| said.header.hash == head.hash);
         said.map(|(_, at)| *at).max()
     }
 

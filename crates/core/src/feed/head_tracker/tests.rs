@@ -40,6 +40,15 @@ fn chain(branch: u64, first: u64, last: u64, parent: u64) -> Vec<Arc<Header>> {
     blocks.collect()
 }
 
+/// Node `id` is at `header`, as of this time.
+fn head(id: u32, header: &Arc<Header>, as_of: Instant) -> NodeHead {
+    NodeHead {
+        id: NodeId(id),
+        header: header.clone(),
+        as_of,
+    }
+}
+
 /// A client, and all blocks there are.
 struct Stage {
     head_tracker: HeadTracker,
@@ -75,7 +84,12 @@ impl Stage {
             self.heeded.push(NodeId(id));
             self.heed(&self.heeded.clone());
         }
-        self.head_tracker.hear(NodeId(id), header.clone(), self.now);
+        self.hear_as_of(id, header, self.now);
+    }
+
+    /// The node said so now, and was asked at this time.
+    fn hear_as_of(&mut self, id: u32, header: &Arc<Header>, as_of: Instant) {
+        self.head_tracker.hear(head(id, header, as_of), self.now);
         self.run();
     }
 
@@ -200,6 +214,34 @@ fn a_sibling_that_more_nodes_have_is_taken_and_so_is_one_when_none_has_the_told_
 }
 
 #[test]
+fn an_answer_asked_for_before_a_node_told_of_a_reorganisation_takes_nothing_back() {
+    let main = chain(1, 1, 5, 0);
+    let side = chain(2, 3, 5, 1002);
+    let mut stage = Stage::new(&[&main, &side]);
+    stage.hear(0, &main[1]);
+    for id in [0, 1] {
+        stage.hear(id, &main[4]);
+    }
+    let asked_at = stage.now;
+    stage.pass(Duration::from_millis(1));
+    for id in [0, 1] {
+        stage.hear(id, &side[2]);
+    }
+    let reorganised = ["1002", "2003", "2004", "2005"];
+    assert_eq!(stage.seeds(), reorganised);
+    for id in [0, 1] {
+        stage.hear_as_of(id, &main[4], asked_at);
+        assert_eq!(stage.seeds(), reorganised);
+    }
+    // What they say when they are asked anew counts.
+    stage.pass(Duration::from_millis(1));
+    for id in [0, 1] {
+        stage.hear_as_of(id, &main[4], stage.now);
+    }
+    assert_eq!(stage.seeds(), ["1002", "1003", "1004", "1005"]);
+}
+
+#[test]
 fn a_node_that_wakes_up_takes_nothing_back_when_the_others_die() {
     let main = chain(1, 1, 9, 0);
     let side = chain(2, 4, 6, 1003);
@@ -253,13 +295,13 @@ fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
     let now = crate::testing::now();
     let served = Some(BlockNumber(u64::MAX));
     head_tracker.heed(&[one, other], vec![one, other], served);
-    head_tracker.hear(one, chain[0].clone(), now);
+    head_tracker.hear(head(1, &chain[0], now), now);
     assert!(matches!(head_tracker.next(now), HeadStep::Tell(_)));
     // Its parent is unknown, and the node that has it takes its time.
-    head_tracker.hear(other, block(9, 9009, 9008), now);
+    head_tracker.hear(head(2, &block(9, 9009, 9008), now), now);
     assert!(matches!(head_tracker.next(now), HeadStep::Fetch { .. }));
     for header in &chain[1..] {
-        head_tracker.hear(one, header.clone(), now);
+        head_tracker.hear(head(1, header, now), now);
         let step = head_tracker.next(now);
         let told = matches!(&step, HeadStep::Tell(update) if update.headers == [header.clone()]);
         assert!(told, "{step:?}");
@@ -278,10 +320,11 @@ fn a_lie_is_neither_begun_with_nor_followed() {
     let mut stage = Stage::new(&[&main]);
     stage.heed(&[NodeId(0), NodeId(1)]);
     stage.heeded = vec![NodeId(0), NodeId(1)];
-    stage.head_tracker.hear(NodeId(0), lie.clone(), stage.now);
-    stage
-        .head_tracker
-        .hear(NodeId(1), main[0].clone(), stage.now);
+    for (id, said) in [(0, &lie), (1, &main[0])] {
+        stage
+            .head_tracker
+            .hear(head(id, said, stage.now), stage.now);
+    }
     stage.run();
     stage.hear(1, &main[4]);
     stage.pass(BLOCK_TIME * 100);

@@ -1,13 +1,14 @@
 //! What a line does with the heads that its node tells: see [`Tidings`](forebay_core::feed::socket_heads).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::NodeSocket;
 use super::state::{BlockQuery, SocketState};
 use crate::clock;
-use forebay_core::feed::head_tracker::witnesses;
+use forebay_core::feed::head_tracker::{NodeHead, witnesses};
 use forebay_core::feed::socket_heads::{BlockComparison, HeadRating};
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::header::Header;
@@ -19,16 +20,21 @@ impl NodeSocket {
         let Some(header) = header else { return };
         live.staleness.broken(header.number.0);
         match live.tidings.hear(&header, clock::now()) {
-            HeadRating::Good => self.tell(header).await,
+            HeadRating::Good => self.tell(header, live.heard_at).await,
             HeadRating::Hint => self.ask(live),
         }
     }
 
     /// The task that tells heads hears it before calls are served it.
-    async fn tell(&self, header: Arc<Header>) {
+    async fn tell(&self, header: Arc<Header>, as_of: Instant) {
         let id = self.upstream.id;
+        let head = NodeHead {
+            id,
+            header: header.clone(),
+            as_of,
+        };
         // An error says that no task follows heads any more: the process ends.
-        drop(self.exchange.heads.send((id, header.clone())).await);
+        drop(self.exchange.heads.send(head).await);
         self.exchange.fleet.hear_head(id, &header).await;
         self.hurry(&header);
     }
@@ -69,7 +75,7 @@ impl NodeSocket {
         number: BlockNumber,
         block: Option<Arc<Header>>,
     ) {
-        live.block_query = None;
+        let asked_at = (live.block_query.take()).map_or_else(clock::now, |query| query.from);
         match live.tidings.answer(number, block.clone(), clock::now()) {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
@@ -77,10 +83,10 @@ impl NodeSocket {
                     same.for_each(|told| self.exchange.hub.compare(told, block));
                 }
                 for head in told {
-                    self.tell(head).await;
+                    self.tell(head, asked_at).await;
                 }
             }
-            Some(BlockComparison::Other(head)) => self.tell(head).await,
+            Some(BlockComparison::Other(head)) => self.tell(head, asked_at).await,
             None => {}
         }
         self.ask(live);

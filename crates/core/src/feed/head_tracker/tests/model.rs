@@ -74,10 +74,8 @@ impl World {
 
     fn tell(&mut self, id: usize) {
         if self.alive[id] {
-            let head = self.heads[id].clone();
-            self.stage
-                .head_tracker
-                .hear(NodeId(u32::try_from(id).unwrap()), head, self.stage.now);
+            let said = head(u32::try_from(id).unwrap(), &self.heads[id], self.stage.now);
+            self.stage.head_tracker.hear(said, self.stage.now);
         }
         self.stage.run();
     }

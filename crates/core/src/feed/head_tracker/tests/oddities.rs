@@ -63,8 +63,9 @@ impl Crowd {
             0..4 => {
                 let (id, seed) = (self.below(NODES.into()), self.below(60));
                 let header = self.header(seed);
-                self.head_tracker
-                    .hear(NodeId(u32::try_from(id).unwrap()), header, self.now);
+                let asked_at = self.now - Duration::from_secs(self.below(3));
+                let said = head(u32::try_from(id).unwrap(), &header, asked_at);
+                self.head_tracker.hear(said, self.now);
             }
             4 => {
                 let count = self.below(1 + u64::from(NODES));
