@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 use crate::call::trail::{TrailContext, TrailGuard};
 use crate::clock;
 use crate::node::client::ReuseRule;
+use crate::observe::logs;
 use crate::observe::spans::AttemptSpan;
 use crate::observe::spans::Trace;
 use crate::shared::answer_budget::AnswerBudget;
+use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
-use forebay_core::fleet::attempt_report::{self, AttemptReport, NodeReply};
+use forebay_core::fleet::attempt_report::{self, AttemptReport, NodeReply, NodeRest};
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::overload;
-use forebay_core::rpc::classify::{AttemptClass, Overload, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Overload, Rejection, Verdict};
 use forebay_core::wire::trace::TraceParent;
 
 /// What an attempt is to bring.
@@ -57,6 +60,45 @@ pub struct Attempt {
     span: Option<AttemptSpan>,
     /// Where its client is told of it, call by call.
     trail_guards: Vec<TrailGuard>,
+}
+
+/// What follows from an attempt for its node.
+#[derive(Debug)]
+pub struct NodeConsequence {
+    penalty: Option<Penalty>,
+    rest: Option<NodeRest>,
+}
+
+impl NodeConsequence {
+    /// The node answers for its faults, and is left alone where it asked for it.
+    pub async fn carry_out(self, fleet: &FleetState, upstream: &Upstream, node: &NodeView) {
+        if let Some(penalty) = self.penalty {
+            fleet.sentence(upstream.id, penalty, "").await;
+        }
+        if let Some(rest) = self.rest {
+            if let Some(shut) = rest.shut {
+                alarm(upstream, node, shut);
+            }
+            fleet.throttle(upstream.id, rest.lasts, rest.shut).await;
+        }
+    }
+}
+
+/// An operator has to see to it: said once for each rest of the node.
+fn alarm(upstream: &Upstream, node: &NodeView, shut: Rejection) {
+    upstream.metrics.refused(shut);
+    if !node.standing.rests(clock::now()) {
+        let what = match shut {
+            Rejection::Quota => "says that its quota is used up, or not paid for",
+            Rejection::Auth => "refuses our credentials",
+        };
+        logs::of_chain(upstream.metrics.chain(), || {
+            log::warn!(
+                "node {} {what}: look at its key and plan",
+                upstream.spec.name
+            );
+        });
+    }
 }
 
 /// Where it stands with its node.
@@ -144,12 +186,12 @@ impl Attempt {
     /// Tells load and metrics what each of its calls came to, in their order; `None`: only what the call comes to
     /// later counts. For the metrics each is an attempt that took as long as all of them, for the load it is many
     /// answers at once, or one fault. Of a fault that a call may have caused, it is told at the call's end whether it
-    /// is the node's; of another it is said what follows. The verdicts tell from now on whether the node had too much
+    /// is the node's; of another, and of a wish to be left alone, it is said what follows. The verdicts tell from now on whether the node had too much
     /// to do.
     pub fn settle<'v>(
         &mut self,
         verdicts: impl IntoIterator<Item = Option<&'v mut Verdict>>,
-    ) -> Option<Penalty> {
+    ) -> Option<NodeConsequence> {
         let now = clock::now();
         let took = self
             .took
@@ -169,7 +211,13 @@ impl Attempt {
                 span.end(verdict.class);
             }
         }
-        self.tell_load(report.unwrap_or_default(), took, now)
+        let report = report.unwrap_or_default();
+        let penalty = self.tell_load(report, took, now);
+        let has_any = penalty.is_some() || report.rest.is_some();
+        has_any.then_some(NodeConsequence {
+            penalty,
+            rest: report.rest,
+        })
     }
 
     fn tell_load(&self, report: AttemptReport, took: Duration, now: Instant) -> Option<Penalty> {
@@ -301,11 +349,11 @@ mod tests {
             let began_at = clock::now();
             let timeout = Verdict::from(AttemptClass::Timeout);
             let mut verdicts = vec![timeout; calls];
-            let penalty = attempt.settle(verdicts.iter_mut().map(Some));
+            let consequence = attempt.settle(verdicts.iter_mut().map(Some));
             for verdict in verdicts {
                 assert_eq!(verdict.overload, Some(Overload::Waited), "{calls}");
             }
-            assert!(penalty.is_none());
+            assert!(consequence.is_none());
             assert!(!load.conduct.has_answered_since(began_at), "{calls}");
             let is_slow = load.latency() > Some(Duration::from_millis(100));
             assert!(is_slow, "{calls}");
@@ -325,7 +373,9 @@ mod tests {
                 let place = NodePlace::always(&upstream, &load);
                 let mut attempt = Attempt::begin(place, calls, &wanted);
                 let mut verdicts = vec![verdict; calls];
-                assert!(attempt.settle(verdicts.iter_mut().map(Some)).is_none());
+                let consequence = attempt.settle(verdicts.iter_mut().map(Some));
+                let rests = consequence.is_some_and(|it| it.penalty.is_none() && it.rest.is_some());
+                assert_eq!(rests, !is_answer, "{verdict:?} {calls}");
                 let has_answered = load.conduct.has_answered_since(began_at);
                 assert_eq!(has_answered, is_answer, "{verdict:?} {calls}");
             }

@@ -13,17 +13,15 @@ use bytes::{Bytes, BytesMut};
 use super::attempt::{Attempt, AttemptSpec};
 use super::patience::in_time;
 use super::streamed_answer::{OpenAnswer, StreamedAnswer};
-use crate::clock;
 use crate::node::connection::BUFFER_BYTES;
 use crate::node::reply::{BufferedBody, NodeResponse};
-use crate::observe::logs;
 use crate::shared::answer_budget::{AnswerReservation, ReadReservation};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::NodePlace;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::answer::{AnswerFault, Splicer, unmarked};
-use forebay_core::rpc::classify::{self, AttemptClass, Blame, Rejection, Verdict};
+use forebay_core::rpc::classify::{self, AttemptClass, Verdict};
 use forebay_core::rpc::envelope::{UpstreamCallId, numbered};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::wire::trace::TraceParent;
@@ -32,6 +30,8 @@ use forebay_core::wire::trace::TraceParent;
 pub const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// An error is read to its end up to this length.
 const ERROR_BYTES_MAX: usize = 1 << 20;
+/// What an attempt comes to whose answer is too long.
+pub const TOO_LARGE: AttemptClass = AttemptClass::RpcError;
 
 /// What an attempt brought, beside its verdict. It is no answer to the call yet, and so no
 /// [`CallReply`](super::answer::CallReply): it may be nothing, another node may be asked instead, and then its
@@ -98,45 +98,12 @@ pub async fn attempt<'a>(
             (verdict, AttemptContent::Whole(answer, held))
         }
         Err(Unread::Failed(verdict)) => (verdict, AttemptContent::Nothing),
-        Err(Unread::TooLarge) => (AttemptClass::RpcError.into(), AttemptContent::TooLarge),
+        Err(Unread::TooLarge) => (TOO_LARGE.into(), AttemptContent::TooLarge),
     };
-    if let Some(penalty) = attempt.settle([Some(&mut verdict)]) {
-        fleet.sentence(upstream.id, penalty, "").await;
+    if let Some(consequence) = attempt.settle([Some(&mut verdict)]) {
+        consequence.carry_out(fleet, upstream, node).await;
     }
-    rest(fleet, upstream, node, verdict).await;
     (verdict, content)
-}
-
-/// Leaves a node alone that asked for it.
-pub(crate) async fn rest(
-    fleet: &FleetState,
-    upstream: &Upstream,
-    node: &NodeView,
-    verdict: Verdict,
-) {
-    if let Some(shut) = verdict.shut() {
-        alarm(upstream, node, shut);
-    }
-    if let Blame::Rest(rest) = verdict.blame() {
-        fleet.throttle(upstream.id, rest, verdict.shut()).await;
-    }
-}
-
-/// An operator has to see to it: said once for each rest of the node.
-fn alarm(upstream: &Upstream, node: &NodeView, shut: Rejection) {
-    upstream.metrics.refused(shut);
-    if !node.standing.rests(clock::now()) {
-        let what = match shut {
-            Rejection::Quota => "says that its quota is used up, or not paid for",
-            Rejection::Auth => "refuses our credentials",
-        };
-        logs::of_chain(upstream.metrics.chain(), || {
-            log::warn!(
-                "node {} {what}: look at its key and plan",
-                upstream.spec.name
-            );
-        });
-    }
 }
 
 /// What an exchange brought.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::exchange::{self, Unread};
+use super::exchange::{self, TOO_LARGE, Unread};
 use super::patience;
 use crate::call::attempt::{Attempt, AttemptSpec};
 use crate::call::context::{CallContext, CallState};
@@ -192,24 +192,14 @@ async fn attempt<'a>(
     }
     let mut came = came.unwrap_or_else(|| Err(Verdict::from(AttemptClass::Timeout).into()));
     let mut judged = judge(&came, (first, members.len()));
-    let penalty = if matches!(came, Err(Unread::TooLarge)) {
-        // As of a single call whose answer is too long.
-        let mut too_large = vec![AttemptClass::RpcError.into(); members.len()];
-        attempt.settle(too_large.iter_mut().map(Some))
-    } else {
-        let outcomes = judged.outcomes.iter_mut();
-        attempt.settle(outcomes.map(MemberOutcome::verdict_mut))
-    };
-    if let Some(penalty) = penalty {
-        fleet.sentence(upstream.id, penalty, "").await;
+    let verdicts = judged.outcomes.iter_mut().map(MemberOutcome::verdict_mut);
+    if let Some(consequence) = attempt.settle(verdicts) {
+        consequence.carry_out(fleet, upstream, node).await;
     }
     // What is asked from here on has places of its own.
     drop(attempt);
     if let Some(lasts) = judged.refused_for() {
         upstream.refuse_batches(lasts);
-    }
-    if let Some(verdict) = judged.turned_away() {
-        exchange::rest(fleet, upstream, node, verdict).await;
     }
     if judged.outcomes.iter().any(trial::is_error) {
         let asked = (&*members, judged.outcomes.as_slice());
@@ -254,10 +244,10 @@ fn wanted<'a>(context: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
         answer_budget: context.answer_budget,
         // Of several calls: what they are all a part of.
         trace: context
-            .origin
+            .request_context
             .trace
             .map(|parent| Trace { parent, row: None }),
-        following: context.origin.follow(AttemptKind::Batch),
+        following: context.request_context.follow(AttemptKind::Batch),
         reuse: ReuseRule::Any,
         until,
         may_move: true,
@@ -272,7 +262,8 @@ fn judge(came: &BatchAnswer, (first, calls): (UpstreamCallId, usize)) -> BatchVe
         Err(Unread::Failed(verdict)) => {
             BatchVerdict::of_all(MemberOutcome::Unanswered(*verdict), calls)
         }
-        // What they are refused for together none of them may be refused for.
-        Err(Unread::TooLarge) => BatchVerdict::of_all(MemberOutcome::Alone, calls),
+        Err(Unread::TooLarge) => {
+            BatchVerdict::of_all(MemberOutcome::TooLong(TOO_LARGE.into()), calls)
+        }
     }
 }

@@ -105,7 +105,8 @@ pub fn batch(bytes: &[u8]) {
                     answer.write_to("7", &mut out);
                     json(&out);
                 }
-                MemberOutcome::Unanswered(_) | MemberOutcome::Alone => {}
+                MemberOutcome::Unanswered(_) | MemberOutcome::TooLong(_) | MemberOutcome::Alone => {
+                }
             }
         }
     }

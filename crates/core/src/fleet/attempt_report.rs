@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::conduct::Conduct;
-use crate::rpc::classify::{AttemptClass, Blame, Overload, Verdict};
+use crate::rpc::classify::{AttemptClass, Blame, Overload, Rejection, Verdict};
 
 /// Faster answers say how fast a node is.
 const HELD_BACK_MIN: Duration = Duration::from_secs(1);
@@ -27,6 +27,15 @@ pub enum NodeReply {
     HeldBack,
 }
 
+/// A node is to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRest {
+    /// For so long, as it says; `None`: it doesn't say.
+    pub lasts: Option<Duration>,
+    /// It doesn't let us in.
+    pub shut: Option<Rejection>,
+}
+
 /// What an attempt says of its node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttemptReport {
@@ -37,6 +46,8 @@ pub struct AttemptReport {
     pub fault: Option<AttemptClass>,
     /// Of several calls that of all of them, else `Answered`.
     pub reply: NodeReply,
+    /// What one of the calls was told is heeded, whatever became of the others.
+    pub rest: Option<NodeRest>,
 }
 
 impl AttemptReport {
@@ -52,6 +63,13 @@ impl AttemptReport {
                 Blame::Rest(_) => NodeReply::TurnedAway,
                 Blame::None | Blame::Fault if is_held_back => NodeReply::HeldBack,
                 Blame::None | Blame::Fault => NodeReply::Answered,
+            },
+            rest: match blame {
+                Blame::Rest(lasts) => Some(NodeRest {
+                    lasts,
+                    shut: verdict.shut(),
+                }),
+                Blame::None | Blame::Fault => None,
             },
         }
     }
@@ -69,6 +87,7 @@ impl AttemptReport {
             } else {
                 NodeReply::Answered
             },
+            rest: self.rest.or(other.rest),
         }
     }
 }
@@ -111,8 +130,13 @@ mod tests {
         for (one, other) in [(fine, broken), (broken, fine)] {
             assert_eq!(one.and(other), broken);
         }
+        let rest = Some(NodeRest {
+            lasts: Some(Duration::from_secs(3)),
+            shut: None,
+        });
         for (one, other) in [(fine, turned_away), (turned_away, fine)] {
-            assert_eq!(one.and(other), fine);
+            let answered = AttemptReport { rest, ..fine };
+            assert_eq!(one.and(other), answered, "and rests all the same");
         }
         assert_eq!(turned_away.and(turned_away), turned_away);
         let both = busy.and(broken);

@@ -62,6 +62,9 @@ pub enum MemberOutcome<'a> {
     Answered(Verdict, Answer<'a>),
     /// It got no answer of its own.
     Unanswered(Verdict),
+    /// The answer to all of them is too long: what they are refused for together none of them may be refused for.
+    /// It is asked again, alone.
+    TooLong(Verdict),
     /// It is asked again, alone, as if it hadn't been asked.
     Alone,
 }
@@ -70,9 +73,9 @@ impl MemberOutcome<'_> {
     /// What the attempt came to for the call; `None`: it made none.
     pub fn verdict(&self) -> Option<Verdict> {
         match self {
-            MemberOutcome::Answered(verdict, _) | MemberOutcome::Unanswered(verdict) => {
-                Some(*verdict)
-            }
+            MemberOutcome::Answered(verdict, _)
+            | MemberOutcome::Unanswered(verdict)
+            | MemberOutcome::TooLong(verdict) => Some(*verdict),
             MemberOutcome::Alone => None,
         }
     }
@@ -80,9 +83,9 @@ impl MemberOutcome<'_> {
     /// The same, to be told whether the node had too much to do.
     pub fn verdict_mut(&mut self) -> Option<&mut Verdict> {
         match self {
-            MemberOutcome::Answered(verdict, _) | MemberOutcome::Unanswered(verdict) => {
-                Some(verdict)
-            }
+            MemberOutcome::Answered(verdict, _)
+            | MemberOutcome::Unanswered(verdict)
+            | MemberOutcome::TooLong(verdict) => Some(verdict),
             MemberOutcome::Alone => None,
         }
     }
@@ -135,12 +138,6 @@ impl<'a> BatchVerdict<'a> {
         let is_fault = |verdict: Verdict| verdict.blame() == Blame::Fault;
         let mut outcomes = self.outcomes.iter();
         outcomes.position(|outcome| outcome.verdict().is_some_and(is_fault))
-    }
-
-    /// What the node said, where it asked to be left alone.
-    pub fn turned_away(&self) -> Option<Verdict> {
-        let mut verdicts = self.outcomes.iter().filter_map(MemberOutcome::verdict);
-        verdicts.find(|verdict| matches!(verdict.blame(), Blame::Rest(_)))
     }
 }
 
@@ -375,7 +372,7 @@ mod tests {
                 }
             }
             MemberOutcome::Unanswered(verdict) => format!("no {}", verdict.class.outcome()),
-            MemberOutcome::Alone => "alone".to_string(),
+            MemberOutcome::TooLong(_) | MemberOutcome::Alone => "alone".to_string(),
         });
         (shown.collect(), judged.refuses)
     }
@@ -566,6 +563,7 @@ mod tests {
             (failed(AttemptClass::NoConnection), None),
             (failed(AttemptClass::Throttled), None),
             (MemberOutcome::Unanswered(busy), None),
+            (MemberOutcome::TooLong(AttemptClass::RpcError.into()), None),
             (MemberOutcome::Alone, None),
         ] {
             let mut judged = BatchVerdict::of_all(outcome.clone(), 2);
@@ -578,15 +576,13 @@ mod tests {
     }
 
     #[test]
-    fn one_call_answers_for_a_fault_and_any_of_them_tells_that_the_node_is_to_be_left_alone() {
+    fn one_call_answers_for_a_fault() {
         let body = r#"[{"id":1,"result":7},{"id":3,"error":{"code":429,"message":"slow down"}}]"#;
         let judged = judge(body.as_bytes(), 200, None, (UpstreamCallId::FIRST, 4));
         assert_eq!(judged.charged(), Some(1));
-        let class = judged.turned_away().map(|verdict| verdict.class);
-        assert_eq!(class, Some(AttemptClass::Throttled));
         let well = r#"[{"id":1,"result":7}]"#;
         let judged = judge(well.as_bytes(), 200, None, (UpstreamCallId::FIRST, 1));
-        assert_eq!((judged.charged(), judged.turned_away()), (None, None));
+        assert_eq!(judged.charged(), None);
         assert_eq!(
             BatchVerdict::of_all(MemberOutcome::Alone, 2).charged(),
             None
