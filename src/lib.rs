@@ -19,8 +19,9 @@
 //! - [`app`] — the composition root: settings in, a Pingora server out → anything
 //! - [`cli`] — what the operator tells us → anything, and `forebay_fake`, the pretend node, for its demo
 //!
-//! Deliberately absent: a decision outside the core; a clock call outside `clock`; a lock on a
-//! call's path to the fleet; a room that knows both `client` and `background`, but for the root.
+//! Deliberately absent: a judgement of a node, a reply or an answer outside the core; a clock call outside
+//! `clock`; a lock on a call's path to the fleet; a room that knows both `client` and `background`, but for the
+//! root.
 
 #![cfg_attr(
     test,

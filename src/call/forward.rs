@@ -39,7 +39,7 @@ use crate::shared::snapshot::Snapshot;
 use forebay_core::call::disputes::Dispute;
 use forebay_core::call::doubts::Doubts;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
+use forebay_core::call::retry::{AnswerReading, CallBudget, ReplyAction, RetryPlanner, RetryStep};
 use forebay_core::call::tag_fallback::TagFallback;
 use forebay_core::fleet::load::DeepRepeat;
 use forebay_core::fleet::node_limits::QuerySize;
@@ -279,10 +279,7 @@ impl<'a> ForwardedCall<'a> {
                 large.copy = self.copied(node, heard_at);
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
-            AttemptContent::Nothing if self.was_silent(class, node) => {
-                self.retry.hear_silence(verdict);
-            }
-            AttemptContent::Whole(..) | AttemptContent::Nothing if verdict.overload.is_some() => {
+            AttemptContent::Whole(..) if verdict.overload.is_some() => {
                 self.retry.hear_overload(node.id, verdict);
             }
             AttemptContent::Whole(answer, held) => {
@@ -298,7 +295,8 @@ impl<'a> ForwardedCall<'a> {
                 }
             }
             AttemptContent::Nothing => {
-                self.retry.hear(verdict, false);
+                let was_silent = self.was_silent(class, node);
+                self.retry.hear_unanswered(node.id, verdict, was_silent);
             }
         }
         self.last = Some(class);
@@ -321,14 +319,12 @@ impl<'a> ForwardedCall<'a> {
         let is_doubtful = class == AttemptClass::Ok && answer.result().is_some_and(is_doubtful);
         self.hear_of_index(verdict, &answer, said);
         self.came_to_nothing = self.is_nothing(verdict, &answer, said);
-        let heard = if self.came_to_nothing {
-            self.keep_nothing(&answer)
-        } else if is_stray {
-            self.retry.hear_stray()
-        } else if is_doubtful {
-            self.hear_nothing(said)
-        } else {
-            self.retry.hear(verdict, true)
+        let reading = AnswerReading::of(self.came_to_nothing, is_stray, is_doubtful);
+        let heard = match reading {
+            AnswerReading::CameToNothing => self.keep_nothing(&answer),
+            AnswerReading::Stray => self.retry.hear_stray(),
+            AnswerReading::DoubtfulNull => self.hear_nothing(said),
+            AnswerReading::Plain => self.retry.hear(verdict, true),
         };
         if heard == ReplyAction::Drop {
             return None;
@@ -336,7 +332,8 @@ impl<'a> ForwardedCall<'a> {
         let node = said.name.clone();
         let told = BestAnswer { answer, held, node };
         let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
-        if heard == ReplyAction::Deliver && before.is_none() && !is_stray && !is_doubtful {
+        let is_told = heard == ReplyAction::Deliver && before.is_none();
+        if is_told && reading == AnswerReading::Plain {
             self.keep(&told.answer, (as_of, said), heard_at);
         }
         let told = before.unwrap_or(told);

@@ -26,6 +26,7 @@ use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::testing::NoMemory;
 use forebay_core::vocabulary::block_ref::BlockRange;
 use forebay_core::vocabulary::client::Client;
+use forebay_core::vocabulary::hex;
 use forebay_core::vocabulary::node::NodeId;
 
 use crate::simulation::oracle::{End, Note};
@@ -187,10 +188,10 @@ impl World {
     }
 
     fn show(&mut self, method: &str, result: &str) {
-        let digits = result.trim_matches('"').trim_start_matches("0x");
-        match u64::from_str_radix(digits, 16) {
-            Ok(number) if method == "eth_blockNumber" => self.oracle.shows(number),
-            Ok(_) | Err(_) => {}
+        if let Some(number) = hex::read_quantity(result.as_bytes())
+            && method == "eth_blockNumber"
+        {
+            self.oracle.shows(number);
         }
     }
 
@@ -319,9 +320,10 @@ impl World {
         self.learn(&mut call, node, verdict);
         let (began, now) = (self.instant() - (self.now - call.asked_at), self.instant());
         let met = |node: &NodeView| node.is_silence(verdict.class, began, now);
-        let heard = match self.view.node(node).is_some_and(met) {
-            true => call.retry.hear_silence(verdict),
-            false => call.retry.hear(verdict.class, has_body),
+        let was_silent = self.view.node(node).is_some_and(met);
+        let heard = match has_body {
+            true => call.retry.hear(verdict.class, true),
+            false => call.retry.hear_unanswered(node, verdict, was_silent),
         };
         match heard {
             ReplyAction::Deliver if verdict.class == AttemptClass::Ok => {

@@ -1,4 +1,4 @@
-//! A plan for one call: which way it goes, alone or in a batch. After it nothing is decided outside the core.
+//! A plan for one call: its way, alone or in a batch. On it [`retry`](crate::call::retry) says what comes next.
 
 mod forward;
 mod memory;
@@ -43,7 +43,7 @@ pub enum Plan {
         /// The served head when the call was planned; `None`: no head is known.
         head: Option<BlockNumber>,
     },
-    /// The same, for a transaction or for what became of it, which nodes may hold back.
+    /// The same, for a transaction or for what became of it, which nodes may hold back; or one is shown that waits.
     LookUp(ForwardPlan, TxHash),
     /// Tell the highest of several nodes' counts of this account's transactions; where there are not
     /// several, forward the call.
@@ -675,7 +675,7 @@ mod tests {
     }
 
     #[test]
-    fn one_packet_has_one_head() {
+    fn one_request_has_one_head() {
         let mut view = at_100();
         let pins = tag_pins::of(&view, Consistency::Monotonic, None);
         view.served_head = Some(BlockNumber(101));

@@ -5,6 +5,7 @@ mod doubted;
 mod failures;
 mod missing;
 mod picking;
+mod reply;
 mod restart;
 mod waiting;
 
@@ -18,6 +19,7 @@ use crate::call::retry::doubted::DoubtedAnswer;
 use crate::call::retry::failures::AttemptFailures;
 pub use crate::call::retry::failures::FailureOutcome;
 use crate::call::retry::picking::NodePick;
+pub use crate::call::retry::reply::AnswerReading;
 use crate::fleet::requirements::{NodeQuery, NodeRequirements, TroubleTolerance};
 use crate::method::{RepeatRule, Treatment};
 use crate::rpc::classify::{AttemptClass, FailoverRule, Rejection, SHUT_REST, Verdict};
