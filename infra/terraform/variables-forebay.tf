@@ -167,8 +167,8 @@ variable "settings" {
   default     = {}
 
   validation {
-    condition     = can(keys(var.settings)) ? length(setintersection(keys(var.settings), ["listen", "registry", "shared", "nodes", "admin", "cloudwatch", "shutdown"])) == 0 : false
-    error_message = "settings is a map of sections such as chain, health and calls; listen, registry, shared, nodes, admin, cloudwatch and shutdown follow from this module's other inputs."
+    condition     = can(keys(var.settings)) ? length(setintersection(keys(var.settings), ["listen", "registry", "cloudwatch", "shutdown", "chains", "shared", "nodes", "admin"])) == 0 : false
+    error_message = "settings is a map of sections such as chain, health and calls; listen, registry, cloudwatch, shutdown, chains, shared, nodes and admin follow from this module's other inputs."
   }
 }
 

@@ -439,6 +439,33 @@ fn the_terraform_module_has_the_programs_version() {
 }
 
 #[test]
+fn terraforms_settings_leave_out_the_sections_that_the_module_writes() {
+    let configuration = text_of("infra/terraform/configuration.tf");
+    let between = |from: &str, to: &str| {
+        let (_, text) = configuration.split_once(from).unwrap();
+        text.split_once(to).unwrap().0.to_owned()
+    };
+    let owned = between("\n  owned = {\n", "\n  }\n");
+    let owned = owned
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.split_once(" ="));
+    let merged = between("forebay = merge(\n", "\n    )\n");
+    let merged = merged
+        .lines()
+        .filter_map(|line| line.split_once("{ ")?.1.split_once(" ="));
+    let sections = owned.chain(merged).map(|(section, _)| section.trim_end());
+    let is_whole = |section: &&str| !section.starts_with([' ', '}']);
+    // A chain's id is added to what it has.
+    let written: Vec<_> = sections
+        .filter(|it| is_whole(it) && *it != "chain")
+        .collect();
+    assert!(written.len() > 4, "{written:?}");
+    let refused = format!("keys(var.settings), [\"{}\"]", written.join("\", \""));
+    let variables = text_of("infra/terraform/variables-forebay.tf");
+    assert!(variables.contains(&refused), "write: {refused}");
+}
+
+#[test]
 fn every_link_of_a_document_leads_somewhere() {
     for file in documents() {
         let text = text_of(&file);
