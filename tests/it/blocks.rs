@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually};
+use crate::support::{
+    Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually, read_quantity,
+};
 use forebay_fake::{FakeRpcError, Fault};
 use futures_util::StreamExt as _;
 use serde_json::Value;
@@ -489,10 +491,7 @@ async fn a_block_that_only_the_leader_has_is_asked_of_the_leader_and_nothing_els
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_never_sees_the_chain_go_back_though_nodes_are_never_at_the_same_block() {
     let scene = Scene::set(&[1, 1], "").await;
-    let number_of = |answer: &Value| {
-        let digits = answer["result"]["number"].as_str()?.strip_prefix("0x")?;
-        u64::from_str_radix(digits, 16).ok()
-    };
+    let number_of = |answer: &Value| read_quantity(&answer["result"]["number"]);
     let mut seen = 0;
     for turn in 0..12 {
         // The two overtake each other.

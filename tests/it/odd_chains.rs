@@ -5,7 +5,10 @@ mod node;
 
 use std::time::Duration;
 
-use crate::support::{AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, header_hash};
+use crate::support::{
+    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, header_hash, read_quantity,
+};
+use forebay_core::vocabulary::hex;
 use node::{Manner, OddNode, PLAIN, hash};
 use serde_json::{Value, json};
 use sha3::{Digest as _, Keccak256};
@@ -20,7 +23,7 @@ const ADDRESS: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 async fn numbers_may_skip_and_one_node_may_err_and_no_node_is_asked_over_and_over() {
     let errs = Manner {
         by_hash: |block| {
-            let number = u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16);
+            let number = read_quantity(&block["number"]);
             with(
                 block,
                 "number",
@@ -164,7 +167,7 @@ async fn logs_that_polygons_blooms_lack_are_told_though_one_node_has_none_yet() 
     scene.nodes[1].has(&block, &logs);
     // It is known to have the block before the other is asked a second time, and believed.
     scene.nodes[1].tell(&block);
-    let number = u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16).unwrap();
+    let number = read_quantity(&block["number"]).unwrap();
     crate::support::eventually("b is known to have it", PATIENCE, async || {
         let labels = [("node", "b")];
         let head = scene.balancer.metric("forebay_node_block_number", &labels);
@@ -524,9 +527,7 @@ async fn hears(client: &mut Listener, id: &str) -> Value {
 
 fn next(chain: &[Value], branch: u64, step: u64, bloom: Option<&Value>) -> Value {
     let before = chain.last();
-    let number = before.map_or(9, |block| {
-        u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16).unwrap()
-    }) + step;
+    let number = before.map_or(9, |block| read_quantity(&block["number"]).unwrap()) + step;
     let parent = before.map_or(json!(hash(1)), |block| block["hash"].clone());
     let mut block = json!({
         "number": format!("{number:#x}"), "hash": hash(1000 * (1 + branch) + number), "parentHash": parent,
@@ -545,7 +546,7 @@ fn with(block: &Value, name: &str, value: Value) -> Value {
 }
 
 fn made_up(number: &Value) -> Value {
-    let number = u64::from_str_radix(&number.as_str().unwrap()[2..], 16).unwrap();
+    let number = read_quantity(number).unwrap();
     json!(hash(0xee_0000 + number))
 }
 
@@ -555,10 +556,7 @@ fn bloom(topics: &[u64]) -> Value {
     let mut values: Vec<_> = topics.iter().map(|topic| hash(*topic)).collect();
     values.extend((!topics.is_empty()).then(|| ADDRESS.to_string()));
     for value in values {
-        let digits = &value[2..];
-        let bytes = (0..digits.len()).step_by(2);
-        let bytes = bytes.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
-        let digest = Keccak256::digest(bytes.collect::<Vec<_>>());
+        let digest = Keccak256::digest(hex::data_of_any(&value).unwrap());
         for at in [0, 2, 4] {
             let bit = u16::from_be_bytes([digest[at], digest[at + 1]]) % 2048;
             bloom[255 - usize::from(bit / 8)] |= 1 << (bit % 8);

@@ -15,7 +15,8 @@ use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 use rustix::process::Signal;
 
 use crate::support::{
-    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, call, eventually, on_table, post,
+    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, call, eventually, on_table,
+    post, read_quantity,
 };
 
 /// A block takes 2 s.
@@ -25,9 +26,7 @@ fn beginning() -> String {
 
 async fn shown(balancer: &Balancer) -> u64 {
     let answer = balancer.ask("eth_blockNumber", serde_json::json!([])).await;
-    let quantity = answer["result"].as_str().unwrap_or_default();
-    u64::from_str_radix(quantity.trim_start_matches("0x"), 16)
-        .unwrap_or_else(|_| panic!("{answer}"))
+    read_quantity(&answer["result"]).unwrap_or_else(|| panic!("{answer}"))
 }
 
 /// The registry of a balancer, as another process has it.
@@ -160,9 +159,7 @@ async fn falls_until(
         let asked_at = forebay::clock::now();
         let answer = post(address, &call("1", "eth_blockNumber"), PATIENCE).await;
         let answer = answer.expect("an answer").json();
-        let quantity = answer["result"].as_str().unwrap_or_default();
-        let head = u64::from_str_radix(quantity.trim_start_matches("0x"), 16)
-            .unwrap_or_else(|_| panic!("{answer}"));
+        let head = read_quantity(&answer["result"]).unwrap_or_else(|| panic!("{answer}"));
         calls += 1;
         falls += u64::from(head < last && asked_at > told_at + moment);
         if head > last {

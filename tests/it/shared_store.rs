@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
+    read_quantity,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -231,8 +232,7 @@ async fn shown(balancer: &Balancer) -> Option<u64> {
 }
 
 fn number(value: &Value) -> u64 {
-    let quantity = value.as_str().unwrap_or_else(|| panic!("{value}"));
-    u64::from_str_radix(quantity.trim_start_matches("0x"), 16).unwrap()
+    read_quantity(value).unwrap_or_else(|| panic!("{value}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::late_nodes::Firsts;
-use crate::support::{Heard, Listener, PATIENCE, Rpc};
+use crate::support::{Heard, Listener, PATIENCE, Rpc, read_quantity};
 
 const CALLERS: u32 = 4;
 const SUBSCRIBERS: u32 = 16;
@@ -175,7 +175,7 @@ impl Caller {
             let Heard::News(_, head) = listener.next().await else {
                 panic!("the socket is closed");
             };
-            let told = number(&head["number"]).unwrap_or_else(|| panic!("no head: {head}"));
+            let told = read_quantity(&head["number"]).unwrap_or_else(|| panic!("no head: {head}"));
             if told > self.seen {
                 self.seen = told;
                 self.row().await;
@@ -202,7 +202,7 @@ impl Caller {
 
     async fn head(&mut self) {
         let (answer, at) = self.ask("eth_blockNumber", json!([])).await;
-        self.told("head", number(&answer["result"]), &answer, at);
+        self.told("head", read_quantity(&answer["result"]), &answer, at);
     }
 
     async fn latest_block(&mut self) {
@@ -211,7 +211,7 @@ impl Caller {
             .await;
         self.told(
             "latest block",
-            number(&answer["result"]["number"]),
+            read_quantity(&answer["result"]["number"]),
             &answer,
             at,
         );
@@ -220,7 +220,7 @@ impl Caller {
     async fn block(&mut self) {
         let seen = format!("{:#x}", self.seen);
         let (answer, _) = self.ask("eth_getBlockByNumber", json!([seen, false])).await;
-        if number(&answer["result"]["number"]) != Some(self.seen) {
+        if read_quantity(&answer["result"]["number"]) != Some(self.seen) {
             self.tally.wrong_one("block", self.seen, &answer);
         }
     }
@@ -229,7 +229,7 @@ impl Caller {
         let (answer, _) = self
             .ask("eth_getTransactionCount", json!([ACCOUNT, at]))
             .await;
-        let told = number(&answer["result"]);
+        let told = read_quantity(&answer["result"]);
         let tells = self.calls.tell_state;
         match told {
             Some(told) if !tells || told >= self.seen => {
@@ -277,9 +277,4 @@ impl Caller {
         self.tally.times.push(began.elapsed());
         (answer.unwrap_or_else(|why| json!({"error": why})), began)
     }
-}
-
-fn number(quantity: &Value) -> Option<u64> {
-    let digits = quantity.as_str()?.strip_prefix("0x")?;
-    u64::from_str_radix(digits, 16).ok()
 }

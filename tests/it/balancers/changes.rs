@@ -11,7 +11,7 @@ use serde_json::json;
 use super::callers::{Tally, call_until, follow_heads};
 use super::cell::{Cell, RunningCell, Sharing, line};
 use crate::stale::{CLIENTS, Count, measure};
-use crate::support::{Balancer, CREDENTIALS, PATIENCE, Twins, eventually};
+use crate::support::{Balancer, CREDENTIALS, PATIENCE, Twins, eventually, read_quantity};
 
 /// Restarts of one cell.
 const RESTARTS: u64 = 6;
@@ -48,8 +48,7 @@ pub async fn restarts(cell: &Cell) -> (u64, u64) {
 
 async fn shown(balancer: &Balancer) -> u64 {
     let answer = balancer.ask("eth_blockNumber", json!([])).await;
-    let digits = answer["result"].as_str().unwrap_or_default();
-    u64::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap_or_else(|_| panic!("{answer}"))
+    read_quantity(&answer["result"]).unwrap_or_else(|| panic!("{answer}"))
 }
 
 /// Calls to one balancer while it hands over, some times.

@@ -7,7 +7,7 @@ use forebay_fake::{FakeChain, FakeConfig, FakeHead, FakeNode, FakeRpcError, Faul
 use serde_json::{Value, json};
 
 use super::story::{Batch, Call, Expect, Heard, Metric, Node, Step, Story};
-use crate::support::{Balancer, PATIENCE, QUICK, eventually};
+use crate::support::{Balancer, PATIENCE, QUICK, eventually, read_quantity};
 
 struct Stage {
     chain: Arc<FakeChain>,
@@ -239,7 +239,7 @@ fn meets(expect: &Expect, said: &Value, node: &str, memory: &mut Memory) -> Resu
         return Err("not the same as before".to_string());
     }
     if let Some(place) = &expect.never_falls {
-        let number = said["result"].pointer(place).and_then(quantity);
+        let number = said["result"].pointer(place).and_then(read_quantity);
         let number = number.ok_or("no quantity there")?;
         if number < memory.highest {
             return Err(format!("fell below {:#x}", memory.highest));
@@ -247,10 +247,6 @@ fn meets(expect: &Expect, said: &Value, node: &str, memory: &mut Memory) -> Resu
         memory.highest = number;
     }
     Ok(())
-}
-
-fn quantity(value: &Value) -> Option<u64> {
-    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
 }
 
 async fn change(node: &FakeNode, told: &Node) {

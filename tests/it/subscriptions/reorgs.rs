@@ -4,7 +4,9 @@
 use serde_json::{Value, json};
 
 use super::stage::{Ear, QUICK, Record, Stage, balancer, reorganise};
-use crate::support::{Author, Balancer, Heard, Listener, Mirror, PATIENCE, Sluice, eventually};
+use crate::support::{
+    Author, Balancer, Heard, Listener, Mirror, PATIENCE, Sluice, eventually, read_quantity,
+};
 
 /// Depths, and the logs of the new blocks: with and without logs in those that are replaced.
 const REORGS: [&[&[u8]]; 5] = [
@@ -63,10 +65,7 @@ impl Pair {
 /// What is left of heads when those that others follow on are: each has its parent among them, or
 /// the fork is before all that was told.
 fn branch(told: &[Value]) -> Vec<&Value> {
-    let number = |head: &Value| {
-        let digits = head["number"].as_str().unwrap();
-        u64::from_str_radix(&digits[2..], 16).unwrap()
-    };
+    let number = |head: &Value| read_quantity(&head["number"]).unwrap();
     let mut branch: Vec<&Value> = Vec::new();
     for head in told {
         let is_parent = |other: &&Value| other["hash"] == head["parentHash"];

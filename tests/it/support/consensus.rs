@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::blocks::{Blocks, Made, ZERO, choose};
 use super::genesis::{EMITTER, RICH, SAVER, genesis};
-use super::{Anvil, GethNode};
+use super::{Anvil, GethNode, read_quantity};
 
 /// The genesis is so old. After six hours without blocks geth would build no index of its history.
 const GENESIS_AGE_SECONDS: u64 = 10_000;
@@ -262,7 +262,5 @@ fn quantity(number: u64) -> String {
 
 /// A quantity in hexadecimal.
 pub fn number(value: &Value) -> u64 {
-    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
-    let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    number.unwrap_or_else(|| panic!("{value} is no quantity"))
+    read_quantity(value).unwrap_or_else(|| panic!("{value} is no quantity"))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use forebay::clock;
+use forebay_core::vocabulary::hex;
 use ring::hmac;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -191,11 +192,7 @@ fn token() -> String {
         encoded(r#"{"alg":"HS256","typ":"JWT"}"#),
         encoded(&claims)
     );
-    let digits = SECRET.trim_start_matches("0x").as_bytes();
-    let secret: Vec<u8> = digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect();
+    let secret = hex::data_of_any(SECRET).unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
     let signature = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key, said.as_bytes()));
     format!("{said}.{signature}")

@@ -64,7 +64,7 @@ pub use prometheus::Prometheus;
 pub use redis::{Engine, RedisServer};
 pub use relay::Relay;
 pub use round_robin::RoundRobin;
-pub use rpc::Rpc;
+pub use rpc::{Rpc, read_quantity};
 pub use scene::{QUICK, Scene};
 pub use sluice::Sluice;
 pub use steady::Steady;

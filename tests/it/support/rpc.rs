@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{PATIENCE, http};
+use forebay_core::vocabulary::hex;
 
 /// An endpoint on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +51,7 @@ impl Rpc {
     /// The number that `method` answers in hexadecimal.
     pub async fn number(self, method: &str) -> u64 {
         let result = self.call(method, json!([])).await;
-        let digits = result.as_str().and_then(|text| text.strip_prefix("0x"));
-        let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        number.unwrap_or_else(|| panic!("{method}: {result} is no quantity"))
+        read_quantity(&result).unwrap_or_else(|| panic!("{method}: {result} is no quantity"))
     }
 
     /// Whether it answers at all, soon.
@@ -60,4 +59,9 @@ impl Rpc {
         let soon = Duration::from_secs(2);
         self.ask("eth_blockNumber", json!([]), soon).await.is_ok()
     }
+}
+
+/// The number that a QUANTITY says; `None`: it is none.
+pub fn read_quantity(value: &Value) -> Option<u64> {
+    hex::quantity_in(value.as_str()?)
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Rpc};
+use super::{PATIENCE, Rpc, read_quantity};
 
 pub const GENESIS: u64 = 1_700_000_000;
 /// How anvil is started where its chain is to be another's, too.
@@ -39,11 +39,10 @@ impl Written {
         }
         let logs = json!([{"blockHash": block["hash"]}]);
         let logs = node.call("eth_getLogs", logs).await;
-        let timestamp = block["timestamp"].as_str().unwrap();
         Written {
             hash: block["hash"].as_str().unwrap().to_string(),
             number,
-            timestamp: u64::from_str_radix(&timestamp[2..], 16).unwrap(),
+            timestamp: read_quantity(&block["timestamp"]).unwrap(),
             base_fee: block["baseFeePerGas"].clone(),
             transactions,
             logs: logs.as_array().unwrap().clone(),

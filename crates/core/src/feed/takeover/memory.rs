@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::feed::subscription::RelayedTopic;
 use crate::json::scanner;
+use crate::vocabulary::hex;
 
 /// Pending transactions that are remembered as told.
 pub(super) const REMEMBERED_MAX: usize = 8192;
@@ -61,11 +62,11 @@ impl RelayMemory {
 }
 
 fn is_hash(text: &[u8]) -> bool {
-    let digits = text
-        .strip_prefix(b"\"0x")
-        .and_then(|rest| rest.strip_suffix(b"\""));
-    text.len() == HASH_BYTES
-        && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    let text = (text.len() == HASH_BYTES)
+        .then(|| std::str::from_utf8(text).ok())
+        .flatten();
+    let hash = text.and_then(|text| text.strip_prefix("\"0x")?.strip_suffix('"'));
+    hash.is_some_and(hex::are_digits)
 }
 
 #[cfg(test)]
