@@ -232,7 +232,7 @@ impl<'a> BroadcastCall<'a> {
             until,
             bytes_max: self.context.bytes_max.min(longest(self.form)),
             trace: self.context.trace,
-            path: self.context.origin.part(AttemptKind::Broadcast),
+            trail: self.context.request_context.part(AttemptKind::Broadcast),
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = BroadcastRound {

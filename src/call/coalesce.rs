@@ -51,7 +51,7 @@ pub async fn ask(
         forwarded.run().await
     };
     // To be told how long an identical call was waited for.
-    let joined_at = context.origin.path.as_ref().map(|_| clock::now());
+    let joined_at = context.request_context.trail.as_ref().map(|_| clock::now());
     let follow = |node: &Arc<str>, outcome| follow(context, joined_at, (node, outcome));
     let turned_away = |served: ServedAnswer| {
         follow(&"local".into(), served.outcome);
@@ -183,7 +183,10 @@ fn follow(
     joined_at: Option<Instant>,
     (node, outcome): (&Arc<str>, CallOutcome),
 ) {
-    if let Some((following, joined_at)) = context.origin.follow(AttemptKind::Shared).zip(joined_at)
+    if let Some((following, joined_at)) = context
+        .request_context
+        .follow(AttemptKind::Shared)
+        .zip(joined_at)
     {
         let took = clock::now().saturating_duration_since(joined_at);
         following.note(node, outcome.as_str(), took);

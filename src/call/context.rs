@@ -70,7 +70,7 @@ pub struct CallContext<'a> {
     pub client: Client,
     /// For what is held whole of the request's answers.
     pub answer_budget: &'a AnswerBudget<'a>,
-    pub origin: &'a RequestContext,
+    pub request_context: &'a RequestContext,
     /// The trace that the call's attempts belong to.
     pub trace: Option<Trace>,
     /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
@@ -90,7 +90,7 @@ impl CallContext<'_> {
     /// The context of a call of `row`, whose attempts are parts of `span` where it is recorded, else
     /// of what its client told of.
     pub fn traced(self, span: Option<&CallSpan>, row: MethodIndex) -> Self {
-        let parent = span.map(CallSpan::own).or(self.origin.trace);
+        let parent = span.map(CallSpan::own).or(self.request_context.trace);
         CallContext {
             trace: parent.map(|parent| Trace { parent, row }),
             ..self

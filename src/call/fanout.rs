@@ -54,7 +54,7 @@ pub struct FanoutCall {
     /// See [`AttemptSpec::trace`].
     pub trace: Option<Trace>,
     /// Where its client is told of what came of it, and as what.
-    pub path: Option<(Arc<RequestTrail>, AttemptKind)>,
+    pub trail: Option<(Arc<RequestTrail>, AttemptKind)>,
 }
 
 /// Answers as they come.
@@ -122,14 +122,14 @@ impl FanoutTask {
         };
         let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
         let budget = self.admission.answer_budget(bytes_max);
-        let following = self.question.path.as_ref();
+        let following = self.question.trail.as_ref();
         let wanted = AttemptSpec {
             id: "",
             bytes_max,
             may_stream: false,
             answer_budget: &budget,
             trace: self.question.trace,
-            following: following.map(|(path, kind)| TrailContext { path, kind: *kind }),
+            following: following.map(|(trail, kind)| TrailContext { trail, kind: *kind }),
             reuse: ReuseRule::Any,
             until: self.question.until,
             may_move: true,

@@ -177,7 +177,7 @@ impl Lookups {
             until: now + request.attempt,
             bytes_max: LONG_BYTES_MAX,
             trace: None,
-            path: None,
+            trail: None,
         };
         let task = LookupTask {
             asked: fanout::ask(&self.fleet, &self.admission, (node, place.take()), question),

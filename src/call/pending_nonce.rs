@@ -132,7 +132,7 @@ async fn ask(
         until: times.attempt_end(Treatment::Read, context.arrived_at, now),
         bytes_max: context.bytes_max.min(fanout::SHORT_BYTES_MAX),
         trace: context.trace,
-        path: context.origin.part(AttemptKind::Lookup),
+        trail: context.request_context.part(AttemptKind::Lookup),
     };
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
@@ -216,7 +216,7 @@ async fn counted(
         until: times.attempt_end(Treatment::Read, context.arrived_at, clock::now()),
         bytes_max: context.bytes_max.min(fanout::SHORT_BYTES_MAX),
         trace: context.trace,
-        path: context.origin.part(AttemptKind::Lookup),
+        trail: context.request_context.part(AttemptKind::Lookup),
     };
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, nodes, &question);
     let mut counts = Vec::new();

@@ -114,7 +114,7 @@ async fn mined(
         until: times.attempt_end(Treatment::Read, context.arrived_at, clock::now()),
         bytes_max: context.bytes_max.min(fanout::LONG_BYTES_MAX),
         trace: context.trace,
-        path: context.origin.part(AttemptKind::Lookup),
+        trail: context.request_context.part(AttemptKind::Lookup),
     };
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
     let mut has_denied = false;

@@ -44,8 +44,12 @@ impl<'a> CallRecord<'a> {
                 began_at: clock::now(),
                 outcome: CallOutcome::Cancelled,
             },
-            entry: context.origin.entry(&call.method),
-            span: CallSpan::begin(context.origin.trace.as_ref(), row, &state.fleet.chain),
+            entry: context.request_context.entry(&call.method),
+            span: CallSpan::begin(
+                context.request_context.trace.as_ref(),
+                row,
+                &state.fleet.chain,
+            ),
         };
         let context = context.traced(record.span.as_ref(), row);
         (record, context)

@@ -17,7 +17,7 @@ pub struct RequestContext {
     /// As the client sent it.
     pub trace: Option<TraceParent>,
     /// Where the client is told of its attempts.
-    pub path: Option<Arc<RequestTrail>>,
+    pub trail: Option<Arc<RequestTrail>>,
     /// `None` where calls get no lines.
     client: Option<Arc<CallOrigin>>,
 }
@@ -26,13 +26,13 @@ impl RequestContext {
     /// `client`: the client whose calls get lines in the log.
     pub fn new(
         trace: Option<TraceParent>,
-        path: Option<Arc<RequestTrail>>,
+        trail: Option<Arc<RequestTrail>>,
         client: Option<CallOrigin>,
     ) -> RequestContext {
         let client = client.map(Arc::new);
         RequestContext {
             trace,
-            path,
+            trail,
             client,
         }
     }
@@ -54,21 +54,21 @@ impl RequestContext {
         });
         RequestContext {
             trace: self.trace,
-            path: None,
+            trail: None,
             client,
         }
     }
 
     /// The same, for attempts that may outlive the call.
     pub fn part(&self, kind: AttemptKind) -> Option<(Arc<RequestTrail>, AttemptKind)> {
-        let path = self.path.as_ref()?;
-        Some((path.clone(), kind))
+        let trail = self.trail.as_ref()?;
+        Some((trail.clone(), kind))
     }
 
     /// What an attempt of `kind` is made for, where the client is told of it.
     pub fn follow(&self, kind: AttemptKind) -> Option<TrailContext<'_>> {
-        let path = self.path.as_ref()?;
-        Some(TrailContext { path, kind })
+        let trail = self.trail.as_ref()?;
+        Some(TrailContext { trail, kind })
     }
 
     /// The line of a call, where there are lines.
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn without_lines_a_call_has_no_entry() {
-        let origin = RequestContext::unknown();
-        assert!(origin.entry("eth_call").is_none());
+        let request_context = RequestContext::unknown();
+        assert!(request_context.entry("eth_call").is_none());
     }
 }

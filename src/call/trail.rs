@@ -12,7 +12,7 @@ use forebay_core::rpc::classify::AttemptClass;
 pub struct RequestTrail(Mutex<AttemptTrail>);
 
 impl RequestTrail {
-    fn trail(&self) -> MutexGuard<'_, AttemptTrail> {
+    fn lock(&self) -> MutexGuard<'_, AttemptTrail> {
         self.0
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -20,14 +20,14 @@ impl RequestTrail {
 
     /// The value of the header, as of now.
     pub fn written(&self) -> String {
-        self.trail().written()
+        self.lock().written()
     }
 }
 
 /// What an attempt is made for, where the client wants to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct TrailContext<'a> {
-    pub path: &'a Arc<RequestTrail>,
+    pub trail: &'a Arc<RequestTrail>,
     pub kind: AttemptKind,
 }
 
@@ -35,15 +35,15 @@ impl TrailContext<'_> {
     /// An attempt on `node` begins.
     pub fn begin(self, node: &Arc<str>) -> TrailGuard {
         TrailGuard {
-            path: self.path.clone(),
-            place: self.path.trail().begin(node, self.kind),
+            trail: self.trail.clone(),
+            place: self.trail.lock().begin(node, self.kind),
             began_at: clock::now(),
         }
     }
 
     /// Takes note of what has ended already.
     pub fn note(self, node: &Arc<str>, outcome: &'static str, took: Duration) {
-        let mut trail = self.path.trail();
+        let mut trail = self.trail.lock();
         let place = trail.begin(node, self.kind);
         trail.end(place, outcome, took);
     }
@@ -60,7 +60,7 @@ impl TrailContext<'_> {
 /// An attempt under way. If this is dropped before it has ended, nothing waits for it any more.
 #[derive(Debug)]
 pub struct TrailGuard {
-    path: Arc<RequestTrail>,
+    trail: Arc<RequestTrail>,
     place: TrailIndex,
     began_at: Instant,
 }
@@ -68,7 +68,7 @@ pub struct TrailGuard {
 impl TrailGuard {
     pub fn end(&self, class: AttemptClass) {
         let took = clock::now().saturating_duration_since(self.began_at);
-        self.path.trail().end(self.place, class.outcome(), took);
+        self.trail.lock().end(self.place, class.outcome(), took);
     }
 }
 

@@ -153,8 +153,9 @@ impl Endpoint {
         let bytes_max = policy.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
         let chain = &state.fleet.chain;
-        let origin = request_origin::of_request(caller, policy, address, arrived_at, chain);
-        let of_chain = (&**state, policy, &origin);
+        let request_context =
+            request_origin::of_request(caller, policy, address, arrived_at, chain);
+        let of_chain = (&**state, policy, &request_context);
         if !caller.settle(admission) {
             return self
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
@@ -194,7 +195,7 @@ impl Endpoint {
             // By the name that it gives itself, else by its address.
             client: state.recent_writes.client(asked.client.as_deref(), address),
             answer_budget: &budget,
-            origin: &origin,
+            request_context: &request_context,
             trace: None,
             pins: None,
             subscriber: None,
@@ -208,7 +209,7 @@ impl Endpoint {
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.node.as_deref().unwrap_or("local");
         let outgoing = done.outgoing.served_by(node, done.attempts);
-        let outgoing = outgoing.come_by(origin.path.as_deref());
+        let outgoing = outgoing.come_by(request_context.trail.as_deref());
         let mut sending = pin!(self.send(caller, outgoing, (state, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
@@ -221,10 +222,10 @@ impl Endpoint {
     async fn refuse_call(
         &self,
         caller: &mut impl Downstream,
-        (state, policy, origin): (&CallState, &Policy, &RequestContext),
+        (state, policy, request_context): (&CallState, &Policy, &RequestContext),
         why: Refusal,
     ) -> Result<(), ClientGone> {
-        origin.refused(&why);
+        request_context.refused(&why);
         // On the heap, as all that is rare: the future of the many plain calls stays small.
         Box::pin(self.refuse(caller, (state, policy), why)).await
     }
@@ -240,9 +241,9 @@ async fn work<'b>(
     // Not moved from here on: each copy is room that idle connections keep.
     let request = RpcRequest::read(body, context.policy.settings.calls.batch_calls_max);
     match &request {
-        Err(why) => Ok(RequestOutcome::refused(why, None, context.origin)),
+        Err(why) => Ok(RequestOutcome::refused(why, None, context.request_context)),
         Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {
-            Ok(RequestOutcome::refused(why, *id, context.origin))
+            Ok(RequestOutcome::refused(why, *id, context.request_context))
         }
         Ok(RpcRequest::Single(RequestItem::Call(call))) => {
             work_on_call(state, caller, call, context).await
@@ -318,8 +319,12 @@ impl<'b> RequestOutcome<'b> {
         }
     }
 
-    fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> RequestOutcome<'b> {
-        origin.refused(why);
+    fn refused(
+        why: &Refusal,
+        id: Option<&str>,
+        request_context: &RequestContext,
+    ) -> RequestOutcome<'b> {
+        request_context.refused(why);
         RequestOutcome {
             outgoing: ClientResponse::refusal(why, id),
             node: None,

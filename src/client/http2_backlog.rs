@@ -20,13 +20,13 @@ const BYTES_MAX: u64 = 256 << 10;
 pub struct Backlog {
     address: Option<IpAddr>,
     bytes: AtomicU64,
-    held: Mutex<Held>,
+    held: Mutex<BacklogPieces>,
     /// Rung when there is room again.
     drained: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct BacklogPieces {
     /// In the order in which the codec got them. It may write those of several streams in another: then one
     /// chain's room comes back for another's for that long, and all of them make up what is held all the same.
     pieces: VecDeque<Piece>,
@@ -100,12 +100,12 @@ impl Backlog {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, BacklogPieces> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl BacklogPieces {
     fn note(&mut self, admission: &Arc<Admission>, caller: Caller, bytes: u64) {
         match self.pieces.back_mut() {
             Some(last) if Arc::ptr_eq(&last.admission, admission) => last.bytes += bytes,
@@ -118,7 +118,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BacklogPieces {
     fn drop(&mut self) {
         for piece in &self.pieces {
             piece.admission.release_unsent(piece.caller, piece.bytes);

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use crate::clock;
 use crate::node::access::{NodeAccess, Questioner};
 use crate::node::probe_extras;
-use crate::node::probe_questions::{ProbeQuestions, Turn};
+use crate::node::probe_questions::{ProbeQuestions, QuestionSlot};
 use crate::node::probed_head::{
     ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, read_block, read_quantity,
 };
@@ -132,7 +132,7 @@ impl Prober {
         timeout: Duration,
     ) -> ProbeReply {
         let node = &ProbeQuestions::new(self.questioner(), spec);
-        // In this order they get their turns.
+        // In this order they get their slots.
         let head = head_and_depth(node, asked.extras.depth, timeout);
         let syncing = within(timeout, node.ask(&SYNCING));
         let chain_id = async {
@@ -175,22 +175,22 @@ impl Prober {
         timeout: Duration,
     ) -> DepthFinding {
         let node = ProbeQuestions::new(self.questioner(), spec);
-        found(&node.turn().await, question, head, timeout).await
+        found(&node.slot().await, question, head, timeout).await
     }
 
     /// The head of `spec`, and nothing else; `None`: it doesn't say. It takes no longer than `timeout`.
     pub async fn head_now(&self, spec: &NodeSpec, timeout: Duration) -> Option<ProbedHead> {
         let node = ProbeQuestions::new(self.questioner(), spec);
-        within(timeout, head(&node.turn().await)).await.ok()
+        within(timeout, head(&node.slot().await)).await.ok()
     }
 }
 
 /// A node that has no block to show, or too long a one, is asked for the bare number.
-async fn head(turn: &Turn<'_>) -> Result<ProbedHead, RpcFailure> {
-    match turn.ask(&LATEST).await {
+async fn head(slot: &QuestionSlot<'_>) -> Result<ProbedHead, RpcFailure> {
+    match slot.ask(&LATEST).await {
         Ok(Some(head)) => Ok(head),
         Ok(None) | Err(RpcFailure::RpcError { .. } | RpcFailure::TooLarge(_)) => {
-            let number = turn.ask(&NUMBER).await?;
+            let number = slot.ask(&NUMBER).await?;
             Ok(ProbedHead {
                 number: BlockNumber(number),
                 hash: None,
@@ -214,14 +214,14 @@ async fn head_and_depth(
     Option<DepthFinding>,
 ) {
     let started = clock::now();
-    // One turn for all of it: what others ask never keeps the head waiting.
-    let turn = node.turn().await;
-    let head = within(timeout, head(&turn)).await;
+    // One slot for all of it: what others ask never keeps the head waiting.
+    let slot = node.slot().await;
+    let head = within(timeout, head(&slot)).await;
     let took = clock::now().saturating_duration_since(started);
     let depth = match (&head, depth) {
         (Ok(head), Some(question)) => {
             let left = timeout.saturating_sub(took);
-            Some(found(&turn, question, head.number, left).await)
+            Some(found(&slot, question, head.number, left).await)
         }
         (Ok(_), None) | (Err(_), _) => None,
     };
@@ -229,12 +229,12 @@ async fn head_and_depth(
 }
 
 async fn found(
-    turn: &Turn<'_>,
+    slot: &QuestionSlot<'_>,
     question: DepthQuestion,
     head: BlockNumber,
     timeout: Duration,
 ) -> DepthFinding {
-    let found = probe_extras::found(turn, question, head);
+    let found = probe_extras::found(slot, question, head);
     let late = DepthFinding {
         question,
         has: None,
@@ -259,13 +259,13 @@ async fn details(
         if !asked.extras.capabilities {
             return CapabilityReport::NotAsked;
         }
-        // One that didn't get its turn hasn't been silent.
+        // One that didn't get its slot hasn't been silent.
         let began_at = clock::now();
-        let Ok(turn) = tokio::time::timeout(timeout, node.turn()).await else {
+        let Ok(slot) = tokio::time::timeout(timeout, node.slot()).await else {
             return CapabilityReport::NotAsked;
         };
         let left = timeout.saturating_sub(clock::now().saturating_duration_since(began_at));
-        let told = tokio::time::timeout(left, probe_extras::capabilities(&turn));
+        let told = tokio::time::timeout(left, probe_extras::capabilities(&slot));
         told.await.unwrap_or(CapabilityReport::Untold)
     };
     let (compared, safe, finalized, net_version, capabilities) = tokio::join!(

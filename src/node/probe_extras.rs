@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::probed_head::{ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, read_block};
-use crate::node::probe_questions::{ProbeQuestions, Turn};
+use crate::node::probe_questions::{ProbeQuestions, QuestionSlot};
 use crate::node::rpc::{RpcFailure, RpcQuery};
 use forebay_core::fleet::depth::{Depth, DepthFinding, DepthQuestion, HistoryResource};
 use forebay_core::fleet::report::CapabilityReport;
@@ -31,8 +31,8 @@ const NET_VERSION: RpcQuery<Arc<str>> = RpcQuery {
     read: read_net_version,
 };
 
-pub(super) async fn capabilities(turn: &Turn<'_>) -> CapabilityReport {
-    let told = turn.ask(&CAPABILITIES).await;
+pub(super) async fn capabilities(slot: &QuestionSlot<'_>) -> CapabilityReport {
+    let told = slot.ask(&CAPABILITIES).await;
     told.map_or(CapabilityReport::Untold, CapabilityReport::Told)
 }
 
@@ -69,7 +69,7 @@ fn block_at(params: &str) -> RpcQuery<'_, Option<ProbedHead>> {
 
 /// Whether a node at `head` has what is asked for, by the cheapest call that needs it.
 pub(super) async fn found(
-    turn: &Turn<'_>,
+    slot: &QuestionSlot<'_>,
     question: DepthQuestion,
     head: BlockNumber,
 ) -> DepthFinding {
@@ -94,7 +94,7 @@ pub(super) async fn found(
         answer_bytes_max: ANSWER_BYTES_MAX,
         read: |result| Ok(result != "null"),
     };
-    let has = match turn.ask(&asked).await {
+    let has = match slot.ask(&asked).await {
         Ok(has) => Some(has),
         Err(RpcFailure::RpcError {
             class: AttemptClass::MissingData,

@@ -1,8 +1,8 @@
 //! The questions of one probe to its node, few at a time: each that is asked beside others takes a connection,
 //! which then idles until the next round, and holds memory here and at the node.
 //!
-//! They take their turns in the order in which they come, so what matters most is asked first. One that hangs
-//! keeps its turn until its time is over, and the others go on in the other.
+//! They take their slots in the order in which they come, so what matters most is asked first. One that hangs
+//! keeps its slot until its time is over, and the others go on in the other.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub(super) const QUESTIONS_AT_ONCE: usize = 2;
 pub(super) struct ProbeQuestions<'a> {
     questioner: Arc<Questioner>,
     node: &'a NodeSpec,
-    turns: Semaphore,
+    slots: Semaphore,
 }
 
 /// Its holder may ask, one question after the other.
-pub(super) struct Turn<'a> {
+pub(super) struct QuestionSlot<'a> {
     questions: &'a ProbeQuestions<'a>,
-    /// `None` never is: the turns don't end.
+    /// `None` never is: the slots don't end.
     _permit: Option<SemaphorePermit<'a>>,
 }
 
@@ -34,24 +34,24 @@ impl<'a> ProbeQuestions<'a> {
         ProbeQuestions {
             questioner,
             node,
-            turns: Semaphore::new(QUESTIONS_AT_ONCE),
+            slots: Semaphore::new(QUESTIONS_AT_ONCE),
         }
     }
 
-    pub(super) async fn turn(&'a self) -> Turn<'a> {
-        Turn {
+    pub(super) async fn slot(&'a self) -> QuestionSlot<'a> {
+        QuestionSlot {
             questions: self,
-            _permit: self.turns.acquire().await.ok(),
+            _permit: self.slots.acquire().await.ok(),
         }
     }
 
-    /// Waits for a turn, and asks.
+    /// Waits for a slot, and asks.
     pub(super) async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
-        self.turn().await.ask(question).await
+        self.slot().await.ask(question).await
     }
 }
 
-impl Turn<'_> {
+impl QuestionSlot<'_> {
     pub(super) async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
         let answer = ask(&self.questions.questioner, self.questions.node, question).await;
         // The connection is given back by a task of its own: unless that runs first, the next question

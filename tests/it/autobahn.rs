@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use forebay::client::websocket::connection::WebsocketConnection;
 use forebay::client::websocket::handshake::Handshake;
-use forebay::client::websocket::metered::MeteredStream;
+use forebay::client::websocket::metered_stream::MeteredStream;
 use forebay::shared::admission::Admission;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

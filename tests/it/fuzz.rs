@@ -15,8 +15,8 @@ mod heads;
 mod mutation;
 
 #[test]
-fn no_packet_panics_and_ids_and_params_stay_byte_for_byte() {
-    corpus::feed("packet", bodies::packet);
+fn no_request_panics_and_ids_and_params_stay_byte_for_byte() {
+    corpus::feed("rpc_request", bodies::rpc_request);
 }
 
 #[test]

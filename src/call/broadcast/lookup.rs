@@ -185,7 +185,7 @@ impl BroadcastCall<'_> {
             // A transaction alone may be longer than `SHORT_BYTES_MAX`.
             bytes_max: self.context.bytes_max.min(fanout::LONG_BYTES_MAX),
             trace: self.context.trace,
-            path: self.context.origin.part(AttemptKind::Lookup),
+            trail: self.context.request_context.part(AttemptKind::Lookup),
         };
         fanout::ask_all(&self.state.fleet, &self.state.admission, nodes, &question)
     }

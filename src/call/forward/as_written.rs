@@ -23,9 +23,9 @@ impl<'a> ForwardedCall<'a> {
         &self,
         kind: impl FnOnce(Option<AttemptClass>) -> AttemptKind,
     ) -> Option<TrailContext<'a>> {
-        let path = self.context.origin.path.as_ref()?;
+        let trail = self.context.request_context.trail.as_ref()?;
         let kind = kind(self.last);
-        Some(TrailContext { path, kind })
+        Some(TrailContext { trail, kind })
     }
 
     pub(super) fn wanted(

@@ -93,7 +93,7 @@ impl<'a> ForwardedCall<'a> {
             until: self.retry.deadline().min(now + PATIENCE),
             bytes_max: LONG_BYTES_MAX,
             trace: self.context.trace,
-            path: self.context.origin.part(AttemptKind::Lookup),
+            trail: self.context.request_context.part(AttemptKind::Lookup),
         };
         let mut heard = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
         while let Some(heard) = heard.next().await {

@@ -85,7 +85,7 @@ fn judge(
         place: place(&state, address)?,
         client: state.recent_writes.client(asked.client.as_deref(), address),
         caller: state.admission.caller(address),
-        origin: request_origin::of_socket(
+        request_context: request_origin::of_socket(
             &asked,
             policy.settings.log.calls,
             address,

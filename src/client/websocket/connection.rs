@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::client::websocket::close::CloseReason;
-use crate::client::websocket::metered::MeteredStream;
+use crate::client::websocket::metered_stream::MeteredStream;
 
 /// What is read at once; every socket keeps as much.
 const READ_BUFFER_BYTES: usize = 2 << 10;

@@ -21,7 +21,7 @@ pub struct ReceivedMessage<'a> {
     pub at: Instant,
     pub client: Client,
     /// As of the opening handshake.
-    pub origin: &'a RequestContext,
+    pub request_context: &'a RequestContext,
     pub permit: Permit<'a>,
 }
 
@@ -34,7 +34,7 @@ impl ReceivedMessage<'_> {
         listener: &ClientSubscriptions,
         say: impl FnOnce(Vec<Bytes>) -> F,
     ) -> Option<T> {
-        let origin = self.origin.next(self.at);
+        let request_context = self.request_context.next(self.at);
         // A socket may be there for weeks: each request goes by what holds when it comes.
         let policy = state.policy.load_full();
         let bytes_max = policy.settings.calls.answer_bytes_max;
@@ -48,7 +48,7 @@ impl ReceivedMessage<'_> {
             may_stream: false,
             client: self.client,
             answer_budget: &budget,
-            origin: &origin,
+            request_context: &request_context,
             pins: None,
             trace: None,
             subscriber: Some(&subscriber),
@@ -57,7 +57,7 @@ impl ReceivedMessage<'_> {
             kept_before: 0,
         };
         let pieces = match RpcRequest::read(&self.payload, policy.settings.calls.batch_calls_max) {
-            Err(why) => refused(&why, None, &origin),
+            Err(why) => refused(&why, None, &request_context),
             Ok(request) => carry_out(state, request, context).await,
         };
         drop((self.permit, budget));
@@ -76,12 +76,12 @@ pub fn refuse(
     payload: &[u8],
     why: &Refusal,
     state: &CallState,
-    origin: &RequestContext,
+    request_context: &RequestContext,
 ) -> Vec<Bytes> {
     let calls_max = state.policy.load().settings.calls.batch_calls_max;
     match RpcRequest::read(payload, calls_max) {
-        Err(why) => refused(&why, None, origin),
-        Ok(request) => refuse_all(why, &request, origin),
+        Err(why) => refused(&why, None, request_context),
+        Ok(request) => refuse_all(why, &request, request_context),
     }
 }
 
@@ -91,7 +91,9 @@ async fn carry_out(
     context: CallContext<'_>,
 ) -> Vec<Bytes> {
     match request {
-        RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, context.origin),
+        RpcRequest::Single(RequestItem::Refused { id, why }) => {
+            refused(&why, id, context.request_context)
+        }
         RpcRequest::Single(RequestItem::Call(call)) => {
             let (planned, context) = router::plan(state, &call, context);
             let served = router::carry_out(state, &call, &planned, context).await;
@@ -124,14 +126,18 @@ fn pieces(id: &str, answer: CallReply) -> Vec<Bytes> {
     }
 }
 
-fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> Vec<Bytes> {
-    origin.refused(why);
+fn refused(why: &Refusal, id: Option<&str>, request_context: &RequestContext) -> Vec<Bytes> {
+    request_context.refused(why);
     vec![why.body(id).into()]
 }
 
 /// Says no to each call of a request, so that the client that made it hears of it.
-fn refuse_all(why: &Refusal, request: &RpcRequest<'_>, origin: &RequestContext) -> Vec<Bytes> {
-    origin.refused(why);
+fn refuse_all(
+    why: &Refusal,
+    request: &RpcRequest<'_>,
+    request_context: &RequestContext,
+) -> Vec<Bytes> {
+    request_context.refused(why);
     let no = |item: &RequestItem<'_>| match item {
         RequestItem::Call(call) => call.id.map(|id| why.body(Some(id))),
         RequestItem::Refused { id, why } => Some(why.body(*id)),

@@ -9,7 +9,7 @@ pub mod close;
 pub mod connection;
 pub mod handshake;
 pub mod message;
-pub mod metered;
+pub mod metered_stream;
 pub mod session;
 
 pub use crate::client::websocket::accept::take;

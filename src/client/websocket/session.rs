@@ -27,7 +27,7 @@ use crate::client::endpoint::FIRST_ROUND_TIME_MAX;
 use crate::client::websocket::close::CloseReason;
 use crate::client::websocket::connection::{ClientMessage, WebsocketConnection};
 use crate::client::websocket::message::{ReceivedMessage, notification, refuse};
-use crate::client::websocket::metered::MeteredStream;
+use crate::client::websocket::metered_stream::MeteredStream;
 use crate::clock;
 use crate::observe::metrics::MessageDirection;
 use crate::shared::callers::Caller;
@@ -52,7 +52,7 @@ pub struct Peer {
     /// For whatever is shared among callers.
     pub caller: Caller,
     /// As of the opening handshake.
-    pub origin: RequestContext,
+    pub request_context: RequestContext,
 }
 
 /// One socket.
@@ -190,12 +190,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
                 payload: said.payload,
                 at: now,
                 client: self.peer.client,
-                origin: &self.peer.origin,
+                request_context: &self.peer.request_context,
                 permit,
             }),
             Err(why) => {
-                let origin = self.peer.origin.next(now);
-                Err(refuse(&said.payload, &why, state, &origin))
+                let request_context = self.peer.request_context.next(now);
+                Err(refuse(&said.payload, &why, state, &request_context))
             }
         }
     }

@@ -52,7 +52,7 @@ async fn open(state: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallState
         place: state.sockets.admit(None).unwrap(),
         client: Client::Unknown,
         caller: state.admission.caller(None),
-        origin: RequestContext::unknown(),
+        request_context: RequestContext::unknown(),
     };
     let session = WebsocketSession::new(state.clone(), server, peer).await;
     let state = state.clone();

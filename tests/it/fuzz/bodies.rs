@@ -11,11 +11,11 @@ const CALLS_MAX: usize = 8;
 
 /// A client's body: what is taken for a call goes to a node with its params as they came, and
 /// its id is bytes of the body.
-pub fn packet(bytes: &[u8]) {
-    let Ok(packet) = RpcRequest::read(bytes, CALLS_MAX) else {
+pub fn rpc_request(bytes: &[u8]) {
+    let Ok(request) = RpcRequest::read(bytes, CALLS_MAX) else {
         return;
     };
-    let items = match packet {
+    let items = match request {
         RpcRequest::Single(item) => vec![item],
         RpcRequest::Batch(items) => items,
     };

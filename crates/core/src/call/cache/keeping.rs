@@ -104,13 +104,13 @@ pub fn terms(
     })
 }
 
-type Terms = Result<(BlockNumber, KeptCondition), NotKept>;
+type ConditionResult = Result<(BlockNumber, KeptCondition), NotKept>;
 
 fn is_revert(error: &RpcError<'_>) -> bool {
     error.code == REVERTED && error.data.is_some_and(|data| data.starts_with("\"0x"))
 }
 
-fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
+fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> ConditionResult {
     let (number, hash) = match named {
         NamedBlock::Unsaid => return unsaid(plan, moment),
         NamedBlock::Unclear => return Err(NotKept::Unknown),
@@ -150,7 +150,7 @@ fn not_this(plan: &CachePlan, hash: BlockHash) -> NotKept {
 /// Each log must be of a block of the range, and on the told chain as far as that is remembered. Those of one
 /// block name it. Of others that none is missing is only known of a node that has the last block, and no index
 /// to build.
-fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> Terms {
+fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> ConditionResult {
     let found = found_in(plan, result, moment)?;
     let is_of_one = match plan.block {
         KeptBlock::Told(..) | KeptBlock::Hashed(_) => plan.from.is_none(),
@@ -196,7 +196,7 @@ fn found_in(
     Ok(found)
 }
 
-fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
+fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> ConditionResult {
     let NamedBlock::One(number, hash) = named else {
         // It is in no block yet.
         return Err(NotKept::Fleeting);
@@ -214,7 +214,7 @@ fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
 
 /// Of an answer that doesn't say of which block it is.
 #[inline]
-fn unsaid(plan: &CachePlan, moment: AnswerMoment<'_>) -> Terms {
+fn unsaid(plan: &CachePlan, moment: AnswerMoment<'_>) -> ConditionResult {
     let (number, is_still_told) = match &plan.block {
         KeptBlock::Told(number, hash) => (*number, moment.view.told.tells(*number, hash)),
         KeptBlock::Final(number) => (*number, true),
