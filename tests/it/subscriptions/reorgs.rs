@@ -143,7 +143,7 @@ async fn a_reorg_of_one_node_is_told_when_the_other_has_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_from_before_a_reorg_that_come_after_it_take_nothing_back() {
-    let patient = QUICK.replace("500ms, timeout: 450ms", "3s, timeout: 2900ms");
+    let patient = QUICK.replace("500ms, timeout: 450ms", "6s, timeout: 5900ms");
     let mut stage = Stage::set(2, &patient).await;
     let mut ear = stage.ear().await;
     for topics in [&[1][..], &[2, 2], &[3]] {
@@ -163,6 +163,7 @@ async fn answers_from_before_a_reorg_that_come_after_it_take_nothing_back() {
         stage.follow(at).await;
     }
     ear.hears(&stage.record).await;
+    assert!(stage.sluices.iter().all(|sluice| sluice.waiting() > 0));
     stage.sluices.iter().for_each(Sluice::release);
     ear.hears_just(&stage.record).await;
 }

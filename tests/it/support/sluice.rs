@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -18,7 +18,6 @@ use super::fault::{read_request, reset, send_on};
 struct Gates {
     are_sockets_refused: bool,
     refused: BTreeSet<String>,
-    held: BTreeSet<String>,
     asked: Vec<String>,
 }
 
@@ -34,8 +33,9 @@ pub struct Sluice {
     pub address: SocketAddr,
     gates: Arc<Mutex<Gates>>,
     turns: watch::Sender<Turn>,
-    /// How many answers of the node are held.
-    waiting: watch::Sender<usize>,
+    held: watch::Sender<BTreeSet<String>>,
+    /// How many answers of the node are held: clones of this.
+    waiting: Arc<()>,
     task: JoinHandle<()>,
 }
 
@@ -45,14 +45,17 @@ impl Sluice {
         let address = listener.local_addr().unwrap();
         let node = SocketAddr::from(([127, 0, 0, 1], port));
         let gates = Arc::<Mutex<Gates>>::default();
-        let (turns, waiting) = (watch::Sender::new(Turn::None), watch::Sender::new(0));
-        let (gated, turned, waits) = (gates.clone(), turns.clone(), waiting.clone());
+        let (turns, held) = (watch::Sender::new(Turn::None), watch::Sender::default());
+        let waiting = Arc::new(());
+        let waits = Arc::downgrade(&waiting);
+        let (gated, turned, holds) = (gates.clone(), turns.clone(), held.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (gates, turns, waiting) = (gated.clone(), turned.clone(), waits.clone());
+                let (gates, turns) = (gated.clone(), turned.clone());
+                let held = (holds.subscribe(), waits.clone());
                 tokio::spawn(async move {
                     // Whichever side ends it, it is over.
-                    let _ = pass(client, node, &gates, &turns, &waiting).await;
+                    let _ = pass(client, node, &gates, &turns, held).await;
                 });
             }
         });
@@ -60,6 +63,7 @@ impl Sluice {
             address,
             gates,
             turns,
+            held,
             waiting,
             task,
         }
@@ -86,18 +90,19 @@ impl Sluice {
 
     /// From now on the node's answers to calls with `word` in them wait.
     pub fn hold(&self, word: &str) {
-        self.gates.lock().unwrap().held.insert(word.to_string());
+        self.held.send_modify(|held| {
+            held.insert(word.to_string());
+        });
     }
 
     /// How many answers wait.
     pub fn waiting(&self) -> usize {
-        *self.waiting.borrow()
+        Arc::strong_count(&self.waiting) - 1
     }
 
     /// All answers that wait pass, and those that come.
     pub fn release(&self) {
-        self.gates.lock().unwrap().held.clear();
-        self.waiting.send_replace(0);
+        self.held.send_modify(BTreeSet::clear);
     }
 
     /// Nothing passes any more on the sockets that are open now, either way.
@@ -132,7 +137,7 @@ async fn pass(
     node: SocketAddr,
     gates: &Mutex<Gates>,
     turns: &watch::Sender<Turn>,
-    waiting: &watch::Sender<usize>,
+    (mut held, waiting): (watch::Receiver<BTreeSet<String>>, Weak<()>),
 ) -> io::Result<()> {
     let request = read_request(&mut client).await?;
     let text = String::from_utf8_lossy(&request).into_owned();
@@ -159,11 +164,12 @@ async fn pass(
         Some(refusal) => refusal.into_bytes(),
         None => send_on(node, &request).await?,
     };
-    if has_one_of(&gates.lock().unwrap().held) {
-        let mut released = waiting.subscribe();
-        waiting.send_modify(|waiting| *waiting += 1);
+    let mut at_end = [0];
+    let _waits = has_one_of(&held.borrow()).then(|| waiting.upgrade());
+    tokio::select! {
         // An error says that the sluice is gone, and with it the scene.
-        drop(released.wait_for(|waiting| *waiting == 0).await);
+        _ = held.wait_for(|words| !has_one_of(words)) => {}
+        _ = client.peek(&mut at_end) => return Ok(()),
     }
     client.write_all(&answer).await?;
     client.shutdown().await

@@ -55,7 +55,7 @@ pub struct NodeHead {
     pub id: NodeId,
     /// Its head.
     pub header: Arc<Header>,
-    /// When the node told it, or was asked for it: it is no older than this.
+    /// Where it was told unasked, when it was heard; else when the node was asked for it.
     pub as_of: Instant,
 }
 
@@ -161,13 +161,19 @@ impl HeadTracker {
     }
 
     /// A node said where it is. An answer that was asked for before what the node said since may be
-    /// older than that: a node that has told of a reorganisation isn't taken back by it.
-    pub fn hear(&mut self, head: NodeHead, now: Instant) {
+    /// older than that, unless it goes on from there: a node that has told of a reorganisation isn't
+    /// taken back by it.
+    pub fn hear(&mut self, mut head: NodeHead, now: Instant) {
         self.known.insert(head.header.clone(), now);
-        let last = self.said.get(&head.id);
-        if last.is_none_or(|(last, _)| last.as_of <= head.as_of) {
-            self.said.insert(head.id, (head, now));
+        if let Some((last, _)) = self.said.get(&head.id)
+            && head.as_of < last.as_of
+        {
+            if !self.known.descends(&head.header, &last.header) {
+                return;
+            }
+            head.as_of = last.as_of;
         }
+        self.said.insert(head.id, (head, now));
     }
 
     /// The word of these counts from now on, and calls are served this head. What nodes said that are

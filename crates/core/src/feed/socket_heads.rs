@@ -40,8 +40,9 @@ pub enum HeadRating {
 /// What a block that was asked for by its number shows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BlockComparison {
-    /// It is one that the socket told: its word is good, and all that it has said. Oldest first.
-    Same(Vec<Arc<Header>>),
+    /// It is one that the socket told: its word is good, and all that it has said, each with when that was heard.
+    /// Oldest first.
+    Same(Vec<(Arc<Header>, Instant)>),
     /// It is the node's head, by another name.
     Other(Arc<Header>),
 }
@@ -51,7 +52,7 @@ pub enum BlockComparison {
 pub struct SocketHeads {
     is_good: bool,
     /// Oldest first.
-    heard: VecDeque<Arc<Header>>,
+    heard: VecDeque<(Arc<Header>, Instant)>,
     hint: Option<HeadHint>,
 }
 
@@ -69,7 +70,7 @@ impl SocketHeads {
         if self.is_good {
             return HeadRating::Good;
         }
-        self.heard.push_back(header.clone());
+        self.heard.push_back((header.clone(), now));
         if self.heard.len() > HEARD_MAX {
             self.heard.pop_front();
         }
@@ -100,7 +101,7 @@ impl SocketHeads {
             self.hint = asked.map(|hint| hint.later(now)).or(self.hint.take());
             return None;
         };
-        if !self.heard.iter().any(|told| told.hash == block.hash) {
+        if !self.heard.iter().any(|(told, _)| told.hash == block.hash) {
             return Some(BlockComparison::Other(block));
         }
         self.is_good = true;
@@ -143,7 +144,8 @@ mod tests {
         assert_eq!(tidings.hear(&block(7, 1), now), HeadRating::Hint);
         assert_eq!(tidings.question(), Some((BlockNumber(7), now)));
         let compared = tidings.answer(BlockNumber(7), Some(block(7, 1)), now);
-        assert_eq!(compared, Some(BlockComparison::Same(vec![block(7, 1)])));
+        let same = BlockComparison::Same(vec![(block(7, 1), now)]);
+        assert_eq!(compared, Some(same));
         assert_eq!(tidings.hear(&block(8, 2), now), HeadRating::Good);
         assert_eq!(tidings.question(), None);
     }
@@ -152,9 +154,12 @@ mod tests {
     fn a_socket_is_believed_also_where_heads_come_faster_than_answers() {
         let now = crate::testing::now();
         let mut tidings = SocketHeads::default();
-        let told: Vec<_> = (7..10).map(|number| block(number, 1)).collect();
-        for header in &told {
-            tidings.hear(header, now);
+        let heard_at = |number| now + Duration::from_millis(number);
+        let told: Vec<_> = (7..10)
+            .map(|number| (block(number, 1), heard_at(number)))
+            .collect();
+        for (header, heard_at) in &told {
+            tidings.hear(header, *heard_at);
         }
         let compared = tidings.answer(BlockNumber(7), Some(block(7, 1)), now);
         assert_eq!(compared, Some(BlockComparison::Same(told)), "none is lost");

@@ -156,8 +156,8 @@ impl NodeSocket {
                     Err(fault) => Err(SocketFailure::Fault(fault)),
                 },
                 command = next_command(&mut live.place) => self.obey(live, command).await,
-                (number, block) = next_answer(&mut live.block_query) => {
-                    self.compare(live, number, block).await;
+                answer = next_answer(&mut live.block_query) => {
+                    self.compare(live, answer).await;
                     Ok(())
                 }
                 () = next_due(live.subscriptions.due()) => Ok(()),

@@ -215,7 +215,7 @@ fn a_sibling_that_more_nodes_have_is_taken_and_so_is_one_when_none_has_the_told_
 
 #[test]
 fn an_answer_asked_for_before_a_node_told_of_a_reorganisation_takes_nothing_back() {
-    let main = chain(1, 1, 5, 0);
+    let main = chain(1, 1, 6, 0);
     let side = chain(2, 3, 5, 1002);
     let mut stage = Stage::new(&[&main, &side]);
     stage.hear(0, &main[1]);
@@ -233,12 +233,19 @@ fn an_answer_asked_for_before_a_node_told_of_a_reorganisation_takes_nothing_back
         stage.hear_as_of(id, &main[4], asked_at);
         assert_eq!(stage.seeds(), reorganised);
     }
+    // One that goes on from what they told is no older.
+    let next = block(6, 2006, 2005);
+    for id in [0, 1] {
+        stage.hear_as_of(id, &next, asked_at);
+    }
+    assert_eq!(stage.seeds().last().unwrap(), "2006");
+    let reorganised = ["1002", "1003", "1004", "1005", "1006"];
     // What they say when they are asked anew counts.
     stage.pass(Duration::from_millis(1));
     for id in [0, 1] {
-        stage.hear_as_of(id, &main[4], stage.now);
+        stage.hear_as_of(id, &main[5], stage.now);
     }
-    assert_eq!(stage.seeds(), ["1002", "1003", "1004", "1005"]);
+    assert_eq!(stage.seeds(), reorganised);
 }
 
 #[test]

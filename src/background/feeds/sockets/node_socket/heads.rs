@@ -1,4 +1,4 @@
-//! What a line does with the heads that its node tells: see [`Tidings`](forebay_core::feed::socket_heads).
+//! What a line does with the heads that its node tells: see [`SocketHeads`](forebay_core::feed::socket_heads::SocketHeads).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,11 +6,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::NodeSocket;
-use super::state::{BlockQuery, SocketState};
+use super::state::{BlockAnswer, BlockQuery, SocketState};
 use crate::clock;
 use forebay_core::feed::head_tracker::{NodeHead, witnesses};
 use forebay_core::feed::socket_heads::{BlockComparison, HeadRating};
-use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
 
@@ -19,7 +18,7 @@ impl NodeSocket {
         let header = std::str::from_utf8(result).ok().and_then(Header::read);
         let Some(header) = header else { return };
         live.staleness.broken(header.number.0);
-        match live.tidings.hear(&header, clock::now()) {
+        match live.tidings.hear(&header, live.heard_at) {
             HeadRating::Good => self.tell(header, live.heard_at).await,
             HeadRating::Hint => self.ask(live),
         }
@@ -59,9 +58,14 @@ impl NodeSocket {
             let (exchange, upstream) = (self.exchange.clone(), self.upstream.clone());
             let answer = async move {
                 tokio::time::sleep_until(from.into()).await;
+                let asked_at = clock::now();
                 let timeout = exchange.settings.say(|settings| settings.health.timeout);
                 let asked = exchange.prober.header_at(&upstream.spec, number, timeout);
-                (number, asked.await.unwrap_or_default())
+                BlockAnswer {
+                    number,
+                    asked_at,
+                    block: asked.await.unwrap_or_default(),
+                }
             };
             let answer = Box::pin(answer);
             BlockQuery { from, answer }
@@ -72,18 +76,21 @@ impl NodeSocket {
     pub(super) async fn compare(
         &self,
         live: &mut SocketState,
-        number: BlockNumber,
-        block: Option<Arc<Header>>,
+        BlockAnswer {
+            number,
+            asked_at,
+            block,
+        }: BlockAnswer,
     ) {
-        let asked_at = (live.block_query.take()).map_or_else(clock::now, |query| query.from);
+        live.block_query = None;
         match live.tidings.answer(number, block.clone(), clock::now()) {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
-                    let same = told.iter().filter(|told| told.hash == block.hash);
-                    same.for_each(|told| self.exchange.hub.compare(told, block));
+                    let same = told.iter().filter(|(told, _)| told.hash == block.hash);
+                    same.for_each(|(told, _)| self.exchange.hub.compare(told, block));
                 }
-                for head in told {
-                    self.tell(head, asked_at).await;
+                for (head, heard_at) in told {
+                    self.tell(head, heard_at).await;
                 }
             }
             Some(BlockComparison::Other(head)) => self.tell(head, asked_at).await,
@@ -94,9 +101,7 @@ impl NodeSocket {
 }
 
 /// The answer of the node that is asked; waits for ever where none is. May be dropped halfway.
-pub(super) async fn next_answer(
-    query: &mut Option<BlockQuery>,
-) -> (BlockNumber, Option<Arc<Header>>) {
+pub(super) async fn next_answer(query: &mut Option<BlockQuery>) -> BlockAnswer {
     match query {
         Some(query) => (&mut query.answer).await,
         None => std::future::pending().await,

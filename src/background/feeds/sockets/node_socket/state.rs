@@ -54,7 +54,14 @@ impl SocketState {
 /// A block that is asked for by its number.
 pub(super) struct BlockQuery {
     pub from: Instant,
-    pub answer: BoxFuture<'static, (BlockNumber, Option<Arc<Header>>)>,
+    pub answer: BoxFuture<'static, BlockAnswer>,
+}
+
+/// What the node has under a number.
+pub(super) struct BlockAnswer {
+    pub number: BlockNumber,
+    pub asked_at: Instant,
+    pub block: Option<Arc<Header>>,
 }
 
 /// Why a line ended.
