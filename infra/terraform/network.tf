@@ -1,4 +1,4 @@
-# Who may talk to whom. In: the load balancer, and those named for metrics and admin. Out: HTTPS
+# What may talk to what. In: the load balancer, and those named for metrics and admin. Out: HTTPS
 # (AWS, the leader), and the nodes.
 
 locals {

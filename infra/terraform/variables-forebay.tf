@@ -40,13 +40,16 @@ variable "secrets" {
 variable "nodes" {
   description = "Written into a registry in which nothing was ever written; afterwards the registry rules. Keys belong into secrets: url = \"https://host/$${KEY}\" in the registry, written $$${KEY} in Terraform."
   type = list(object({
-    url      = string
-    name     = optional(string)
-    weight   = optional(number)
-    fallback = optional(bool)
-    leader   = optional(bool)
-    ws_url   = optional(string)
-    headers  = optional(map(string))
+    url           = string
+    name          = optional(string)
+    weight        = optional(number)
+    fallback      = optional(bool)
+    leader        = optional(bool)
+    ws_url        = optional(string)
+    headers       = optional(map(string))
+    in_flight_max = optional(number)
+    serves        = optional(list(string))
+    recent_blocks = optional(number)
   }))
   default = []
 
@@ -75,13 +78,16 @@ variable "chains" {
     leader_url_secret_arn  = optional(string)
     table_name             = optional(string)
     nodes = optional(list(object({
-      url      = string
-      name     = optional(string)
-      weight   = optional(number)
-      fallback = optional(bool)
-      leader   = optional(bool)
-      ws_url   = optional(string)
-      headers  = optional(map(string))
+      url           = string
+      name          = optional(string)
+      weight        = optional(number)
+      fallback      = optional(bool)
+      leader        = optional(bool)
+      ws_url        = optional(string)
+      headers       = optional(map(string))
+      in_flight_max = optional(number)
+      serves        = optional(list(string))
+      recent_blocks = optional(number)
     })), [])
   }))
   default = {}
@@ -125,6 +131,10 @@ variable "chains" {
   validation {
     condition     = alltrue([for node in flatten([for chain in values(var.chains) : chain.nodes]) : can(regex("^(https?://|[$][{])", node.url)) && !can(regex("^https?://[^/]*@", node.url))])
     error_message = "a node's url begins with http://, https:// or $${NAME}, and holds no user:password@."
+  }
+  validation {
+    condition     = alltrue([for node in flatten([for chain in values(var.chains) : chain.nodes]) : node.weight == null ? true : node.weight >= 0 && node.weight <= 1000])
+    error_message = "a node's weight is from 0 (drained) to 1000."
   }
 }
 

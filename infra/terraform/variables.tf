@@ -1,4 +1,4 @@
-# What must be said: where it runs, under which name it is called, who leads.
+# What must be said: where it runs, under which name it is called, which node leads.
 
 variable "name" {
   description = "Names everything here, and is the dimension `Service` of the metrics."

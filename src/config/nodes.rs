@@ -342,6 +342,29 @@ mod tests {
     use crate::config::tests::{FULL, finds, finds_nothing, reading};
 
     #[test]
+    fn terraforms_nodes_have_the_same_keys() {
+        let variables = include_str!("../../infra/terraform/variables-forebay.tf");
+        let mut wanted: Vec<_> = KEYS.map(|(key, _)| key).to_vec();
+        wanted.retain(|key| *key != "ws");
+        wanted.sort_unstable();
+        let objects = variables.split("list(object({").skip(1);
+        let objects: Vec<Vec<_>> = objects
+            .filter_map(|object| object.split_once("}))"))
+            .map(|(object, _)| {
+                let lines = object.lines().filter_map(|line| line.split_once(" = "));
+                let mut keys: Vec<_> = lines.map(|(key, _)| key.trim()).collect();
+                keys.sort_unstable();
+                keys
+            })
+            .collect();
+        assert_eq!(
+            objects,
+            [wanted.clone(), wanted],
+            "of one chain, and of several"
+        );
+    }
+
+    #[test]
     fn the_most_calls_in_flight_are_found_or_fixed() {
         let node = |most: &str| format!("{{nodes: [{{url: \"http://a\"{most}}}]}}");
         for (most, wanted) in [

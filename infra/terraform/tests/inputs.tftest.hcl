@@ -328,6 +328,14 @@ run "a_section_that_the_module_writes_is_refused" {
   expect_failures = [var.settings]
 }
 
+run "chains_among_settings_are_refused" {
+  command = plan
+  variables {
+    settings = { chains = { ethereum = { id = 1 } } }
+  }
+  expect_failures = [var.settings]
+}
+
 run "settings_that_are_no_map_is_refused" {
   command = plan
   variables {
@@ -592,6 +600,14 @@ run "the_module_s_own_priority_for_a_chain_is_refused" {
   variables {
     listener_rule_priority = 7
     chains                 = { ethereum = { id = 1, default = true, host_names = ["a.example.com"], listener_rule_priority = 7 } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "a_weight_beyond_1000_of_a_chain_s_node_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, nodes = [{ url = "http://10.0.0.11:8545", weight = 1001 }] } }
   }
   expect_failures = [var.chains]
 }

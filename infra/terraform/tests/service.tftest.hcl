@@ -399,7 +399,7 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
         host_names             = ["op-sepolia.rpc.example.com"]
         listener_rule_priority = 300
         leader_url_secret_arn  = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/op-sepolia"
-        nodes                  = [{ url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", name = "op-1", weight = 2 }]
+        nodes                  = [{ url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", name = "op-1", weight = 2, in_flight_max = 64, serves = ["eth_*"], recent_blocks = 128 }]
       }
     }
     chain_settings = { op-sepolia = { health = { lag_blocks_max = 60 }, cache = { never = ["eth_call"] } } }
@@ -416,7 +416,7 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
         cache      = { never = ["eth_call"] }
         nodes = [
           { name = "leader", url = "$${LEADER_URL_OP_SEPOLIA}", leader = true },
-          { name = "op-1", url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", weight = 2 },
+          { name = "op-1", url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", weight = 2, in_flight_max = 64, serves = ["eth_*"], recent_blocks = 128 },
         ]
       }
     }
