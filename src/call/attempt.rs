@@ -13,13 +13,12 @@ use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
-use forebay_core::call::doubts;
-use forebay_core::fleet::attempt_report::{self, AttemptReport, NodeReply, NodeRest};
+use forebay_core::fleet::attempt_report::{self, AttemptExtent, AttemptReport, NodeRest};
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::overload;
-use forebay_core::rpc::classify::{AttemptClass, Overload, Rejection, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Rejection, Verdict};
 use forebay_core::wire::trace::TraceParent;
 
 /// What an attempt is to bring.
@@ -36,7 +35,7 @@ pub struct AttemptSpec<'a> {
     /// What the attempt is a part of.
     pub trace: Option<Trace>,
     /// Where its client is told of it.
-    pub following: Option<TrailContext<'a>>,
+    pub trail: Option<TrailContext<'a>>,
     pub reuse: ReuseRule,
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
@@ -123,11 +122,11 @@ impl AttemptPlacement {
         }
     }
 
-    /// How many places were taken with its own; 0 once it has none.
-    fn number(&self) -> u32 {
+    /// How many places were taken with its own; `None` once it has none.
+    fn number(&self) -> Option<u32> {
         match self {
-            AttemptPlacement::Placed(place) => place.number,
-            AttemptPlacement::Left(_) => 0,
+            AttemptPlacement::Placed(place) => Some(place.number),
+            AttemptPlacement::Left(_) => None,
         }
     }
 }
@@ -139,7 +138,7 @@ impl Attempt {
         let trace = wanted.trace.as_ref().filter(|_| calls == 1);
         let span = AttemptSpan::begin(trace, name, metrics.chain());
         let leave = |it: TrailContext<'_>| (0..calls).map(|_| it.begin(name)).collect();
-        let trail_guards = wanted.following.map(leave).unwrap_or_default();
+        let trail_guards = wanted.trail.map(leave).unwrap_or_default();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
         if calls > 1 {
             place.load.limiter.begin_with(calls - 1);
@@ -177,17 +176,17 @@ impl Attempt {
             upstream: self.placement.upstream().clone(),
             load: self.placement.load().clone(),
         });
-        for footprint in self.trail_guards.drain(..) {
-            footprint.end(AttemptClass::Ok);
+        for guard in self.trail_guards.drain(..) {
+            guard.end(AttemptClass::Ok);
         }
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
     /// Tells load and metrics what each of its calls came to, in their order; `None`: only what the call comes to
     /// later counts. For the metrics each is an attempt that took as long as all of them, for the load it is many
-    /// answers at once, or one fault. Of a fault that a call may have caused, it is told at the call's end whether it
-    /// is the node's; of another, and of a wish to be left alone, it is said what follows. The verdicts tell from now on whether the node had too much
-    /// to do.
+    /// answers at once, or one fault. What follows for the node is returned: a penalty, unless a call may have caused
+    /// the fault (then the call's end tells), and a rest, where it asked for one. The verdicts tell from now on
+    /// whether the node had too much to do.
     pub fn settle<'v>(
         &mut self,
         verdicts: impl IntoIterator<Item = Option<&'v mut Verdict>>,
@@ -212,7 +211,12 @@ impl Attempt {
             }
         }
         let report = report.unwrap_or_default();
-        let penalty = self.tell_load(report, took, now);
+        let attempt = AttemptExtent {
+            calls: self.calls,
+            place: self.placement.number(),
+            took,
+        };
+        let penalty = report.tell(self.placement.load(), attempt, now);
         let has_any = penalty.is_some() || report.rest.is_some();
         has_any.then_some(NodeConsequence {
             penalty,
@@ -220,52 +224,12 @@ impl Attempt {
         })
     }
 
-    fn tell_load(&self, report: AttemptReport, took: Duration, now: Instant) -> Option<Penalty> {
-        let load = self.placement.load();
-        if let Some(overload) = report.overload {
-            self.tell_limiter(overload, now);
-        }
-        match (report.fault, report.overload, report.reply) {
-            (Some(class), ..) => return self.blame_node(class, took, now),
-            (None, Some(Overload::Waited), _) => load.failed(took, now),
-            (None, Some(Overload::Refused), _) | (None, None, NodeReply::HeldBack) => {}
-            (None, None, NodeReply::TurnedAway) => load.waited(took, now),
-            (None, None, NodeReply::Answered) if self.calls > 1 => {
-                load.answered_many(took, self.calls, now);
-            }
-            (None, None, NodeReply::Answered) => {
-                load.answered(self.placement.number(), took, now);
-            }
-        }
-        None
-    }
-
     /// Counts one of its calls.
     fn count(&self, at: usize, class: AttemptClass, took: Duration) {
         self.upstream().metrics.attempted(class, took);
-        if let Some(footprint) = self.trail_guards.get(at) {
-            footprint.end(class);
+        if let Some(guard) = self.trail_guards.get(at) {
+            guard.end(class);
         }
-    }
-
-    /// The node had too much to do.
-    fn tell_limiter(&self, overload: Overload, now: Instant) {
-        let limiter = &self.placement.load().limiter;
-        match (overload, &self.placement) {
-            (Overload::Refused, AttemptPlacement::Placed(place)) => {
-                limiter.refused(place.number, now);
-            }
-            (Overload::Refused, AttemptPlacement::Left(_)) => {}
-            (Overload::Waited, _) => limiter.timed_out(now),
-        }
-    }
-
-    /// It is at fault, as far as that is sure.
-    fn blame_node(&self, class: AttemptClass, took: Duration, now: Instant) -> Option<Penalty> {
-        let load = self.placement.load();
-        load.failed(took, now);
-        let is_sure = !doubts::is_doubtful(class);
-        is_sure.then(|| load.conduct.faulted("", now, now))?
     }
 
     /// The node broke off an answer that had begun: that is its own fault.
@@ -300,7 +264,7 @@ mod tests {
     use crate::shared::fleet_state::FleetState;
     use crate::shared::node_clients::ClientFactory;
     use crate::shared::process_limits::ChainShare;
-    use forebay_core::rpc::classify;
+    use forebay_core::rpc::classify::{self, Overload};
     use forebay_core::testing;
     use forebay_core::vocabulary::caps::Caps;
     use forebay_core::vocabulary::node::NodeRecord;
@@ -327,7 +291,7 @@ mod tests {
             may_stream: false,
             answer_budget,
             trace: None,
-            following: None,
+            trail: None,
             reuse: ReuseRule::Any,
             until: clock::now(),
             may_move: true,
@@ -374,8 +338,9 @@ mod tests {
                 let mut attempt = Attempt::begin(place, calls, &wanted);
                 let mut verdicts = vec![verdict; calls];
                 let consequence = attempt.settle(verdicts.iter_mut().map(Some));
-                let rests = consequence.is_some_and(|it| it.penalty.is_none() && it.rest.is_some());
-                assert_eq!(rests, !is_answer, "{verdict:?} {calls}");
+                let told = consequence.map(|it| (it.penalty, it.rest.and_then(|rest| rest.lasts)));
+                let wanted = (!is_answer).then_some((None, Some(Duration::from_secs(3))));
+                assert_eq!(told, wanted, "{verdict:?} {calls}");
                 let has_answered = load.conduct.has_answered_since(began_at);
                 assert_eq!(has_answered, is_answer, "{verdict:?} {calls}");
             }

@@ -30,8 +30,6 @@ use forebay_core::wire::trace::TraceParent;
 pub const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// An error is read to its end up to this length.
 const ERROR_BYTES_MAX: usize = 1 << 20;
-/// What an attempt comes to whose answer is too long.
-pub const TOO_LARGE: AttemptClass = AttemptClass::RpcError;
 
 /// What an attempt brought, beside its verdict. It is no answer to the call yet, and so no
 /// [`CallReply`](super::answer::CallReply): it may be nothing, another node may be asked instead, and then its
@@ -98,7 +96,7 @@ pub async fn attempt<'a>(
             (verdict, AttemptContent::Whole(answer, held))
         }
         Err(Unread::Failed(verdict)) => (verdict, AttemptContent::Nothing),
-        Err(Unread::TooLarge) => (TOO_LARGE.into(), AttemptContent::TooLarge),
+        Err(Unread::TooLarge) => (AttemptClass::TOO_LONG.into(), AttemptContent::TooLarge),
     };
     if let Some(consequence) = attempt.settle([Some(&mut verdict)]) {
         consequence.carry_out(fleet, upstream, node).await;

@@ -39,7 +39,9 @@ use crate::shared::snapshot::Snapshot;
 use forebay_core::call::disputes::Dispute;
 use forebay_core::call::doubts::Doubts;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::retry::{AnswerReading, CallBudget, ReplyAction, RetryPlanner, RetryStep};
+use forebay_core::call::retry::{
+    AnswerReading, AnswerSigns, CallBudget, ReplyAction, RetryPlanner, RetryStep,
+};
 use forebay_core::call::tag_fallback::TagFallback;
 use forebay_core::fleet::load::DeepRepeat;
 use forebay_core::fleet::node_limits::QuerySize;
@@ -270,6 +272,7 @@ impl<'a> ForwardedCall<'a> {
             self.doubts.hear(node, class, began, heard_at);
         }
         let name = &upstream.spec.name;
+        let has_answered = content.whole().is_some();
         match content {
             AttemptContent::TooLarge => {
                 let refused = CallReply::Refused(Refusal::AnswerTooLarge);
@@ -279,10 +282,7 @@ impl<'a> ForwardedCall<'a> {
                 large.copy = self.copied(node, heard_at);
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
-            AttemptContent::Whole(..) if verdict.overload.is_some() => {
-                self.retry.hear_overload(node.id, verdict);
-            }
-            AttemptContent::Whole(answer, held) => {
+            AttemptContent::Whole(answer, held) if verdict.overload.is_none() => {
                 let verdict = self.finally(verdict, &answer);
                 let answer = if verdict.class == AttemptClass::Ok {
                     answer
@@ -294,8 +294,8 @@ impl<'a> ForwardedCall<'a> {
                     return Some(served);
                 }
             }
-            AttemptContent::Nothing => {
-                let was_silent = self.was_silent(class, node);
+            AttemptContent::Whole(..) | AttemptContent::Nothing => {
+                let was_silent = !has_answered && self.was_silent(class, node);
                 self.retry.hear_unanswered(node.id, verdict, was_silent);
             }
         }
@@ -319,9 +319,17 @@ impl<'a> ForwardedCall<'a> {
         let is_doubtful = class == AttemptClass::Ok && answer.result().is_some_and(is_doubtful);
         self.hear_of_index(verdict, &answer, said);
         self.came_to_nothing = self.is_nothing(verdict, &answer, said);
-        let reading = AnswerReading::of(self.came_to_nothing, is_stray, is_doubtful);
+        let reading = AnswerReading::of(AnswerSigns {
+            came_to_nothing: self.came_to_nothing,
+            is_stray,
+            is_doubtful,
+        });
         let heard = match reading {
-            AnswerReading::CameToNothing => self.keep_nothing(&answer),
+            AnswerReading::CameToNothing => {
+                let is_null = answer.result() == Some(b"null");
+                self.retry
+                    .hear_came_to_nothing(is_null, self.is_too_old(&answer))
+            }
             AnswerReading::Stray => self.retry.hear_stray(),
             AnswerReading::DoubtfulNull => self.hear_nothing(said),
             AnswerReading::Plain => self.retry.hear(verdict, true),

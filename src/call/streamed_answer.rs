@@ -10,7 +10,6 @@ use super::attempt::Attempt;
 use crate::node::reply::NodeResponse;
 use crate::observe::access_log::AccessLogEntry;
 use crate::shared::fleet_state::FleetState;
-use forebay_core::call::doubts;
 use forebay_core::json::scanner;
 use forebay_core::rpc::answer::Splicer;
 use forebay_core::rpc::classify::AttemptClass;
@@ -82,7 +81,7 @@ impl StreamedAnswer {
             }
             return Ok(None);
         }
-        if doubts::is_doubtful(class)
+        if class.is_doubtful()
             && let Some(sentence) = self.attempt.broke_off()
         {
             self.fleet

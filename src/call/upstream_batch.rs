@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::exchange::{self, TOO_LARGE, Unread};
+use super::exchange::{self, Unread};
 use super::patience;
 use crate::call::attempt::{Attempt, AttemptSpec};
 use crate::call::context::{CallContext, CallState};
@@ -247,7 +247,7 @@ fn wanted<'a>(context: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
             .request_context
             .trace
             .map(|parent| Trace { parent, row: None }),
-        following: context.request_context.follow(AttemptKind::Batch),
+        trail: context.request_context.follow(AttemptKind::Batch),
         reuse: ReuseRule::Any,
         until,
         may_move: true,
@@ -263,7 +263,7 @@ fn judge(came: &BatchAnswer, (first, calls): (UpstreamCallId, usize)) -> BatchVe
             BatchVerdict::of_all(MemberOutcome::Unanswered(*verdict), calls)
         }
         Err(Unread::TooLarge) => {
-            BatchVerdict::of_all(MemberOutcome::TooLong(TOO_LARGE.into()), calls)
+            BatchVerdict::of_all(MemberOutcome::TooLong(AttemptClass::TOO_LONG.into()), calls)
         }
     }
 }

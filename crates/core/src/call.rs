@@ -3,7 +3,7 @@
 //! In reading order:
 //! - [`plan`], what becomes of a call; [`tag_pins`], which numbers its tags stand for
 //! - [`retry`], its way from node to node, within its [`retry_budget`]; [`tag_fallback`], when a pinned
-//!   tag is nothing to a node; [`trail`], what is told of the way
+//!   tag is nothing to a node; [`patience`], how long it waits for one; [`trail`], what is told of the way
 //! - [`groups`], which calls of a batch are asked of a node together
 //! - when a node finds nothing: [`confirmation`], [`held_lookups`], [`leader_share`], [`unindexed`]
 //! - when it may be the caller's own fault: [`doubts`], [`disputes`]
@@ -24,6 +24,7 @@ pub mod held_lookups;
 pub mod last_block;
 pub mod leader_share;
 pub mod nonce;
+pub mod patience;
 pub mod pending_transactions;
 pub mod plan;
 pub mod recent_writes;

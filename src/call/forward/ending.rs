@@ -3,10 +3,8 @@
 use super::CallOutcome;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
-use forebay_core::call::plan::Affinity;
 use forebay_core::call::retry::CallEnding;
 use forebay_core::fleet::select;
-use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::refusal::Refusal;
 
 impl ForwardedCall<'_> {
@@ -33,10 +31,7 @@ impl ForwardedCall<'_> {
     }
 
     pub(super) fn end_unserved(&self, why: Refusal) -> ServedAnswer {
-        let why = match (&self.plan.affinity, self.last) {
-            (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
-            (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
-        };
+        let why = self.plan.affinity.refusal(self.last, why);
         ServedAnswer {
             // Where we said no ourselves, that says nothing of the nodes.
             outcome: if why == Refusal::OverCapacity {

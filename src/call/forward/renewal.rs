@@ -11,14 +11,12 @@ use crate::call::context::CallContext;
 use crate::call::forward::ForwardedCall;
 use crate::call::planning;
 use crate::clock;
-use forebay_core::call::confirmation::Confirmers;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::tag_fallback::{self, TagFallbackStep};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::method::RepeatRule;
 use forebay_core::method::block::ParamEdits;
-use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
+use forebay_core::rpc::classify::{Meaning, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
 impl ForwardedCall<'_> {
@@ -78,23 +76,9 @@ impl ForwardedCall<'_> {
         (is_ours && is_nothing()) || self.is_too_old(answer)
     }
 
-    fn is_too_old(&self, answer: &WholeAnswer) -> bool {
+    pub(super) fn is_too_old(&self, answer: &WholeAnswer) -> bool {
         let tag_fallback = self.tag_fallback.as_deref();
         tag_fallback.is_some_and(|it| it.is_too_old(answer.result()))
-    }
-
-    /// Keeps such an answer for when nothing better comes; but what is too old is told to no client.
-    pub(super) fn keep_nothing(&mut self, answer: &WholeAnswer) -> ReplyAction {
-        if answer.result() == Some(b"null") {
-            self.retry.hear_null(|_, _, _| Confirmers::default());
-        } else {
-            self.retry.hear(AttemptClass::MissingData, true);
-        }
-        if self.is_too_old(answer) {
-            ReplyAction::Drop
-        } else {
-            ReplyAction::Keep
-        }
     }
 
     /// What to ask once more, instead of ending with nothing: `Some(None)` the same again.

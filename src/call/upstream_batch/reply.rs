@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::super::exchange::{AttemptContent, TOO_LARGE, WHOLE_BYTES_MAX};
+use super::super::exchange::{AttemptContent, WHOLE_BYTES_MAX};
 use crate::call::answer::ServedAnswer;
 use crate::call::context::CallContext;
 use crate::call::upstream_batch::BatchAnswer;
@@ -13,7 +13,7 @@ use crate::shared::node_clients::Upstream;
 use crate::shared::snapshot::Snapshot;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::batch::{BatchVerdict, MemberOutcome};
-use forebay_core::rpc::classify::Verdict;
+use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
 
 /// An answer to all of them, and where it came from.
@@ -94,7 +94,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         let mut held = self.context.answer_budget.attempt();
         let is_too_long = whole.bytes() as u64 > self.context.bytes_max;
         if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
-            return (TOO_LARGE.into(), AttemptContent::TooLarge);
+            return (AttemptClass::TOO_LONG.into(), AttemptContent::TooLarge);
         }
         let whole = if self.is_sparse { whole.apart() } else { whole };
         (verdict, AttemptContent::Whole(whole, held))

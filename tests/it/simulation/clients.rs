@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use forebay_core::call::doubts::{self, Doubts};
+use forebay_core::call::doubts::Doubts;
 use forebay_core::call::plan::{self, Plan, PlanContext};
 use forebay_core::call::retry::{CallBudget, CallEnding, ReplyAction, RetryPlanner, RetryStep};
 use forebay_core::call::tag_pins;
+use forebay_core::fleet::attempt_report::{AttemptExtent, AttemptReport};
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
 use forebay_core::fleet::requirements::NodeRequirements;
@@ -351,23 +352,19 @@ impl World {
         let took = self.now - call.asked_at;
         let Some(load) = &call.load else { return };
         load.end();
-        let mut sentence = None;
-        match verdict.blame() {
-            Blame::None => {
-                load.answered(1, took, now);
-                load.conduct.answered_method(call.method, now);
-            }
-            Blame::Fault => {
-                load.failed(took, now);
-                if !doubts::is_doubtful(verdict.class) {
-                    sentence = load.conduct.faulted("", now, now);
-                }
-            }
-            Blame::Rest(rest) => {
-                load.waited(took, now);
-                self.fleet.throttle(node, rest, now);
-                self.publish();
-            }
+        if verdict.blame() == Blame::None {
+            load.conduct.answered_method(call.method, now);
+        }
+        let report = AttemptReport::of_call(verdict, false);
+        let attempt = AttemptExtent {
+            calls: 1,
+            place: Some(1),
+            took,
+        };
+        let sentence = report.tell(load, attempt, now);
+        if let Some(rest) = report.rest {
+            self.fleet.throttle(node, rest.lasts, now);
+            self.publish();
         }
         if let Some(view) = self.view.node(node) {
             call.doubts.hear(view, verdict.class, now - took, now);

@@ -35,12 +35,6 @@ pub struct FaultAttribution {
     pub is_own: bool,
 }
 
-/// Whether an attempt that ended so is held against its node only where other nodes, or its probes,
-/// say so too. Where no connection was made nothing else can be at fault.
-pub fn is_doubtful(class: AttemptClass) -> bool {
-    class.blame(None) == Blame::Fault && class != AttemptClass::NoConnection
-}
-
 impl Doubts {
     /// Whether the call met no fault that may be the node's or the call's own.
     pub fn is_empty(&self) -> bool {
@@ -54,7 +48,7 @@ impl Doubts {
             self.is_answered = true;
         }
         let is_slow = class == AttemptClass::Timeout && node.load.conduct.has_answered_since(began);
-        if is_doubtful(class) && !is_slow {
+        if class.is_doubtful() && !is_slow {
             self.met.push(SuspectedFault {
                 node: node.id,
                 load: node.load.clone(),
@@ -248,7 +242,9 @@ mod tests {
 
     #[test]
     fn only_what_no_call_can_be_the_cause_of_is_sure_at_once() {
-        assert!(is_doubtful(AttemptClass::Transport) && is_doubtful(AttemptClass::Timeout));
-        assert!(!is_doubtful(AttemptClass::NoConnection) && !is_doubtful(AttemptClass::Throttled));
+        assert!(AttemptClass::Transport.is_doubtful() && AttemptClass::Timeout.is_doubtful());
+        assert!(
+            !AttemptClass::NoConnection.is_doubtful() && !AttemptClass::Throttled.is_doubtful()
+        );
     }
 }

@@ -43,7 +43,7 @@ pub enum Plan {
         /// The served head when the call was planned; `None`: no head is known.
         head: Option<BlockNumber>,
     },
-    /// The same, for a transaction or for what became of it, which nodes may hold back; or one is shown that waits.
+    /// The same, for a transaction or for what became of it, which nodes may hold back.
     LookUp(ForwardPlan, TxHash),
     /// Tell the highest of several nodes' counts of this account's transactions; where there are not
     /// several, forward the call.

@@ -19,7 +19,7 @@ use crate::call::retry::doubted::DoubtedAnswer;
 use crate::call::retry::failures::AttemptFailures;
 pub use crate::call::retry::failures::FailureOutcome;
 use crate::call::retry::picking::NodePick;
-pub use crate::call::retry::reply::AnswerReading;
+pub use crate::call::retry::reply::{AnswerReading, AnswerSigns};
 use crate::fleet::requirements::{NodeQuery, NodeRequirements, TroubleTolerance};
 use crate::method::{RepeatRule, Treatment};
 use crate::rpc::classify::{AttemptClass, FailoverRule, Rejection, SHUT_REST, Verdict};
@@ -499,7 +499,7 @@ mod tests {
             let step = retry.next(now, drawing(3), || false);
             assert!(matches!(step, RetryStep::Ask { node: asked, .. } if asked == NodeId(node)));
             assert_eq!(
-                retry.hear_silence(AttemptClass::Timeout.into()),
+                retry.hear_unanswered(NodeId(node), AttemptClass::Timeout.into(), true),
                 ReplyAction::Drop
             );
         }
@@ -511,7 +511,7 @@ mod tests {
     fn what_may_have_run_is_not_repeated_though_its_node_is_silent() {
         let mut once = retry(Treatment::Once);
         assert_eq!(asked(&mut once, 2), Some(1));
-        once.hear_silence(AttemptClass::Timeout.into());
+        once.hear_unanswered(NodeId(1), AttemptClass::Timeout.into(), true);
         assert_eq!(asked(&mut once, 2), None);
     }
 
@@ -525,7 +525,7 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(asked(&mut read, 1), Some(1));
             assert_eq!(
-                read.hear_overload(NodeId(1), busy(AttemptClass::Transport)),
+                read.hear_unanswered(NodeId(1), busy(AttemptClass::Transport), false),
                 ReplyAction::Drop
             );
         }
@@ -538,7 +538,7 @@ mod tests {
         // What may have run isn't run again; what was let wait is an attempt as any other.
         let mut once = retry(Treatment::Once);
         asked(&mut once, 2);
-        once.hear_overload(NodeId(1), busy(AttemptClass::Transport));
+        once.hear_unanswered(NodeId(1), busy(AttemptClass::Transport), false);
         assert_eq!(asked(&mut once, 2), None);
         let mut read = retry(Treatment::Read);
         assert_eq!(asked(&mut read, 2), Some(1));
@@ -546,7 +546,7 @@ mod tests {
             overload: Some(Overload::Waited),
             ..AttemptClass::Timeout.into()
         };
-        read.hear_overload(NodeId(1), waited);
+        read.hear_unanswered(NodeId(1), waited, false);
         assert_eq!(asked(&mut read, 2), Some(2));
     }
 
@@ -562,7 +562,7 @@ mod tests {
             let now = testing::now();
             let beside = read.beside(now, drawing(3), || true);
             assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
-            read.hear_overload(NodeId(refuses), busy);
+            read.hear_unanswered(NodeId(refuses), busy, false);
             assert_eq!(read.tried(), [NodeId(is_under_way)]);
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::conduct::Conduct;
+use super::conduct::{Conduct, Penalty};
+use super::load::Load;
 use crate::rpc::classify::{AttemptClass, Blame, Overload, Rejection, Verdict};
 
 /// Faster answers say how fast a node is.
@@ -46,7 +47,7 @@ pub struct AttemptReport {
     pub fault: Option<AttemptClass>,
     /// Of several calls that of all of them, else `Answered`.
     pub reply: NodeReply,
-    /// What one of the calls was told is heeded, whatever became of the others.
+    /// What the first of the calls was told that was told to leave the node alone, whatever became of the others.
     pub rest: Option<NodeRest>,
 }
 
@@ -56,21 +57,22 @@ impl AttemptReport {
     pub fn of_call(verdict: Verdict, is_held_back: bool) -> AttemptReport {
         let blame = verdict.blame();
         let is_told = |met: &Overload| !is_held_back || *met == Overload::Refused;
+        let rest = match blame {
+            Blame::Rest(lasts) => Some(NodeRest {
+                lasts,
+                shut: verdict.shut(),
+            }),
+            Blame::None | Blame::Fault => None,
+        };
         AttemptReport {
             overload: verdict.overload.filter(is_told),
             fault: (blame == Blame::Fault && !is_held_back).then_some(verdict.class),
-            reply: match blame {
-                Blame::Rest(_) => NodeReply::TurnedAway,
-                Blame::None | Blame::Fault if is_held_back => NodeReply::HeldBack,
-                Blame::None | Blame::Fault => NodeReply::Answered,
+            reply: match (rest, is_held_back) {
+                (Some(_), _) => NodeReply::TurnedAway,
+                (None, true) => NodeReply::HeldBack,
+                (None, false) => NodeReply::Answered,
             },
-            rest: match blame {
-                Blame::Rest(lasts) => Some(NodeRest {
-                    lasts,
-                    shut: verdict.shut(),
-                }),
-                Blame::None | Blame::Fault => None,
-            },
+            rest,
         }
     }
 
@@ -92,10 +94,51 @@ impl AttemptReport {
     }
 }
 
+/// How large an attempt was, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptExtent {
+    /// Calls that were one request.
+    pub calls: u32,
+    /// How many places of the node were taken with its own; `None`: it had left its place before it ended.
+    pub place: Option<u32>,
+    /// Until its answer had begun.
+    pub took: Duration,
+}
+
+impl AttemptReport {
+    /// Tells the node's load of it. Of a fault that is surely the node's, what follows is returned; another is told
+    /// of at its call's end.
+    pub fn tell(&self, load: &Load, attempt: AttemptExtent, now: Instant) -> Option<Penalty> {
+        let took = attempt.took;
+        match (self.overload, attempt.place) {
+            (Some(Overload::Refused), Some(place)) => load.limiter.refused(place, now),
+            (Some(Overload::Waited), _) => load.limiter.timed_out(now),
+            (Some(Overload::Refused), None) | (None, _) => {}
+        }
+        match (self.fault, self.overload, self.reply) {
+            (Some(class), ..) => {
+                load.failed(took, now);
+                let is_sure = !class.is_doubtful();
+                return is_sure.then(|| load.conduct.faulted("", now, now))?;
+            }
+            (None, Some(Overload::Waited), _) => load.failed(took, now),
+            (None, Some(Overload::Refused), _) | (None, None, NodeReply::HeldBack) => {}
+            (None, None, NodeReply::TurnedAway) => load.waited(took, now),
+            (None, None, NodeReply::Answered) if attempt.calls > 1 => {
+                load.answered_many(took, attempt.calls, now);
+            }
+            (None, None, NodeReply::Answered) => {
+                load.answered(attempt.place.unwrap_or_default(), took, now);
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::classify;
+    use crate::rpc::classify::{self, Meaning};
 
     const LATELY: Duration = Duration::from_millis(1);
 
@@ -138,6 +181,9 @@ mod tests {
             let answered = AttemptReport { rest, ..fine };
             assert_eq!(one.and(other), answered, "and rests all the same");
         }
+        let shut = of(Meaning::Shut(Rejection::Auth), false);
+        assert_eq!(shut.rest.and_then(|rest| rest.shut), Some(Rejection::Auth));
+        assert_eq!(turned_away.and(shut), turned_away, "the first says it");
         assert_eq!(turned_away.and(turned_away), turned_away);
         let both = busy.and(broken);
         assert_eq!((both.overload, both.fault), (busy.overload, broken.fault));

@@ -62,8 +62,7 @@ pub enum MemberOutcome<'a> {
     Answered(Verdict, Answer<'a>),
     /// It got no answer of its own.
     Unanswered(Verdict),
-    /// The answer to all of them is too long: what they are refused for together none of them may be refused for.
-    /// It is asked again, alone.
+    /// The answer to all of them together was too long; that to each of them may not be. It is asked again, alone.
     TooLong(Verdict),
     /// It is asked again, alone, as if it hadn't been asked.
     Alone,
@@ -563,7 +562,7 @@ mod tests {
             (failed(AttemptClass::NoConnection), None),
             (failed(AttemptClass::Throttled), None),
             (MemberOutcome::Unanswered(busy), None),
-            (MemberOutcome::TooLong(AttemptClass::RpcError.into()), None),
+            (MemberOutcome::TooLong(AttemptClass::TOO_LONG.into()), None),
             (MemberOutcome::Alone, None),
         ] {
             let mut judged = BatchVerdict::of_all(outcome.clone(), 2);

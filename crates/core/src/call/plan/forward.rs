@@ -11,7 +11,9 @@ use crate::fleet::view::FleetView;
 use crate::method::Treatment;
 use crate::method::block::ParamEdits;
 use crate::rpc::answer::RpcError;
+use crate::rpc::classify::AttemptClass;
 use crate::rpc::envelope::Call;
+use crate::rpc::refusal::Refusal;
 use crate::vocabulary::block_ref::LookupTarget;
 use crate::vocabulary::block_ref::{BlockData, BlockRange, HashedBlock};
 use crate::vocabulary::chain::BlockNumber;
@@ -35,6 +37,15 @@ impl Affinity {
             Affinity::Anyone => Shortlist::Empty,
             Affinity::Rather(holders) => Shortlist::Rather(holders),
             Affinity::Only(node) => Shortlist::Only(*node),
+        }
+    }
+
+    /// What a caller is told that no node has answered, where it would be told `why`. `last`: what the last attempt
+    /// came to. A filter is gone with its node, and to be made anew.
+    pub fn refusal(&self, last: Option<AttemptClass>, why: Refusal) -> Refusal {
+        match (self, last) {
+            (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
+            (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
         }
     }
 }

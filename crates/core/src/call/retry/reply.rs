@@ -1,7 +1,8 @@
 //! What an attempt brought: which of several things that hold of it decides what is done next.
 
+use crate::call::confirmation::Confirmers;
 use crate::call::retry::{ReplyAction, RetryPlanner};
-use crate::rpc::classify::Verdict;
+use crate::rpc::classify::{AttemptClass, Verdict};
 use crate::vocabulary::node::NodeId;
 
 /// What a whole answer is taken for: the first of these that holds.
@@ -17,21 +18,36 @@ pub enum AnswerReading {
     Plain,
 }
 
+/// What holds of a whole answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnswerSigns {
+    /// See [`AnswerReading::CameToNothing`].
+    pub came_to_nothing: bool,
+    /// See [`AnswerReading::Stray`].
+    pub is_stray: bool,
+    /// See [`AnswerReading::DoubtfulNull`].
+    pub is_doubtful: bool,
+}
+
 impl AnswerReading {
     /// By what holds of it.
     #[inline]
-    pub fn of(came_to_nothing: bool, is_stray: bool, is_doubtful: bool) -> AnswerReading {
-        match (came_to_nothing, is_stray, is_doubtful) {
-            (true, _, _) => AnswerReading::CameToNothing,
-            (false, true, _) => AnswerReading::Stray,
-            (false, false, true) => AnswerReading::DoubtfulNull,
-            (false, false, false) => AnswerReading::Plain,
+    pub fn of(signs: AnswerSigns) -> AnswerReading {
+        if signs.came_to_nothing {
+            AnswerReading::CameToNothing
+        } else if signs.is_stray {
+            AnswerReading::Stray
+        } else if signs.is_doubtful {
+            AnswerReading::DoubtfulNull
+        } else {
+            AnswerReading::Plain
         }
     }
 }
 
 impl RetryPlanner<'_> {
-    /// Hears that an attempt at `node` brought no answer. `was_silent`: the node answered no other call either.
+    /// Hears that an attempt at `node` brought no answer, or only that the node has too much to do. `was_silent`: the
+    /// node answered no other call either.
     pub fn hear_unanswered(
         &mut self,
         node: NodeId,
@@ -44,6 +60,43 @@ impl RetryPlanner<'_> {
             self.hear_overload(node, verdict)
         } else {
             self.hear(verdict, false)
+        }
+    }
+
+    /// Hears an answer that [came to nothing](AnswerReading::CameToNothing): it is kept for when no other comes, but
+    /// for one of a block before the one that its client was told of (`is_too_old`).
+    pub fn hear_came_to_nothing(&mut self, is_null: bool, is_too_old: bool) -> ReplyAction {
+        if is_null {
+            self.hear_null(|_, _, _| Confirmers::default());
+        } else {
+            self.hear(AttemptClass::MissingData, true);
+        }
+        if is_too_old {
+            ReplyAction::Drop
+        } else {
+            ReplyAction::Keep
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_holds_of_an_answer_the_first_counts() {
+        for (came_to_nothing, is_stray, is_doubtful, wanted) in [
+            (true, true, true, AnswerReading::CameToNothing),
+            (false, true, true, AnswerReading::Stray),
+            (false, false, true, AnswerReading::DoubtfulNull),
+            (false, false, false, AnswerReading::Plain),
+        ] {
+            let signs = AnswerSigns {
+                came_to_nothing,
+                is_stray,
+                is_doubtful,
+            };
+            assert_eq!(AnswerReading::of(signs), wanted);
         }
     }
 }

@@ -42,7 +42,7 @@ impl RetryPlanner<'_> {
 
     /// Hears that an attempt ended without a word of its node, which answered no call meanwhile, as
     /// if its connection had broken. To ask another costs those that answer no more than that call.
-    pub fn hear_silence(&mut self, verdict: Verdict) -> ReplyAction {
+    pub(super) fn hear_silence(&mut self, verdict: Verdict) -> ReplyAction {
         let all_broke = self.all_broke;
         let heard = self.hear(verdict, false);
         self.all_broke = all_broke;
@@ -52,7 +52,7 @@ impl RetryPlanner<'_> {
 
     /// Hears that `node` had too much to do. One that refused the call may be asked again: it goes on
     /// as if that hadn't been an attempt. It needn't be the last one asked: another may be beside it.
-    pub fn hear_overload(&mut self, node: NodeId, verdict: Verdict) -> ReplyAction {
+    pub(super) fn hear_overload(&mut self, node: NodeId, verdict: Verdict) -> ReplyAction {
         if verdict.overload != Some(Overload::Refused) || !self.may_go_on(verdict.class) {
             return self.hear(verdict, false);
         }

@@ -42,6 +42,9 @@ pub enum AttemptClass {
 }
 
 impl AttemptClass {
+    /// What an attempt comes to whose answer is too long for its caller.
+    pub const TOO_LONG: AttemptClass = AttemptClass::RpcError;
+
     /// In the order of their declaration.
     pub const ALL: [AttemptClass; 15] = [
         AttemptClass::Ok,
@@ -107,6 +110,12 @@ impl AttemptClass {
                 | AttemptClass::Shut
                 | AttemptClass::Unsupported
         )
+    }
+
+    /// Whether an attempt that ended so is held against its node only where other nodes, or its probes,
+    /// say so too. Where no connection was made nothing else can be at fault.
+    pub fn is_doubtful(self) -> bool {
+        self.blame(None) == Blame::Fault && self != AttemptClass::NoConnection
     }
 
     /// See [`Verdict::blame`].
