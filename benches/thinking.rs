@@ -39,8 +39,8 @@ fn envelope(criterion: &mut Criterion) {
         bench.iter(|| RpcRequest::read(black_box(hundred.as_bytes()), CALLS_MAX));
     });
     group.bench_function("written for the node", |bench| {
-        let packet = RpcRequest::read(one.as_bytes(), CALLS_MAX);
-        let Ok(RpcRequest::Single(RequestItem::Call(call))) = packet else {
+        let request = RpcRequest::read(one.as_bytes(), CALLS_MAX);
+        let Ok(RpcRequest::Single(RequestItem::Call(call))) = request else {
             return;
         };
         bench.iter(|| black_box(&call).for_node());

@@ -23,17 +23,18 @@ struct Stage {
 impl Stage {
     fn new(weight: u64) -> Stage {
         let now = clock::now();
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             lag_blocks_max: LAG_BLOCKS_MAX,
             ..testing::criteria()
-        });
+        };
         let member = |id: NodeId, name: &str, role, weight| FleetMember {
             name: name.into(),
             role,
             weight: Weight::new(weight).unwrap(),
             ..testing::member(id.0)
         };
-        fleet.replace(
+        let fleet = testing::fleet_by(
+            criteria,
             vec![
                 member(LEADER, "leader", Role::Leader, 1),
                 member(OWN, "own", Role::Own, weight),

@@ -192,7 +192,7 @@ impl Chains {
     /// The chain that a request is for, by its path and its host, where hosts are heeded.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no such chain.
     pub fn find(&self, key: &ChainKey, host: Option<&[u8]>) -> Result<Arc<CallState>, Refusal> {
         self.present.load().find(key, host).cloned()
     }

@@ -66,12 +66,12 @@ pub async fn ask(
     loop {
         let follower = match state.singleflight.join(&body, head, network) {
             Join::Alone => return run(None).await,
-            Join::Leader(leader) => {
+            Join::Owner(owner) => {
                 let served = match kept(state, call, plan, &context).await {
                     Some(kept) => kept,
-                    None => run(Some(&leader)).await,
+                    None => run(Some(&owner)).await,
                 };
-                leader.land(|| landed(&served, context.client));
+                owner.land(|| landed(&served, context.client));
                 return served;
             }
             Join::Follower(follower) => follower,
@@ -87,11 +87,11 @@ pub async fn ask(
                 ShedRecovery::AskedAgain => sheds += 1,
                 ShedRecovery::Alone => return run(None).await,
             },
-            Ok(Some(FlightOutcome::Brought(brought))) => {
+            Ok(Some(FlightOutcome::Shared(shared))) => {
                 state.metrics.coalesced();
-                tell(state, call, plan, &brought.answer, context.client);
-                let node = brought.node.clone();
-                let served = taken_over(brought, context);
+                tell(state, call, plan, &shared.answer, context.client);
+                let node = shared.node.clone();
+                let served = taken_over(shared, context);
                 follow(&node, served.outcome);
                 return served;
             }
@@ -156,7 +156,7 @@ fn shed(refusal: &SharedRefusal, network: Option<IpAddr>, sheds: u32) -> ShedRec
 pub(crate) fn landed(served: &ServedAnswer, client: Client) -> FlightOutcome {
     match (&served.answer, &served.node) {
         (CallReply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
-            FlightOutcome::Brought(SharedAnswer {
+            FlightOutcome::Shared(SharedAnswer {
                 answer: answer.clone(),
                 node: node.clone(),
                 attempts: served.attempts,
@@ -183,13 +183,13 @@ fn follow(
     joined_at: Option<Instant>,
     (node, outcome): (&Arc<str>, CallOutcome),
 ) {
-    if let Some((following, joined_at)) = context
+    if let Some((trail, joined_at)) = context
         .request_context
         .follow(AttemptKind::Shared)
         .zip(joined_at)
     {
         let took = clock::now().saturating_duration_since(joined_at);
-        following.note(node, outcome.as_str(), took);
+        trail.note(node, outcome.as_str(), took);
     }
 }
 

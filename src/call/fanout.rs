@@ -122,14 +122,14 @@ impl FanoutTask {
         };
         let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
         let budget = self.admission.answer_budget(bytes_max);
-        let following = self.question.trail.as_ref();
+        let trail = self.question.trail.as_ref();
         let wanted = AttemptSpec {
             id: "",
             bytes_max,
             may_stream: false,
             answer_budget: &budget,
             trace: self.question.trace,
-            following: following.map(|(trail, kind)| TrailContext { trail, kind: *kind }),
+            trail: trail.map(|(trail, kind)| TrailContext { trail, kind: *kind }),
             reuse: ReuseRule::Any,
             until: self.question.until,
             may_move: true,

@@ -67,7 +67,7 @@ pub struct LookupRequest<'a> {
     /// A node's time.
     pub attempt: Duration,
     /// Where its client is told of it.
-    pub following: Option<TrailContext<'a>>,
+    pub trail: Option<TrailContext<'a>>,
 }
 
 impl Lookups {
@@ -130,14 +130,14 @@ impl Lookups {
         join: impl FnOnce() -> Option<LookupReceiver>,
     ) -> Option<NodeAnswer> {
         let mut receiver = join()?;
-        let footprint = request.following.and_then(|following| {
+        let guard = request.trail.and_then(|trail| {
             let snapshot = self.fleet.snapshot();
             let upstream = snapshot.upstream(node)?;
-            Some(following.begin(&upstream.spec.name))
+            Some(trail.begin(&upstream.spec.name))
         });
         let heard = receiver.wait_for(Option::is_some).await.ok()?.clone()?;
-        if let Some(footprint) = footprint {
-            footprint.end(heard.verdict.class);
+        if let Some(guard) = guard {
+            guard.end(heard.verdict.class);
         }
         Some(heard)
     }

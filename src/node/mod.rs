@@ -6,7 +6,7 @@
 //! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
 //! [`access`] says how nodes are reached, whatever goes there; [`addresses`] where they are, found by [`resolver`].
 //!
-//! Beside the calls, [`probe`] asks nodes for their heads (`probe_questions` gives each its turn; `probed_head`,
+//! Beside the calls, [`probe`] asks nodes for their heads (`probe_questions` gives each its slot; `probed_head`,
 //! `syncing` and `probe_extras` read what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a
 //! [`socket`] hears what a node tells unasked; `collector` takes traces away.
 //!

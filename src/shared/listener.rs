@@ -91,7 +91,7 @@ impl ClientSubscriptions {
     /// Ends the subscription that the params of `eth_unsubscribe` name.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no such subscription, or the params name none.
     pub fn unsubscribe(&self, call: &Call<'_>) -> Result<(), Refusal> {
         let params: Vec<String> = serde_json::from_str(call.params())
             .map_err(|_| Refusal::InvalidParams("the param must be a subscription's id"))?;

@@ -80,7 +80,7 @@ impl PlaceQueue {
     /// isn't from the start there is no other node: the call is sent and finds out, unless their limits are fixed.
     ///
     /// # Errors
-    /// There is none.
+    /// None came free in time, or none is worth waiting for.
     pub async fn wait(
         self: &Arc<Self>,
         client: Client,

@@ -47,7 +47,7 @@ pub struct SharedRefusal {
 /// How a flight ended.
 #[derive(Clone, Debug)]
 pub enum FlightOutcome {
-    Brought(SharedAnswer),
+    Shared(SharedAnswer),
     Refused(SharedRefusal),
     /// Nothing that can be shared: each asks for itself.
     Nothing,
@@ -78,7 +78,7 @@ struct Flight {
 #[derive(Debug)]
 pub enum Join<'a> {
     /// It asks, and must say what came of it.
-    Leader(FlightOwner<'a>),
+    Owner(FlightOwner<'a>),
     Follower(FlightFollower),
     /// It asks for itself alone.
     Alone,
@@ -149,7 +149,7 @@ impl Singleflight {
                 bell: None,
             };
             shard.insert(hash, flight);
-            return Some(Join::Leader(FlightOwner {
+            return Some(Join::Owner(FlightOwner {
                 singleflight: self,
                 hash,
                 has_landed: false,
@@ -215,7 +215,7 @@ impl Drop for FlightOwner<'_> {
 }
 
 impl FlightFollower {
-    /// What the flight brought; `None` when its leader has left.
+    /// What the flight brought; `None` when its owner has left.
     pub async fn landed(mut self) -> Option<FlightOutcome> {
         self.0.wait_for(Option::is_some).await.ok()?.clone()
     }
@@ -249,9 +249,9 @@ mod tests {
         Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
     }
 
-    fn leader(singleflight: &Singleflight) -> FlightOwner<'_> {
+    fn owner(singleflight: &Singleflight) -> FlightOwner<'_> {
         match singleflight.join(&body(), None, None) {
-            Join::Leader(leader) => leader,
+            Join::Owner(owner) => owner,
             other => panic!("{other:?}"),
         }
     }
@@ -265,7 +265,7 @@ mod tests {
 
     fn answer() -> FlightOutcome {
         let bytes = Bytes::from_static(br#"{"id":1,"result":7}"#);
-        FlightOutcome::Brought(SharedAnswer {
+        FlightOutcome::Shared(SharedAnswer {
             answer: WholeAnswer::new(
                 &bytes,
                 &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
@@ -278,37 +278,37 @@ mod tests {
     #[tokio::test]
     async fn the_first_leads_and_all_others_get_what_it_brings() {
         let singleflight = Singleflight::default();
-        let first = leader(&singleflight);
+        let first = owner(&singleflight);
         let followers: Vec<_> = (0..100).map(|_| follower(&singleflight)).collect();
         first.land(answer);
         for follower in followers {
             let landed = follower.landed().await;
-            assert!(matches!(landed, Some(FlightOutcome::Brought(_))));
+            assert!(matches!(landed, Some(FlightOutcome::Shared(_))));
         }
-        drop(leader(&singleflight));
+        drop(owner(&singleflight));
     }
 
     #[tokio::test]
-    async fn when_the_leader_leaves_the_others_are_told_and_one_leads_anew() {
+    async fn when_the_owner_leaves_the_others_are_told_and_one_asks_anew() {
         let singleflight = Singleflight::default();
-        let first = leader(&singleflight);
+        let first = owner(&singleflight);
         let waiting = [follower(&singleflight), follower(&singleflight)];
         drop(first);
         for follower in waiting {
             assert!(follower.landed().await.is_none());
         }
-        let _second = leader(&singleflight);
+        let _second = owner(&singleflight);
         let _follower = follower(&singleflight);
     }
 
     #[test]
     fn a_flight_that_begins_while_one_lands_keeps_its_place() {
         let singleflight = Singleflight::default();
-        let first = leader(&singleflight);
+        let first = owner(&singleflight);
         let _waiting = follower(&singleflight);
         let mut second = None;
         first.land(|| {
-            second = Some(leader(&singleflight));
+            second = Some(owner(&singleflight));
             FlightOutcome::Nothing
         });
         assert!(second.is_some());
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn nothing_is_made_ready_where_no_call_waits() {
         let singleflight = Singleflight::default();
-        leader(&singleflight).land(|| panic!("no call waits"));
+        owner(&singleflight).land(|| panic!("no call waits"));
         assert!(
             singleflight
                 .shards
@@ -330,13 +330,13 @@ mod tests {
     #[test]
     fn another_call_and_another_head_are_other_flights() {
         let singleflight = Singleflight::default();
-        let _first = leader(&singleflight);
+        let _first = owner(&singleflight);
         for (body, head) in [
             (Bytes::from_static(b"{}"), None),
             (body(), Some(BlockNumber(7))),
         ] {
             let join = singleflight.join(&body, head, None);
-            assert!(matches!(join, Join::Leader(_)), "{join:?}");
+            assert!(matches!(join, Join::Owner(_)), "{join:?}");
         }
     }
 
@@ -345,19 +345,19 @@ mod tests {
         let singleflight = Singleflight::default();
         let [loud, quiet] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let join = |caller| singleflight.join(&body(), None, caller);
-        let Join::Leader(first) = join(loud) else {
+        let Join::Owner(first) = join(loud) else {
             panic!("the first leads");
         };
         let waits = first.wait(loud);
         assert!(matches!(join(loud), Join::Follower(_)));
-        let Join::Leader(own) = join(quiet) else {
+        let Join::Owner(own) = join(quiet) else {
             panic!("it has a turn of its own");
         };
         assert!(matches!(join(quiet), Join::Follower(_)));
         drop(waits);
         assert!(matches!(join(quiet), Join::Follower(_)));
         drop((own, first));
-        assert!(matches!(join(quiet), Join::Leader(_)));
+        assert!(matches!(join(quiet), Join::Owner(_)));
     }
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
         let at_the_limit = long.slice(1..);
         assert!(matches!(
             singleflight.join(&at_the_limit, None, None),
-            Join::Leader(_)
+            Join::Owner(_)
         ));
         assert!(matches!(singleflight.join(&long, None, None), Join::Alone));
     }

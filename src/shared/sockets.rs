@@ -87,7 +87,7 @@ impl SocketCounter {
     /// A place for a client's socket.
     ///
     /// # Errors
-    /// There is none.
+    /// The process, the chain or the address has as many sockets as it may.
     pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketPlace, SocketShortage> {
         let limits = self.limits();
         if !self.share.take(Resource::Sockets, 1) {

@@ -134,7 +134,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
     geth.grow_to(3).await;
     let (relay, balancer) = before(geth.rpc.address.port()).await;
     let balance = call("1", READ).replace("0x01", &address(1));
-    let packet = format!("[{balance},{}]", balance.replace(READ, OTHER));
+    let mixed_batch = format!("[{balance},{}]", balance.replace(READ, OTHER));
     geth.process.pause();
     let resumes = async {
         let healthy = async || {
@@ -149,7 +149,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
         tokio::time::sleep(Duration::from_millis(500)).await;
         geth.process.resume();
     };
-    let (answer, ()) = tokio::join!(balancer.post(&packet), resumes);
+    let (answer, ()) = tokio::join!(balancer.post(&mixed_batch), resumes);
     let results: Vec<_> = answer
         .json()
         .as_array()
@@ -165,7 +165,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
 
 /// Reads of both methods, none alike, between a call that is answered here and one that no node
 /// may get.
-fn packet(round: usize) -> String {
+fn mixed_batch(round: usize) -> String {
     let read = |at: usize| {
         let method = if at.is_multiple_of(2) { READ } else { OTHER };
         call(&format!("\"{at}\""), method).replace("0x01", &address(round * 100 + at))
@@ -176,7 +176,7 @@ fn packet(round: usize) -> String {
     format!("[{}]", calls.join(","))
 }
 
-/// What every packet is to get.
+/// What every mixed_batch is to get.
 fn assert_served(answers: &Value, what: &str) {
     let ids = [
         json!("0"),
@@ -264,7 +264,7 @@ async fn a_batch_that_a_node_spoils_is_served_by_another() {
         let scene = rude(&[1000, 1], fault.clone(), QUICK_CALLS).await;
         let met = async || scene.nodes[0].calls_of(READ) > 0;
         for round in 0.. {
-            let answers = scene.post(&packet(round)).await.json();
+            let answers = scene.post(&mixed_batch(round)).await.json();
             assert_served(&answers, &format!("{fault:?}"));
             if met().await {
                 break;
@@ -291,7 +291,7 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
         node.change(|behaviour| behaviour.fault_spares_singles = true);
         node.set_fault_for(&[READ, OTHER], fault.clone());
         for round in 0..3 {
-            let answers = scene.post(&packet(round)).await.json();
+            let answers = scene.post(&mixed_batch(round)).await.json();
             assert_served(&answers, &format!("{fault:?}"));
         }
         assert_eq!(sent_together(&scene).await, 1.0, "{fault:?}");
@@ -344,7 +344,7 @@ async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
             scene.heard("eth_call") == heard + 2
         })
         .await;
-        let body = packet(round);
+        let body = mixed_batch(round);
         let (answers, ()) = tokio::join!(scene.post(&body), async {
             crate::support::eventually("it waits", crate::support::PATIENCE, async || {
                 scene.balancer.metric("forebay_queued_calls", &[]).await > Some(0.0)
@@ -373,7 +373,7 @@ async fn a_node_may_answer_in_any_order_and_shape() {
             behaviour.shape.result_first = round > 0;
             behaviour.shape.extra_members = round > 1;
         });
-        let answers = scene.post(&packet(round)).await.json();
+        let answers = scene.post(&mixed_batch(round)).await.json();
         assert_served(&answers, "backwards");
     }
     assert_eq!((sent_together(&scene).await, scene.heard(READ)), (3.0, 12));
@@ -436,7 +436,7 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_ends_its_batch_and_counts_for_nothing_afterwards() {
     let scene = rude(&[1], Fault::Stall, PATIENT).await;
-    let body = packet(0);
+    let body = mixed_batch(0);
     let soon = Duration::from_millis(500);
     let left = crate::support::post(scene.balancer.rpc.address, &body, soon).await;
     assert!(left.is_err());

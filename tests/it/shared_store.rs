@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
-    read_quantity,
+    number,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -229,10 +229,6 @@ async fn shown(balancer: &Balancer) -> Option<u64> {
     let answer = balancer.ask("eth_blockNumber", json!([])).await;
     let quantity = answer.get("result").filter(|said| said.is_string());
     quantity.map(number)
-}
-
-fn number(value: &Value) -> u64 {
-    read_quantity(value).unwrap_or_else(|| panic!("{value}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,7 +43,7 @@ build op-geth "$OP_GETH" github.com/ethereum/go-ethereum/cmd/geth <<MODULE
 require github.com/ethereum/go-ethereum v1.16.0
 replace github.com/ethereum/go-ethereum => github.com/ethereum-optimism/op-geth v$OP_GETH
 MODULE
-# The replacements of a module's own don't count for who requires it, so they are repeated.
+# The replacements of a module's own don't count for a module that requires it, so they are repeated.
 build bsc "$BSC" github.com/ethereum/go-ethereum/cmd/geth <<MODULE
 require github.com/ethereum/go-ethereum v1.16.0
 replace github.com/cometbft/cometbft => github.com/bnb-chain/greenfield-cometbft v1.3.2

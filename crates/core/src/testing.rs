@@ -55,7 +55,16 @@ pub fn fleet() -> Fleet {
 
 /// A fleet of these nodes, none of which has been probed yet, judged by [`criteria`].
 pub fn fleet_of(members: impl IntoIterator<Item = FleetMember>, now: Instant) -> Fleet {
-    let mut fleet = fleet();
+    fleet_by(criteria(), members, now)
+}
+
+/// The same, judged by other criteria.
+pub fn fleet_by(
+    criteria: HealthCriteria,
+    members: impl IntoIterator<Item = FleetMember>,
+    now: Instant,
+) -> Fleet {
+    let mut fleet = Fleet::new(criteria);
     fleet.replace(members.into_iter().collect(), now);
     fleet
 }

@@ -29,16 +29,16 @@ impl BroadcastCall<'_> {
         while clock::now() < until {
             let found = match self.state.singleflight.join(&key, None, None) {
                 Join::Alone => self.watch(hash, until).await,
-                Join::Leader(leader) => {
+                Join::Owner(owner) => {
                     let found = self.watch(hash, until).await;
-                    leader.land(|| landed(found.as_ref()));
+                    owner.land(|| landed(found.as_ref()));
                     found
                 }
                 Join::Follower(follower) => match timeout_at(until.into(), follower.landed()).await
                 {
-                    Ok(Some(FlightOutcome::Brought(brought))) => {
-                        let reply = super::held(brought.answer, self.context.answer_budget);
-                        return self.served(reply, &brought.node, CallOutcome::Ok);
+                    Ok(Some(FlightOutcome::Shared(shared))) => {
+                        let reply = super::held(shared.answer, self.context.answer_budget);
+                        return self.served(reply, &shared.node, CallOutcome::Ok);
                     }
                     // Its time was shorter.
                     Ok(None | Some(FlightOutcome::Nothing | FlightOutcome::Refused(_)))
@@ -98,12 +98,12 @@ impl BroadcastCall<'_> {
 }
 
 fn landed(found: Option<&NodeAnswer>) -> FlightOutcome {
-    let brought = found.and_then(|found| {
+    let shared = found.and_then(|found| {
         Some(SharedAnswer {
             answer: found.answer.clone()?,
             node: found.name.clone(),
             attempts: 1,
         })
     });
-    brought.map_or(FlightOutcome::Nothing, FlightOutcome::Brought)
+    shared.map_or(FlightOutcome::Nothing, FlightOutcome::Shared)
 }

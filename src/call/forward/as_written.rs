@@ -19,7 +19,7 @@ use forebay_core::rpc::classify::AttemptClass;
 
 impl<'a> ForwardedCall<'a> {
     /// What an attempt is made for after one that came to something, where its client is told of it.
-    pub(super) fn following(
+    pub(super) fn trail(
         &self,
         kind: impl FnOnce(Option<AttemptClass>) -> AttemptKind,
     ) -> Option<TrailContext<'a>> {
@@ -31,7 +31,7 @@ impl<'a> ForwardedCall<'a> {
     pub(super) fn wanted(
         &self,
         until: Instant,
-        following: Option<TrailContext<'a>>,
+        trail: Option<TrailContext<'a>>,
     ) -> AttemptSpec<'a> {
         let repeats_freely = self.retry.repeat() == RepeatRule::Freely;
         AttemptSpec {
@@ -40,7 +40,7 @@ impl<'a> ForwardedCall<'a> {
             may_stream: self.context.may_stream,
             answer_budget: self.context.answer_budget,
             trace: self.context.trace,
-            following,
+            trail,
             reuse: if repeats_freely {
                 ReuseRule::Any
             } else {
@@ -99,8 +99,8 @@ impl<'a> ForwardedCall<'a> {
         };
         let state = self.state;
         if state.budget.withdraw(clock::now()) {
-            let following = self.following(|_| AttemptKind::Repeat);
-            let (body, wanted) = (self.call.for_node(), self.wanted(until, following));
+            let trail = self.trail(|_| AttemptKind::Repeat);
+            let (body, wanted) = (self.call.for_node(), self.wanted(until, trail));
             let asked = exchange::attempt(&state.fleet, (upstream, node), &body, &wanted, None);
             edited.hear_as_written(error, node, &asked.await);
         }

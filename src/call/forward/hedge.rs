@@ -62,7 +62,7 @@ impl<'a> ForwardedCall<'a> {
             Some((
                 upstream,
                 node,
-                self.wanted(until, self.following(|_| AttemptKind::Hedge)),
+                self.wanted(until, self.trail(|_| AttemptKind::Hedge)),
             ))
         });
         let Some((upstream, node, wanted)) = &target else {

@@ -70,7 +70,7 @@ impl<'a> ForwardedCall<'a> {
             hash,
             body: &body,
             attempt: times.attempt_of(Treatment::Read),
-            following: self.following(|_| AttemptKind::Lookup),
+            trail: self.trail(|_| AttemptKind::Lookup),
         };
         let mut nodes = self.retry.tried().to_vec();
         if nodes.len() == 1 {

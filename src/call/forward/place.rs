@@ -57,8 +57,8 @@ impl<'a> ForwardedCall<'a> {
             }
         };
         self.depart(node);
-        let following = self.following(|last| AttemptKind::after(last, tier));
-        let wanted = self.wanted(until, following);
+        let trail = self.trail(|last| AttemptKind::after(last, tier));
+        let wanted = self.wanted(until, trail);
         let first = PreparedAttempt {
             fleet,
             upstream,

@@ -95,7 +95,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
             hash: lookup.hash,
             body: &body,
             attempt: lookup.attempt,
-            following: self.wanted.following,
+            trail: self.wanted.trail,
         };
         lookup
             .lookups
@@ -115,7 +115,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
     ) -> (Verdict, AttemptContent<'a>) {
         let body = edited.call.for_node();
         let wanted = &AttemptSpec {
-            following: self.wanted.following.map(TrailContext::again),
+            trail: self.wanted.trail.map(TrailContext::again),
             ..self.wanted.clone()
         };
         // On the heap: it is rare.

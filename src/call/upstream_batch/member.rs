@@ -76,7 +76,7 @@ pub fn members<'a>(
                 .singleflight
                 .join(&body, *head, context.client.network())
             {
-                Join::Leader(leads) => flight = Some(leads),
+                Join::Owner(owner) => flight = Some(owner),
                 Join::Alone => {}
                 Join::Follower(_) => {
                     followers.push(place);
@@ -169,9 +169,9 @@ impl<'a> BatchMember<'a> {
 /// A call that waits may take its time with it, and must not hold the answers to the whole batch.
 fn apart(landed: FlightOutcome) -> FlightOutcome {
     match landed {
-        FlightOutcome::Brought(brought) => FlightOutcome::Brought(SharedAnswer {
-            answer: brought.answer.apart(),
-            ..brought
+        FlightOutcome::Shared(shared) => FlightOutcome::Shared(SharedAnswer {
+            answer: shared.answer.apart(),
+            ..shared
         }),
         FlightOutcome::Refused(_) | FlightOutcome::Nothing => landed,
     }

@@ -253,10 +253,10 @@ mod tests {
     use forebay_core::vocabulary::node::NodeId;
 
     fn fleet() -> Fleet {
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             block_time: Duration::from_secs(1),
             ..testing::quick_criteria()
-        });
+        };
         let member = |id, name: &str, role| FleetMember {
             name: name.into(),
             role,
@@ -267,8 +267,7 @@ mod tests {
             member(1, "two", Role::Own),
             member(2, "leader", Role::Leader),
         ];
-        fleet.replace(members, clock::now());
-        fleet
+        testing::fleet_by(criteria, members, clock::now())
     }
 
     fn round(fleet: &mut Fleet, probes: [ProbeOutcome; 3], now: Instant) -> FleetView {

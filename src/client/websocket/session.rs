@@ -38,7 +38,7 @@ use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::rate_limit::TokenBucket;
 
-/// Packets of one socket that are carried out at once.
+/// Messages of one socket that are carried out at once.
 pub const CALLS_MAX: usize = 32;
 /// Messages of one socket that wait until others are answered.
 pub const WAITING_MAX: usize = 64;

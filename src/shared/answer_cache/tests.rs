@@ -9,7 +9,6 @@ use forebay_core::call::cache::KeptBlock;
 use forebay_core::call::cache::giving::KeptCondition;
 use forebay_core::fleet::FleetMember;
 use forebay_core::fleet::branch::PublishedChain;
-use forebay_core::fleet::tracker::Fleet;
 use forebay_core::method::retention::Retention;
 use forebay_core::rpc::answer::Answer;
 use forebay_core::rpc::envelope::UpstreamCallId;
@@ -69,12 +68,12 @@ fn told(first: u8) -> BlockHash {
 
 /// Two nodes, and block 5 told.
 fn view(hash: u8) -> FleetView {
-    let mut fleet = Fleet::new(testing::quick_criteria());
+    let criteria = testing::quick_criteria();
     let members = [NODE, OTHER].map(|id| FleetMember {
         name: "a".into(),
         ..testing::member(id.0)
     });
-    fleet.replace(members.to_vec(), now());
+    let mut fleet = testing::fleet_by(criteria, members, now());
     let header = Arc::new(Header {
         hash: told(hash),
         parent: BlockHash([0; 32]),

@@ -17,7 +17,7 @@ impl FleetState {
     /// A place at one of `candidates`, waited for until `deadline` at most, and while one of them may answer.
     ///
     /// # Errors
-    /// There is none.
+    /// No place came free in time, or none of the nodes is worth waiting for.
     pub async fn wait(
         &self,
         client: Client,

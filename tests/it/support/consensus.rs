@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::blocks::{Blocks, Made, ZERO, choose};
 use super::genesis::{EMITTER, RICH, SAVER, genesis};
-use super::{Anvil, GethNode, read_quantity};
+use super::{Anvil, GethNode, number};
 
 /// The genesis is so old. After six hours without blocks geth would build no index of its history.
 const GENESIS_AGE_SECONDS: u64 = 10_000;
@@ -258,9 +258,4 @@ fn text(value: &Value) -> String {
 
 fn quantity(number: u64) -> String {
     format!("{number:#x}")
-}
-
-/// A quantity in hexadecimal.
-pub fn number(value: &Value) -> u64 {
-    read_quantity(value).unwrap_or_else(|| panic!("{value} is no quantity"))
 }

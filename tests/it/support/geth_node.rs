@@ -114,7 +114,7 @@ impl GethNode {
     pub async fn head(&self) -> u64 {
         let latest = json!(["latest", false]);
         let block = self.rpc.call("eth_getBlockByNumber", latest).await;
-        super::consensus::number(&block["number"])
+        super::number(&block["number"])
     }
 
     /// One call of the engine API; an error says why there is no result.

@@ -51,7 +51,7 @@ impl Rpc {
     /// The number that `method` answers in hexadecimal.
     pub async fn number(self, method: &str) -> u64 {
         let result = self.call(method, json!([])).await;
-        read_quantity(&result).unwrap_or_else(|| panic!("{method}: {result} is no quantity"))
+        number(&result)
     }
 
     /// Whether it answers at all, soon.
@@ -64,4 +64,9 @@ impl Rpc {
 /// The number that a QUANTITY says; `None`: it is none.
 pub fn read_quantity(value: &Value) -> Option<u64> {
     hex::quantity_in(value.as_str()?)
+}
+
+/// The same, of what must be one.
+pub fn number(value: &Value) -> u64 {
+    read_quantity(value).unwrap_or_else(|| panic!("{value} is no quantity"))
 }

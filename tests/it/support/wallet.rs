@@ -192,14 +192,8 @@ pub fn deposit(number_of_block: u64) -> String {
 
 fn bytes(digits: &str) -> Vec<u8> {
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
-    let digits = match digits.len() % 2 {
-        0 => digits.to_owned(),
-        _ => format!("0{digits}"),
-    };
-    let pairs = (0..digits.len()).step_by(2);
-    pairs
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-        .collect()
+    let padding = "0".repeat(digits.len() % 2);
+    forebay_core::vocabulary::hex::data_of_any(&format!("0x{padding}{digits}")).unwrap()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -224,16 +224,16 @@ mod tests {
     fn the_leader_is_not_asked_for_logs_while_an_own_node_serves() {
         const LEADER: NodeId = NodeId(0);
         let now = crate::testing::now();
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             hysteresis: Hysteresis { rise: 1, fall: 1 },
             ..criteria()
-        });
+        };
         let member = |(id, role): (NodeId, Role)| FleetMember {
             role,
             ..member(id.0)
         };
         let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];
-        fleet.replace(nodes.map(member).into(), now);
+        let mut fleet = crate::testing::fleet_by(criteria, nodes.map(member), now);
         let mut hears = |heads: [Option<u64>; 3]| {
             let probe = |head: Option<u64>| match head {
                 Some(head) => at(head),
@@ -354,12 +354,12 @@ mod tests {
     #[test]
     fn others_are_awaited_for_half_a_block_time_where_they_live_and_lack_it() {
         let now = crate::testing::now();
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             block_time: Duration::from_millis(1000),
             hysteresis: Hysteresis { rise: 1, fall: 1 },
             ..criteria()
-        });
-        fleet.replace(vec![member(1), member(2)], now);
+        };
+        let mut fleet = crate::testing::fleet_by(criteria, vec![member(1), member(2)], now);
         fleet.hear_round(&[(ONE, at(100)), (OTHER, at(99))], now);
         let awaited = |fleet: &Fleet, millis| {
             let since = Duration::from_millis(millis);

@@ -203,17 +203,17 @@ mod tests {
 
     /// A leader, which is node 0, and own ones of these names, from 1 on, all at block 100; a block takes 2 s.
     fn fleet(names: &[&str], now: Instant) -> Fleet {
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             block_time: 2 * SECOND,
             ..crate::testing::quick_criteria()
-        });
+        };
         let names: Vec<_> = ["leader"].iter().chain(names).collect();
         let members = names.iter().zip(0..).map(|(name, id)| FleetMember {
             name: (**name).into(),
             role: if id == 0 { Role::Leader } else { Role::Own },
             ..crate::testing::member(id)
         });
-        fleet.replace(members.collect(), now);
+        let mut fleet = crate::testing::fleet_by(criteria, members, now);
         let probe = crate::testing::at(100);
         let probes: Vec<_> = (0..).map(NodeId).zip(names.iter().map(|_| probe)).collect();
         fleet.hear_round(&probes, now);

@@ -96,7 +96,7 @@ pub(crate) enum LeaderReport {
     Nothing,
     /// It wasn't asked in this round.
     NotAsked,
-    /// There is none.
+    /// No node is the leader.
     Absent,
 }
 

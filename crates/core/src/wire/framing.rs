@@ -14,7 +14,7 @@ pub struct RequestFields {
 /// Where a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyExtent {
-    /// There is none.
+    /// There is no body.
     Nothing,
     /// After this many bytes.
     Length(u64),

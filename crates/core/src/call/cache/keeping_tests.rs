@@ -42,13 +42,13 @@ impl Story {
     /// Both at block 100 of branch `a`, which is told from 90 on; 80 is final.
     fn begin() -> Story {
         let now = crate::testing::now();
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             chain_id: Some(ChainId(1)),
             block_time: Duration::from_secs(12),
             round_interval: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 3 },
-        });
+        };
         let members = [ONE, OTHER].map(|id| FleetMember {
             id,
             name: "node".into(),
@@ -56,7 +56,7 @@ impl Story {
             weight: Weight::ONE,
             purpose: NodePurpose::default(),
         });
-        fleet.replace(members.to_vec(), now);
+        let fleet = crate::testing::fleet_by(criteria, members, now);
         let mut story = Story { fleet, now };
         story.round((100, b'a'), (100, b'a'));
         story.told(90..=100, b'a');

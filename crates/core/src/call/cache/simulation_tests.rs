@@ -75,18 +75,18 @@ struct World {
 impl World {
     fn begin(seed: u64) -> World {
         let now = crate::testing::now();
-        let mut fleet = Fleet::new(HealthCriteria {
+        let criteria = HealthCriteria {
             chain_id: Some(ChainId(1)),
             block_time: Duration::from_secs(2),
             round_interval: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 3 },
-        });
+        };
         let members = (0..NODES).map(|id| FleetMember {
             name: "node".into(),
             ..crate::testing::member(id)
         });
-        fleet.replace(members.collect(), now);
+        let fleet = crate::testing::fleet_by(criteria, members, now);
         let mut world = World {
             dice: SeededDice::new(seed),
             now,

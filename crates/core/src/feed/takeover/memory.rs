@@ -11,8 +11,6 @@ use crate::vocabulary::hex;
 
 /// Pending transactions that are remembered as told.
 pub(super) const REMEMBERED_MAX: usize = 8192;
-/// A transaction's hash as JSON: `"0x…"`.
-const HASH_BYTES: usize = 68;
 
 /// What of a topic was told already.
 #[derive(Debug, Default)]
@@ -62,11 +60,9 @@ impl RelayMemory {
 }
 
 fn is_hash(text: &[u8]) -> bool {
-    let text = (text.len() == HASH_BYTES)
-        .then(|| std::str::from_utf8(text).ok())
-        .flatten();
-    let hash = text.and_then(|text| text.strip_prefix("\"0x")?.strip_suffix('"'));
-    hash.is_some_and(hex::are_digits)
+    let text = std::str::from_utf8(text).ok();
+    let hash = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+    hash.and_then(hex::data::<32>).is_some()
 }
 
 #[cfg(test)]

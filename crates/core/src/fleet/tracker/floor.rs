@@ -133,18 +133,18 @@ mod tests {
         /// Three own nodes of which nothing is known yet; a block takes 2 s, and so does a round.
         fn set() -> Scene {
             let now = crate::testing::now();
-            let mut fleet = Fleet::new(HealthCriteria {
+            let criteria = HealthCriteria {
                 chain_id: Some(ChainId(1)),
                 block_time: 2 * SECOND,
                 round_interval: 2 * SECOND,
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
                 ..crate::testing::criteria()
-            });
+            };
             let members = [1, 2, 3].map(|id| FleetMember {
                 name: "node".into(),
                 ..crate::testing::member(id)
             });
-            fleet.replace(members.to_vec(), now);
+            let fleet = crate::testing::fleet_by(criteria, members, now);
             Scene { fleet, now }
         }
 

@@ -139,10 +139,10 @@ mod tests {
         /// A leader, a node, and another of this weight, all of them fit, at block 100.
         fn set(weight: Weight) -> Scene {
             let now = crate::testing::now();
-            let mut fleet = Fleet::new(HealthCriteria {
+            let criteria = HealthCriteria {
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
                 ..crate::testing::criteria()
-            });
+            };
             let nodes = [
                 (LEADER, Role::Leader, Weight::ONE),
                 (ONE, Role::Own, Weight::ONE),
@@ -154,7 +154,7 @@ mod tests {
                 weight,
                 ..crate::testing::member(id.0)
             });
-            fleet.replace(members.to_vec(), now);
+            let fleet = crate::testing::fleet_by(criteria, members, now);
             let mut scene = Scene { fleet, now };
             scene.round(&[at(100), at(100), at(100)]);
             scene
@@ -217,6 +217,33 @@ mod tests {
             other.standing.is_healthy(),
             "a round says which node is fit"
         );
+    }
+
+    #[test]
+    fn what_a_node_was_at_when_a_round_began_takes_back_no_reorganisation_told_since() {
+        let hash = |letter| BlockHash([letter; 32]);
+        let details = |letter, parent: Option<u8>| ProbeDetails {
+            head_hash: Some(hash(letter)),
+            parent_hash: parent.map(hash),
+            ..ProbeDetails::default()
+        };
+        for (answers, wanted) in [(b'a', 101), (b'c', 100)] {
+            let mut scene = Scene::set(Weight::ONE);
+            let answer = |scene: &mut Scene, letter| {
+                let (now, probes) = (scene.now, [(ONE, at(100))]);
+                let details = [(ONE, details(letter, None))];
+                scene.fleet.hear_details(&probes, &details, now);
+                scene.fleet.hear_round(&probes, now);
+            };
+            answer(&mut scene, b'a');
+            scene.fleet.begin_round();
+            let told = details(b'b', Some(b'd'));
+            scene
+                .fleet
+                .hear_head(ONE, BlockNumber(101), &told, scene.now);
+            answer(&mut scene, answers);
+            assert_eq!(scene.head(ONE), wanted, "it is on a third branch, or was");
+        }
     }
 
     #[test]
