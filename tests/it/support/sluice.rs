@@ -34,7 +34,7 @@ pub struct Sluice {
     gates: Arc<Mutex<Gates>>,
     turns: watch::Sender<Turn>,
     held: watch::Sender<BTreeSet<String>>,
-    /// How many answers of the node are held: clones of this.
+    /// Each answer that is held holds this, too.
     waiting: Arc<()>,
     task: JoinHandle<()>,
 }
@@ -164,12 +164,13 @@ async fn pass(
         Some(refusal) => refusal.into_bytes(),
         None => send_on(node, &request).await?,
     };
-    let mut at_end = [0];
-    let _waits = has_one_of(&held.borrow()).then(|| waiting.upgrade());
-    tokio::select! {
-        // An error says that the sluice is gone, and with it the scene.
-        _ = held.wait_for(|words| !has_one_of(words)) => {}
-        _ = client.peek(&mut at_end) => return Ok(()),
+    if has_one_of(&held.borrow_and_update()) {
+        let (_waits, mut at_end) = (waiting.upgrade(), [0]);
+        tokio::select! {
+            // An error says that the sluice is gone, and with it the scene.
+            _ = held.wait_for(|words| !has_one_of(words)) => {}
+            Ok(0) | Err(_) = client.peek(&mut at_end) => return Ok(()),
+        }
     }
     client.write_all(&answer).await?;
     client.shutdown().await

@@ -160,9 +160,8 @@ impl HeadTracker {
         self.told.iter()
     }
 
-    /// A node said where it is. An answer that was asked for before what the node said since may be
-    /// older than that, unless it goes on from there: a node that has told of a reorganisation isn't
-    /// taken back by it.
+    /// A node said where it is. An answer asked for before the node's last word is heeded only if it goes
+    /// on from that: it may be older, and would take a reorganisation back.
     pub fn hear(&mut self, mut head: NodeHead, now: Instant) {
         self.known.insert(head.header.clone(), now);
         if let Some((last, _)) = self.said.get(&head.id)

@@ -140,62 +140,62 @@ mod tests {
     #[test]
     fn a_socket_whose_first_head_is_the_nodes_block_is_believed_from_then_on() {
         let now = crate::testing::now();
-        let mut tidings = SocketHeads::default();
-        assert_eq!(tidings.hear(&block(7, 1), now), HeadRating::Hint);
-        assert_eq!(tidings.question(), Some((BlockNumber(7), now)));
-        let compared = tidings.answer(BlockNumber(7), Some(block(7, 1)), now);
+        let mut heads = SocketHeads::default();
+        assert_eq!(heads.hear(&block(7, 1), now), HeadRating::Hint);
+        assert_eq!(heads.question(), Some((BlockNumber(7), now)));
+        let compared = heads.answer(BlockNumber(7), Some(block(7, 1)), now);
         let same = BlockComparison::Same(vec![(block(7, 1), now)]);
         assert_eq!(compared, Some(same));
-        assert_eq!(tidings.hear(&block(8, 2), now), HeadRating::Good);
-        assert_eq!(tidings.question(), None);
+        assert_eq!(heads.hear(&block(8, 2), now), HeadRating::Good);
+        assert_eq!(heads.question(), None);
     }
 
     #[test]
     fn a_socket_is_believed_also_where_heads_come_faster_than_answers() {
         let now = crate::testing::now();
-        let mut tidings = SocketHeads::default();
+        let mut heads = SocketHeads::default();
         let heard_at = |number| now + Duration::from_millis(number);
         let told: Vec<_> = (7..10)
             .map(|number| (block(number, 1), heard_at(number)))
             .collect();
         for (header, heard_at) in &told {
-            tidings.hear(header, *heard_at);
+            heads.hear(header, *heard_at);
         }
-        let compared = tidings.answer(BlockNumber(7), Some(block(7, 1)), now);
+        let compared = heads.answer(BlockNumber(7), Some(block(7, 1)), now);
         assert_eq!(compared, Some(BlockComparison::Same(told)), "none is lost");
-        assert_eq!(tidings.hear(&block(10, 1), now), HeadRating::Good);
+        assert_eq!(heads.hear(&block(10, 1), now), HeadRating::Good);
     }
 
     #[test]
     fn a_hash_that_no_block_has_is_a_hint_and_so_is_each_after_it() {
         let now = crate::testing::now();
-        let mut tidings = SocketHeads::default();
+        let mut heads = SocketHeads::default();
         for number in 7..10 {
-            assert_eq!(tidings.hear(&block(number, 200), now), HeadRating::Hint);
+            assert_eq!(heads.hear(&block(number, 200), now), HeadRating::Hint);
             let head = block(number, 1);
-            let compared = tidings.answer(BlockNumber(number), Some(head.clone()), now);
+            let compared = heads.answer(BlockNumber(number), Some(head.clone()), now);
             assert_eq!(compared, Some(BlockComparison::Other(head)));
-            assert_eq!(tidings.question(), None, "once a block");
+            assert_eq!(heads.question(), None, "once a block");
         }
     }
 
     #[test]
     fn a_block_that_the_node_has_not_yet_is_asked_for_again_after_pauses_that_grow() {
         let mut now = crate::testing::now();
-        let mut tidings = SocketHeads::default();
-        tidings.hear(&block(7, 200), now);
+        let mut heads = SocketHeads::default();
+        heads.hear(&block(7, 200), now);
         for millis in [100, 200, 300, 1000, 2000, 4000, 8000, 16_000, 16_000] {
             // A block of another number is none.
-            assert_eq!(tidings.answer(BlockNumber(7), Some(block(6, 1)), now), None);
+            assert_eq!(heads.answer(BlockNumber(7), Some(block(6, 1)), now), None);
             now += Duration::from_millis(millis);
-            assert_eq!(tidings.question(), Some((BlockNumber(7), now)));
+            assert_eq!(heads.question(), Some((BlockNumber(7), now)));
         }
-        tidings.hear(&block(8, 200), now);
-        assert_eq!(tidings.answer(BlockNumber(7), None, now), None);
-        let question = tidings.question();
+        heads.hear(&block(8, 200), now);
+        assert_eq!(heads.answer(BlockNumber(7), None, now), None);
+        let question = heads.question();
         assert_eq!(question, Some((BlockNumber(8), now)), "the next at once");
-        let late = tidings.answer(BlockNumber(7), Some(block(7, 1)), now);
+        let late = heads.answer(BlockNumber(7), Some(block(7, 1)), now);
         assert_eq!(late, Some(BlockComparison::Other(block(7, 1))));
-        assert_eq!(tidings.question(), question);
+        assert_eq!(heads.question(), question);
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct HeadHistory {
     /// It has since told another hash of a block than before.
     pub is_rewritten: bool,
     trail: VecDeque<(BlockNumber, BlockHash)>,
+    /// What stood there when the round began that is heard next, or since, and doesn't any more.
+    left: Vec<(BlockNumber, BlockHash)>,
 }
 
 impl HeadHistory {
@@ -36,6 +38,17 @@ impl HeadHistory {
         trail.any(|(known, old)| *known == number && *old != hash)
     }
 
+    /// A round begins.
+    pub(super) fn begin_round(&mut self) {
+        self.left.clear();
+    }
+
+    /// Whether it had that block since the round began, and has told of another in its place: what it answers to
+    /// the round may be from before that.
+    pub(super) fn has_left(&self, number: BlockNumber, hash: BlockHash) -> bool {
+        self.left.contains(&(number, hash))
+    }
+
     /// Whether it had another block there before.
     pub(super) fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) -> bool {
         let known = self.trail.iter().position(|(number, _)| *number == head);
@@ -43,6 +56,9 @@ impl HeadHistory {
         if let Some((_, old)) = known.and_then(|at| self.trail.remove(at)) {
             is_another = old != hash;
             self.is_rewritten |= is_another;
+            if is_another && self.left.len() < TRAIL_MAX {
+                self.left.push((head, old));
+            }
         } else if self.trail.len() == TRAIL_MAX {
             self.trail.pop_front();
         }

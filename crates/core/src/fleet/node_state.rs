@@ -47,7 +47,6 @@ pub(crate) struct NodeState {
     tip: Option<NamedHead>,
     /// Its head when the round began that is heard next, where that is known.
     head_at_begin: Option<BlockNumber>,
-    tip_at_begin: Option<NamedHead>,
     /// How often it was found to have left what it had, or to be elsewhere than clients were told.
     strays: u64,
     /// How often it was found to be on a fork, or on another chain.
@@ -99,7 +98,6 @@ impl NodeState {
             was_seen_astray: false,
             tip: None,
             head_at_begin: None,
-            tip_at_begin: None,
             strays: u64::from(earlier) << 32,
             losses: earlier.wrapping_shl(16),
             is_elsewhere: false,
@@ -126,7 +124,7 @@ impl NodeState {
     /// says a lower one.
     pub(super) fn begin_round(&mut self) {
         self.head_at_begin = self.head;
-        self.tip_at_begin = self.tip;
+        self.past.begin_round();
     }
 
     /// What came of a probe of a round.
@@ -153,7 +151,7 @@ impl NodeState {
             }
             ProbeOutcome::Throttled(rest) => self.rest(rest, now),
         }
-        (self.head_at_begin, self.tip_at_begin) = (None, None);
+        self.head_at_begin = None;
     }
 
     /// Hears what came with a head; the head itself is taken down apart.
@@ -163,9 +161,8 @@ impl NodeState {
         details: &ProbeDetails,
         now: Instant,
     ) {
-        let was_at = |tip: NamedHead| tip.number == head && Some(tip.hash) == details.head_hash;
-        let is_old = self.tip_at_begin.is_some_and(was_at);
-        if !is_old && (details.head_hash).is_some_and(|hash| self.past.denies(head, hash)) {
+        let is_new = |hash| self.past.denies(head, hash) && !self.past.has_left(head, hash);
+        if details.head_hash.is_some_and(is_new) {
             // It is on another branch now, or comes back from one.
             self.head_at_begin = None;
         }

@@ -239,6 +239,14 @@ fn an_answer_asked_for_before_a_node_told_of_a_reorganisation_takes_nothing_back
         stage.hear_as_of(id, &next, asked_at);
     }
     assert_eq!(stage.seeds().last().unwrap(), "2006");
+    for id in [0, 1] {
+        stage.hear_as_of(id, &main[5], asked_at);
+    }
+    assert_eq!(
+        stage.seeds().last().unwrap(),
+        "2006",
+        "it is as old as before"
+    );
     let reorganised = ["1002", "1003", "1004", "1005", "1006"];
     // What they say when they are asked anew counts.
     stage.pass(Duration::from_millis(1));

@@ -227,22 +227,30 @@ mod tests {
             parent_hash: parent.map(hash),
             ..ProbeDetails::default()
         };
-        for (answers, wanted) in [(b'a', 101), (b'c', 100)] {
-            let mut scene = Scene::set(Weight::ONE);
-            let answer = |scene: &mut Scene, letter| {
-                let (now, probes) = (scene.now, [(ONE, at(100))]);
-                let details = [(ONE, details(letter, None))];
-                scene.fleet.hear_details(&probes, &details, now);
-                scene.fleet.hear_round(&probes, now);
-            };
-            answer(&mut scene, b'a');
-            scene.fleet.begin_round();
-            let told = details(b'b', Some(b'd'));
-            scene
-                .fleet
-                .hear_head(ONE, BlockNumber(101), &told, scene.now);
-            answer(&mut scene, answers);
-            assert_eq!(scene.head(ONE), wanted, "it is on a third branch, or was");
+        let began_at_it = (100, b'a', None);
+        let told_it_since = (99, b'z', Some((100, b'a')));
+        for (before, letter, since) in [began_at_it, told_it_since] {
+            for (answers, wanted) in [(b'a', 101), (b'c', 100)] {
+                let mut scene = Scene::set(Weight::ONE);
+                let answer = |scene: &mut Scene, head, letter| {
+                    let (now, probes) = (scene.now, [(ONE, at(head))]);
+                    let details = [(ONE, details(letter, None))];
+                    scene.fleet.hear_details(&probes, &details, now);
+                    scene.fleet.hear_round(&probes, now);
+                };
+                let tell = |scene: &mut Scene, head, details| {
+                    let (now, head) = (scene.now, BlockNumber(head));
+                    scene.fleet.hear_head(ONE, head, &details, now);
+                };
+                answer(&mut scene, before, letter);
+                scene.fleet.begin_round();
+                if let Some((head, letter)) = since {
+                    tell(&mut scene, head, details(letter, None));
+                }
+                tell(&mut scene, 101, details(b'b', Some(b'd')));
+                answer(&mut scene, 100, answers);
+                assert_eq!(scene.head(ONE), wanted, "it is on a third branch, or was");
+            }
         }
     }
 

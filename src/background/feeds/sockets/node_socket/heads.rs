@@ -18,7 +18,7 @@ impl NodeSocket {
         let header = std::str::from_utf8(result).ok().and_then(Header::read);
         let Some(header) = header else { return };
         live.staleness.broken(header.number.0);
-        match live.tidings.hear(&header, live.heard_at) {
+        match live.heads.hear(&header, live.heard_at) {
             HeadRating::Good => self.tell(header, live.heard_at).await,
             HeadRating::Hint => self.ask(live),
         }
@@ -54,7 +54,7 @@ impl NodeSocket {
         if live.block_query.as_ref().is_some_and(is_asked) {
             return;
         }
-        live.block_query = live.tidings.question().map(|(number, from)| {
+        live.block_query = live.heads.question().map(|(number, from)| {
             let (exchange, upstream) = (self.exchange.clone(), self.upstream.clone());
             let answer = async move {
                 tokio::time::sleep_until(from.into()).await;
@@ -83,14 +83,20 @@ impl NodeSocket {
         }: BlockAnswer,
     ) {
         live.block_query = None;
-        match live.tidings.answer(number, block.clone(), clock::now()) {
+        match live.heads.answer(number, block.clone(), clock::now()) {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
                     let same = told.iter().filter(|(told, _)| told.hash == block.hash);
                     same.for_each(|(told, _)| self.exchange.hub.compare(told, block));
                 }
                 for (head, heard_at) in told {
-                    self.tell(head, heard_at).await;
+                    let is_asked = block.as_ref().is_some_and(|it| it.hash == head.hash);
+                    let as_of = if is_asked {
+                        heard_at.max(asked_at)
+                    } else {
+                        heard_at
+                    };
+                    self.tell(head, as_of).await;
                 }
             }
             Some(BlockComparison::Other(head)) => self.tell(head, asked_at).await,

@@ -25,7 +25,7 @@ pub(super) struct SocketState {
     /// When the node was last heard.
     pub heard_at: Instant,
     pub staleness: SocketStaleness,
-    pub tidings: SocketHeads,
+    pub heads: SocketHeads,
     /// The node is asked for the block that a head hints at, or will be.
     pub block_query: Option<BlockQuery>,
 }
@@ -45,7 +45,7 @@ impl SocketState {
             subscriptions,
             heard_at: now,
             staleness: SocketStaleness::new(told),
-            tidings: SocketHeads::default(),
+            heads: SocketHeads::default(),
             block_query: None,
         }
     }
