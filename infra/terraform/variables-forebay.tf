@@ -62,6 +62,14 @@ variable "nodes" {
     error_message = "a node's weight is from 0 (drained) to 1000."
   }
   validation {
+    condition     = alltrue([for node in var.nodes : node.in_flight_max == null ? true : node.in_flight_max >= 1 && node.in_flight_max <= 10000 && floor(node.in_flight_max) == node.in_flight_max])
+    error_message = "a node's in_flight_max is a whole number from 1 to 10000; left out, it is found."
+  }
+  validation {
+    condition     = alltrue([for node in var.nodes : node.recent_blocks == null ? true : node.recent_blocks >= 1 && node.recent_blocks <= 1000000000 && floor(node.recent_blocks) == node.recent_blocks])
+    error_message = "a node's recent_blocks is a whole number from 1 to 1000000000; left out, it is asked for all."
+  }
+  validation {
     condition     = length([for node in var.nodes : node if node.leader == true]) + (var.leader_url_secret_arn == null ? 0 : 1) <= 1
     error_message = "at most one node is the leader; leader_url_secret_arn makes one already."
   }
@@ -135,6 +143,14 @@ variable "chains" {
   validation {
     condition     = alltrue([for node in flatten([for chain in values(var.chains) : chain.nodes]) : node.weight == null ? true : node.weight >= 0 && node.weight <= 1000])
     error_message = "a node's weight is from 0 (drained) to 1000."
+  }
+  validation {
+    condition     = alltrue([for node in flatten([for chain in values(var.chains) : chain.nodes]) : node.in_flight_max == null ? true : node.in_flight_max >= 1 && node.in_flight_max <= 10000 && floor(node.in_flight_max) == node.in_flight_max])
+    error_message = "a node's in_flight_max is a whole number from 1 to 10000; left out, it is found."
+  }
+  validation {
+    condition     = alltrue([for node in flatten([for chain in values(var.chains) : chain.nodes]) : node.recent_blocks == null ? true : node.recent_blocks >= 1 && node.recent_blocks <= 1000000000 && floor(node.recent_blocks) == node.recent_blocks])
+    error_message = "a node's recent_blocks is a whole number from 1 to 1000000000; left out, it is asked for all."
   }
 }
 

@@ -612,6 +612,38 @@ run "a_weight_beyond_1000_of_a_chain_s_node_is_refused" {
   expect_failures = [var.chains]
 }
 
+run "in_flight_max_of_a_node_beyond_its_range_is_refused" {
+  command = plan
+  variables {
+    nodes = [{ url = "http://10.0.0.11:8545", in_flight_max = 10001 }]
+  }
+  expect_failures = [var.nodes]
+}
+
+run "in_flight_max_of_a_chain_s_node_beyond_its_range_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, nodes = [{ url = "http://10.0.0.11:8545", in_flight_max = 10001 }] } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "recent_blocks_of_a_node_beyond_its_range_is_refused" {
+  command = plan
+  variables {
+    nodes = [{ url = "http://10.0.0.11:8545", recent_blocks = 1.5 }]
+  }
+  expect_failures = [var.nodes]
+}
+
+run "recent_blocks_of_a_chain_s_node_beyond_its_range_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, nodes = [{ url = "http://10.0.0.11:8545", recent_blocks = 1.5 }] } }
+  }
+  expect_failures = [var.chains]
+}
+
 run "nodes_of_one_chain_alone_beside_chains_is_refused" {
   command = plan
   variables {
