@@ -47,7 +47,7 @@ pub async fn ask(
             None => None,
         };
         let mut forwarded = ForwardedCall::new(state, call, plan, context, body.clone());
-        forwarded.leads(flight);
+        forwarded.owns(flight);
         forwarded.run().await
     };
     // To be told how long an identical call was waited for.
@@ -193,11 +193,11 @@ fn follow(
     }
 }
 
-fn taken_over(brought: SharedAnswer, context: CallContext<'_>) -> ServedAnswer {
-    if brought.answer.bytes() as u64 > context.bytes_max {
+fn taken_over(shared: SharedAnswer, context: CallContext<'_>) -> ServedAnswer {
+    if shared.answer.bytes() as u64 > context.bytes_max {
         return failed(Refusal::AnswerTooLarge);
     }
-    ServedAnswer::whole(brought.node, brought.answer).after(brought.attempts)
+    ServedAnswer::whole(shared.node, shared.answer).after(shared.attempts)
 }
 
 fn failed(why: Refusal) -> ServedAnswer {

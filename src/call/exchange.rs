@@ -96,7 +96,7 @@ pub async fn attempt<'a>(
             (verdict, AttemptContent::Whole(answer, held))
         }
         Err(Unread::Failed(verdict)) => (verdict, AttemptContent::Nothing),
-        Err(Unread::TooLarge) => (AttemptClass::TOO_LONG.into(), AttemptContent::TooLarge),
+        Err(Unread::TooLarge) => (AttemptClass::TOO_LARGE.into(), AttemptContent::TooLarge),
     };
     if let Some(consequence) = attempt.settle([Some(&mut verdict)]) {
         consequence.carry_out(fleet, upstream, node).await;

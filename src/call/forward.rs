@@ -187,7 +187,7 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// Others wait for what it brings.
-    pub fn leads(&mut self, flight: Option<&'a FlightOwner<'a>>) {
+    pub fn owns(&mut self, flight: Option<&'a FlightOwner<'a>>) {
         self.flight = flight;
     }
 

@@ -81,7 +81,7 @@ impl StreamedAnswer {
             }
             return Ok(None);
         }
-        if class.is_doubtful()
+        if class.may_be_the_calls()
             && let Some(sentence) = self.attempt.broke_off()
         {
             self.fleet

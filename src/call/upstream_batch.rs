@@ -262,8 +262,9 @@ fn judge(came: &BatchAnswer, (first, calls): (UpstreamCallId, usize)) -> BatchVe
         Err(Unread::Failed(verdict)) => {
             BatchVerdict::of_all(MemberOutcome::Unanswered(*verdict), calls)
         }
-        Err(Unread::TooLarge) => {
-            BatchVerdict::of_all(MemberOutcome::TooLong(AttemptClass::TOO_LONG.into()), calls)
-        }
+        Err(Unread::TooLarge) => BatchVerdict::of_all(
+            MemberOutcome::TooLarge(AttemptClass::TOO_LARGE.into()),
+            calls,
+        ),
     }
 }

@@ -1,7 +1,7 @@
 //! Identical reads in flight: one goes to a node, the others wait for what it brings.
 //!
-//! The first to come leads. When its client leaves, the calls that wait are told so, and one of them
-//! leads anew. While it waits for a place at a node, which go round by caller, other callers' don't wait for it
+//! The first to come asks, and owns the flight. When its client leaves, the calls that wait are told so, and one of them
+//! asks anew. While it waits for a place at a node, which go round by caller, other callers' don't wait for it
 //! but have a flight of their own. A call without others costs one hash and, at its beginning and its end, the lock of
 //! one shard of the map.
 
@@ -68,7 +68,7 @@ type FlightShard = HashMap<u64, Flight, BuildHasherDefault<IdentityHasher>>;
 struct Flight {
     body: Bytes,
     head: Option<BlockNumber>,
-    /// The network of the call that leads, while that waits for a place.
+    /// The network of the call that asks, while that waits for a place.
     in_line: Option<Option<IpAddr>>,
     /// There is none as long as no call waits.
     bell: Option<watch::Sender<Option<FlightOutcome>>>,
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_leads_and_all_others_get_what_it_brings() {
+    async fn the_first_asks_and_all_others_get_what_it_brings() {
         let singleflight = Singleflight::default();
         let first = owner(&singleflight);
         let followers: Vec<_> = (0..100).map(|_| follower(&singleflight)).collect();
@@ -346,7 +346,7 @@ mod tests {
         let [loud, quiet] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let join = |caller| singleflight.join(&body(), None, caller);
         let Join::Owner(first) = join(loud) else {
-            panic!("the first leads");
+            panic!("the first asks");
         };
         let waits = first.wait(loud);
         assert!(matches!(join(loud), Join::Follower(_)));

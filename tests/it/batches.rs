@@ -176,7 +176,7 @@ fn mixed_batch(round: usize) -> String {
     format!("[{}]", calls.join(","))
 }
 
-/// What every mixed_batch is to get.
+/// What every such batch is to get.
 fn assert_served(answers: &Value, what: &str) {
     let ids = [
         json!("0"),

@@ -38,7 +38,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         let body = came.as_ref().ok().map(|(_, body)| body);
         let used = judged.outcomes.iter().map(|outcome| match outcome {
             MemberOutcome::Answered(_, answer) => answer.bytes(),
-            MemberOutcome::Unanswered(_) | MemberOutcome::TooLong(_) | MemberOutcome::Alone => 0,
+            MemberOutcome::Unanswered(_) | MemberOutcome::TooLarge(_) | MemberOutcome::Alone => 0,
         });
         let bytes = body.map_or(0, Bytes::len);
         let is_sparse = is_sparse(bytes, used.sum());
@@ -81,7 +81,10 @@ impl<'t, 'a> BatchReply<'t, 'a> {
                 self.content(verdict, WholeAnswer::new(body, &answer))
             }
             (MemberOutcome::Unanswered(verdict), _) => (verdict, AttemptContent::Nothing),
-            (MemberOutcome::TooLong(_) | MemberOutcome::Alone | MemberOutcome::Answered(..), _) => {
+            (
+                MemberOutcome::TooLarge(_) | MemberOutcome::Alone | MemberOutcome::Answered(..),
+                _,
+            ) => {
                 return member.ask_alone();
             }
         };
@@ -94,7 +97,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         let mut held = self.context.answer_budget.attempt();
         let is_too_long = whole.bytes() as u64 > self.context.bytes_max;
         if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
-            return (AttemptClass::TOO_LONG.into(), AttemptContent::TooLarge);
+            return (AttemptClass::TOO_LARGE.into(), AttemptContent::TooLarge);
         }
         let whole = if self.is_sparse { whole.apart() } else { whole };
         (verdict, AttemptContent::Whole(whole, held))

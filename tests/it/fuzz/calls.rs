@@ -105,8 +105,9 @@ pub fn batch(bytes: &[u8]) {
                     answer.write_to("7", &mut out);
                     json(&out);
                 }
-                MemberOutcome::Unanswered(_) | MemberOutcome::TooLong(_) | MemberOutcome::Alone => {
-                }
+                MemberOutcome::Unanswered(_)
+                | MemberOutcome::TooLarge(_)
+                | MemberOutcome::Alone => {}
             }
         }
     }

@@ -222,7 +222,7 @@ impl World {
                     .must(!is_told, "what a batch didn't bring is told");
                 false
             }
-            MemberOutcome::TooLong(_) | MemberOutcome::Alone => {
+            MemberOutcome::TooLarge(_) | MemberOutcome::Alone => {
                 member.retry.take_back();
                 member.goes_alone = true;
                 false

@@ -107,12 +107,16 @@ mod tests {
     #[test]
     fn a_node_that_is_heard_of_is_waited_for_until_it_falls_out_or_the_time_is_over() {
         let now = crate::testing::now();
-        for (lasts, fallen_after, looks) in
-            [(10_000, 1_000, 4), (1_000, 60_000, 4), (100, 60_000, 1)]
-        {
+        for (lasts, fallen_after, looks) in [
+            (10_000, 1_000, 4),
+            (1_000, 60_000, 4),
+            (100, 60_000, 1),
+            (10_000, 60_000, 40),
+        ] {
             let mut patience = Patience::new(now, now + Duration::from_millis(lasts), true);
             let steps = steps(&mut patience, true, Duration::from_millis(fallen_after));
             assert_eq!(steps.len(), looks, "{lasts} {fallen_after}");
+            assert!(!steps.contains(&PatienceStep::Probe));
         }
         let deadline = now + Duration::from_secs(10);
         assert_eq!(

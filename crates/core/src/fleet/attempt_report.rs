@@ -47,7 +47,7 @@ pub struct AttemptReport {
     pub fault: Option<AttemptClass>,
     /// Of several calls that of all of them, else `Answered`.
     pub reply: NodeReply,
-    /// What the first of the calls was told that was told to leave the node alone, whatever became of the others.
+    /// What the first call was told that the node turned away; it counts whatever became of the others.
     pub rest: Option<NodeRest>,
 }
 
@@ -101,7 +101,7 @@ pub struct AttemptExtent {
     pub calls: u32,
     /// How many places of the node were taken with its own; `None`: it had left its place before it ended.
     pub place: Option<u32>,
-    /// Until its answer had begun.
+    /// Until its answer had come, or had begun where it is passed on as it comes.
     pub took: Duration,
 }
 
@@ -118,7 +118,7 @@ impl AttemptReport {
         match (self.fault, self.overload, self.reply) {
             (Some(class), ..) => {
                 load.failed(took, now);
-                let is_sure = !class.is_doubtful();
+                let is_sure = !class.may_be_the_calls();
                 return is_sure.then(|| load.conduct.faulted("", now, now))?;
             }
             (None, Some(Overload::Waited), _) => load.failed(took, now),
@@ -218,5 +218,48 @@ mod tests {
         conduct.answered(1, start + LATELY);
         assert!(is_held_back(&conduct, start, long));
         assert!(!is_held_back(&conduct, start, short));
+    }
+
+    #[test]
+    fn only_a_fault_that_no_call_can_be_the_cause_of_is_punished_at_once() {
+        let start = crate::testing::now();
+        let (now, place) = (start + Duration::from_secs(5), Some(1));
+        let told = |report: AttemptReport, place| {
+            let load = Load::new(start);
+            let attempt = AttemptExtent {
+                calls: 1,
+                place,
+                took: LATELY,
+            };
+            let penalties = (0..20)
+                .filter_map(|_| report.tell(&load, attempt, now))
+                .count();
+            (penalties > 0, load)
+        };
+        for (class, is_sure) in [
+            (AttemptClass::NoConnection, true),
+            (AttemptClass::Transport, false),
+            (AttemptClass::Timeout, false),
+            (AttemptClass::Ok, false),
+        ] {
+            let (is_punished, load) = told(of(class, false), place);
+            assert_eq!(is_punished, is_sure, "{class:?}");
+            let is_answer = class == AttemptClass::Ok;
+            assert_eq!(load.conduct.has_answered_since(now), is_answer, "{class:?}");
+        }
+        for report in [of(AttemptClass::Ok, true), of(rests(), false)] {
+            let (is_punished, load) = told(report, place);
+            assert!(
+                !is_punished && !load.conduct.has_answered_since(now),
+                "{report:?}"
+            );
+        }
+        let refused = overloaded(AttemptClass::Transport, Overload::Refused, false);
+        for (place, is_narrowed) in [(Some(8), true), (None, false)] {
+            let (is_punished, load) = told(refused, place);
+            let fresh = Load::new(start).limiter.limit();
+            assert_eq!(load.limiter.limit() < fresh, is_narrowed, "{place:?}");
+            assert!(!is_punished);
+        }
     }
 }

@@ -63,7 +63,7 @@ pub enum MemberOutcome<'a> {
     /// It got no answer of its own.
     Unanswered(Verdict),
     /// The answer to all of them together was too long; that to each of them may not be. It is asked again, alone.
-    TooLong(Verdict),
+    TooLarge(Verdict),
     /// It is asked again, alone, as if it hadn't been asked.
     Alone,
 }
@@ -74,7 +74,7 @@ impl MemberOutcome<'_> {
         match self {
             MemberOutcome::Answered(verdict, _)
             | MemberOutcome::Unanswered(verdict)
-            | MemberOutcome::TooLong(verdict) => Some(*verdict),
+            | MemberOutcome::TooLarge(verdict) => Some(*verdict),
             MemberOutcome::Alone => None,
         }
     }
@@ -84,7 +84,7 @@ impl MemberOutcome<'_> {
         match self {
             MemberOutcome::Answered(verdict, _)
             | MemberOutcome::Unanswered(verdict)
-            | MemberOutcome::TooLong(verdict) => Some(verdict),
+            | MemberOutcome::TooLarge(verdict) => Some(verdict),
             MemberOutcome::Alone => None,
         }
     }
@@ -371,7 +371,7 @@ mod tests {
                 }
             }
             MemberOutcome::Unanswered(verdict) => format!("no {}", verdict.class.outcome()),
-            MemberOutcome::TooLong(_) | MemberOutcome::Alone => "alone".to_string(),
+            MemberOutcome::TooLarge(_) | MemberOutcome::Alone => "alone".to_string(),
         });
         (shown.collect(), judged.refuses)
     }
@@ -562,7 +562,10 @@ mod tests {
             (failed(AttemptClass::NoConnection), None),
             (failed(AttemptClass::Throttled), None),
             (MemberOutcome::Unanswered(busy), None),
-            (MemberOutcome::TooLong(AttemptClass::TOO_LONG.into()), None),
+            (
+                MemberOutcome::TooLarge(AttemptClass::TOO_LARGE.into()),
+                None,
+            ),
             (MemberOutcome::Alone, None),
         ] {
             let mut judged = BatchVerdict::of_all(outcome.clone(), 2);

@@ -19,7 +19,7 @@ pub enum AnswerReading {
 }
 
 /// What holds of a whole answer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct AnswerSigns {
     /// See [`AnswerReading::CameToNothing`].
     pub came_to_nothing: bool,
@@ -63,8 +63,8 @@ impl RetryPlanner<'_> {
         }
     }
 
-    /// Hears an answer that [came to nothing](AnswerReading::CameToNothing): it is kept for when no other comes, but
-    /// for one of a block before the one that its client was told of (`is_too_old`).
+    /// Hears an answer that [came to nothing](AnswerReading::CameToNothing): it is kept for when nothing better comes;
+    /// one that `is_too_old`, of a block before what its client was told of, is told to no client.
     pub fn hear_came_to_nothing(&mut self, is_null: bool, is_too_old: bool) -> ReplyAction {
         if is_null {
             self.hear_null(|_, _, _| Confirmers::default());

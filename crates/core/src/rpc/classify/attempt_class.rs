@@ -43,7 +43,7 @@ pub enum AttemptClass {
 
 impl AttemptClass {
     /// What an attempt comes to whose answer is too long for its caller.
-    pub const TOO_LONG: AttemptClass = AttemptClass::RpcError;
+    pub const TOO_LARGE: AttemptClass = AttemptClass::RpcError;
 
     /// In the order of their declaration.
     pub const ALL: [AttemptClass; 15] = [
@@ -114,7 +114,7 @@ impl AttemptClass {
 
     /// Whether an attempt that ended so is held against its node only where other nodes, or its probes,
     /// say so too. Where no connection was made nothing else can be at fault.
-    pub fn is_doubtful(self) -> bool {
+    pub fn may_be_the_calls(self) -> bool {
         self.blame(None) == Blame::Fault && self != AttemptClass::NoConnection
     }
 
