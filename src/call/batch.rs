@@ -21,7 +21,7 @@ use crate::call::router;
 use crate::call::stored;
 use crate::call::upstream_batch::{self, BoxedMember, PlannedItem};
 use crate::shared::answer_budget::AnswerBudget;
-use forebay_core::call::groups::Group;
+use forebay_core::call::groups::{self, Group};
 use forebay_core::call::plan::Plan;
 use forebay_core::method::Treatment;
 use forebay_core::rpc::envelope::{Call, RequestItem};
@@ -180,27 +180,17 @@ fn collect(
     }
 }
 
-/// Why all calls were refused, where it was for one reason and trying all of them again does
-/// nothing twice: they are reads, or calls that no node can have carried out, and none is a write.
+/// See [`groups::refused_alike`].
 fn refused_alike(planned: &[PlannedItem<'_>], answers: &[Option<ServedAnswer>]) -> Option<Refusal> {
-    let mut alike = None;
-    for (planned, served) in planned.iter().zip(answers) {
-        let (PlannedItem::Call(_, planned), Some(served)) = (planned, served) else {
-            return None;
-        };
-        let CallReply::Refused(why) = &served.answer else {
-            return None;
-        };
-        let is_harmless = match planned.treatment {
-            Treatment::Broadcast | Treatment::Once => false,
-            Treatment::Unknown => why.is_unexecuted(),
-            Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
-        };
-        if !is_harmless || alike.get_or_insert(why) != &why {
-            return None;
-        }
-    }
-    alike.cloned()
+    let refused = planned.iter().zip(answers).map(|pair| match pair {
+        (PlannedItem::Call(_, planned), Some(served)) => match &served.answer {
+            CallReply::Refused(why) => Some((planned.treatment, why)),
+            _ => None,
+        },
+        _ => None,
+    });
+    let refused: Option<Vec<_>> = refused.collect();
+    groups::refused_alike(refused?).cloned()
 }
 
 /// What a group of calls came to.
@@ -259,7 +249,7 @@ async fn answer(
     treatment: Treatment,
     budget: &AnswerBudget<'_>,
 ) -> ServedAnswer {
-    if is_read(treatment) {
+    if treatment.may_be_refused_late() {
         return hold(serve.await, budget);
     }
     if !budget.hold(NOTE_BYTES) {
@@ -303,13 +293,6 @@ fn bytes_of(served: &ServedAnswer) -> usize {
         CallReply::Whole(answer) => answer.bytes().min(WHOLE_BYTES_MAX),
         CallReply::Here(answer) => answer.len(),
         CallReply::Large(_) | CallReply::Refused(_) | CallReply::Several(..) => 0,
-    }
-}
-
-fn is_read(treatment: Treatment) -> bool {
-    match treatment {
-        Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
-        Treatment::Broadcast | Treatment::Once | Treatment::Unknown => false,
     }
 }
 

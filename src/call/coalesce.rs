@@ -1,6 +1,5 @@
 //! Identical reads in flight: one is asked, the others wait for its answer.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +17,7 @@ use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer, SharedRefusal};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
+use forebay_core::call::shared_flight::{Follower, FollowerStep};
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
@@ -58,11 +58,7 @@ pub async fn ask(
         served
     };
     let network = context.client.network();
-    if context.wants_fresh {
-        // What is in flight may come out of the store that balancers share.
-        return run(None).await;
-    }
-    let mut sheds = 0;
+    let mut waits = Follower::new(network);
     loop {
         let follower = match state.singleflight.join(&body, head, network) {
             Join::Alone => return run(None).await,
@@ -79,14 +75,14 @@ pub async fn ask(
         match timeout_at(deadline.into(), follower.landed()).await {
             Err(_) => return turned_away(failed(Refusal::Timeout)),
             Ok(None) => {}
-            // It had less time left than we: one of those that wait asks again.
-            Ok(Some(FlightOutcome::Refused(refusal))) if refusal.why == Refusal::Timeout => {}
             Ok(Some(FlightOutcome::Nothing)) => return run(None).await,
-            Ok(Some(FlightOutcome::Refused(refusal))) => match shed(&refusal, network, sheds) {
-                ShedRecovery::Taken => return turned_away(refusal.into()),
-                ShedRecovery::AskedAgain => sheds += 1,
-                ShedRecovery::Alone => return run(None).await,
-            },
+            Ok(Some(FlightOutcome::Refused(refused))) => {
+                match waits.hear_refused(&refused.why, refused.network) {
+                    FollowerStep::TakeRefusal => return turned_away(refused.into()),
+                    FollowerStep::JoinAgain => {}
+                    FollowerStep::GoAlone => return run(None).await,
+                }
+            }
             Ok(Some(FlightOutcome::Shared(shared))) => {
                 state.metrics.coalesced();
                 tell(state, call, plan, &shared.answer, context.client);
@@ -127,28 +123,6 @@ fn tell(
         .and_then(|result| last_block::told(call, plan.treatment, plan.block, result, false));
     if let Some(head) = head {
         state.fleet.tell(client, head);
-    }
-}
-
-/// What a call does that waited for another which was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ShedRecovery {
-    /// It would have fared alike.
-    Taken,
-    /// By the first of those that wait.
-    AskedAgain,
-    Alone,
-}
-
-/// Where there was no place, and it was another caller's: a caller from `network` may have its turn yet.
-/// `sheds`: others' before it. However many callers flood with the same call, one that doesn't waits for two
-/// of them at most.
-fn shed(refusal: &SharedRefusal, network: Option<IpAddr>, sheds: u32) -> ShedRecovery {
-    let is_others = refusal.why == Refusal::OverCapacity && refusal.network != network;
-    match (is_others, sheds) {
-        (false, _) => ShedRecovery::Taken,
-        (true, 0) => ShedRecovery::AskedAgain,
-        (true, _) => ShedRecovery::Alone,
     }
 }
 
@@ -214,27 +188,5 @@ impl From<SharedRefusal> for ServedAnswer {
             failed: shared.failed,
             ..ServedAnswer::refused(shared.why)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quiet_caller_is_not_turned_away_for_a_flooders_identical_call() {
-        let [flooder, quiet] = [1, 2].map(|last| Client::At([192, 0, 2, last].into()));
-        let landed = |why| match landed(&ServedAnswer::refused(why), flooder) {
-            FlightOutcome::Refused(refusal) => refusal,
-            other => panic!("{other:?}"),
-        };
-        let full = landed(Refusal::OverCapacity);
-        let (own, others) = (flooder.network(), quiet.network());
-        assert_eq!(shed(&full, own, 0), ShedRecovery::Taken);
-        assert_eq!(shed(&full, others, 0), ShedRecovery::AskedAgain);
-        assert_eq!(shed(&full, others, 1), ShedRecovery::Alone);
-        assert_eq!(shed(&full, own, 1), ShedRecovery::Taken);
-        let unserved = landed(Refusal::Unserved);
-        assert_eq!(shed(&unserved, others, 0), ShedRecovery::Taken);
     }
 }

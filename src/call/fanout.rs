@@ -23,7 +23,7 @@ use forebay_core::call::doubts::Doubts;
 use forebay_core::call::last_block::{BY_HASH, RECEIPT};
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Lesson, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
 
@@ -144,22 +144,16 @@ impl FanoutTask {
             self.doubt(node, class, began).await;
         }
         let method = &self.question.method;
-        match verdict.meaning {
-            Some(Meaning::Unsupported) => self.fleet.learn_lack(id, method),
-            Some(Meaning::MethodThrottled) => self.fleet.rest_method(id, method, verdict.rest),
-            None if class == AttemptClass::Ok => node.hear_well(method, clock::now()),
-            Some(_) | None => {}
+        match verdict.lesson() {
+            Lesson::AnswersMethod => node.hear_well(method, clock::now()),
+            Lesson::LacksMethod => self.fleet.learn_lack(id, method),
+            Lesson::RestsMethod(rest) => self.fleet.rest_method(id, method, rest),
+            // What data a call needs isn't known here, nor how much it asks for.
+            Lesson::LacksData(_) | Lesson::Limits(_) | Lesson::WasAway | Lesson::Nothing => {}
         }
         let answer = match content {
             AttemptContent::Whole(answer, _) if class == AttemptClass::Ok => Some(answer),
-            AttemptContent::Whole(answer, _) => {
-                let answer = answer.masked(|bytes| upstream.redacted(bytes));
-                Some(if verdict.meaning == Some(Meaning::Execution) {
-                    answer
-                } else {
-                    answer.without_urls("")
-                })
-            }
+            AttemptContent::Whole(answer, _) => Some(upstream.masked(answer, verdict, "")),
             AttemptContent::Nothing | AttemptContent::TooLarge | AttemptContent::Large(_) => None,
         };
         NodeAnswer {

@@ -10,7 +10,6 @@ mod feedback;
 mod hedge;
 mod held_lookup;
 mod keeping;
-mod leader_access;
 mod leader_share;
 mod place;
 mod prepared;
@@ -28,7 +27,6 @@ use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::AttemptContent;
 use crate::call::forward::best_answer::BestAnswer;
-use crate::call::forward::leader_access::LeaderGrant;
 use crate::clock;
 use crate::observe::access_log::shown_method;
 use crate::observe::metrics::CallOutcome;
@@ -36,11 +34,12 @@ use crate::shared::answer_budget::AnswerReservation;
 use crate::shared::node_clients::Upstream;
 use crate::shared::singleflight::FlightOwner;
 use crate::shared::snapshot::Snapshot;
-use forebay_core::call::disputes::Dispute;
+use forebay_core::call::disputes::DoubtedRefusals;
 use forebay_core::call::doubts::Doubts;
+use forebay_core::call::leader_share::LeaderGrant;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::retry::{
-    AnswerReading, AnswerSigns, CallBudget, ReplyAction, RetryPlanner, RetryStep,
+    self, AnswerReading, AnswerSigns, CallBudget, ReplyAction, RetryPlanner, RetryStep,
 };
 use forebay_core::call::tag_fallback::TagFallback;
 use forebay_core::fleet::load::DeepRepeat;
@@ -52,7 +51,6 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::rpc::whole_answer::WholeAnswer;
-use forebay_core::vocabulary::node::NodeId;
 
 /// A call on its way.
 pub struct ForwardedCall<'a> {
@@ -78,8 +76,7 @@ pub struct ForwardedCall<'a> {
     last: Option<AttemptClass>,
     /// How much it asks for, where nodes may find it too much.
     breadth: Option<QuerySize>,
-    /// Refusals that may be the caller's fault, and the node that each came from.
-    doubted: Vec<(NodeId, Dispute)>,
+    refusals: DoubtedRefusals,
     /// Which nodes failed at it so far.
     failed: Vec<(Arc<str>, AttemptClass)>,
     used_fallback: bool,
@@ -172,7 +169,7 @@ impl<'a> ForwardedCall<'a> {
             news: None,
             last: None,
             breadth,
-            doubted: Vec::new(),
+            refusals: DoubtedRefusals::default(),
             failed: Vec::new(),
             used_fallback: false,
             granted: LeaderGrant::default(),
@@ -283,11 +280,12 @@ impl<'a> ForwardedCall<'a> {
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
             AttemptContent::Whole(answer, held) if verdict.overload.is_none() => {
-                let verdict = self.finally(verdict, &answer);
+                let took = heard_at.saturating_duration_since(began);
+                let verdict = retry::after(took, verdict, &answer);
                 let answer = if verdict.class == AttemptClass::Ok {
                     answer
                 } else {
-                    self.masked(answer, verdict, upstream)
+                    upstream.masked(answer, verdict, self.call.params())
                 };
                 let (heard, asked) = ((verdict, is_stray), (as_of, node, heard_at));
                 if let Some(served) = self.hear(heard, (answer, held), asked) {
@@ -339,7 +337,8 @@ impl<'a> ForwardedCall<'a> {
         }
         let node = said.name.clone();
         let told = BestAnswer { answer, held, node };
-        let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
+        let kept = self.kept.take();
+        let before = kept.filter(|kept| retry::says_more(&kept.answer, &told.answer));
         let is_told = heard == ReplyAction::Deliver && before.is_none();
         if is_told && reading == AnswerReading::Plain {
             self.keep(&told.answer, (as_of, said), heard_at);

@@ -22,17 +22,13 @@ use crate::shared::background_sends::{BackgroundSend, BackgroundSends};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::places::NodePlace;
 use crate::shared::recent_writes::SharedWrites;
-use forebay_core::call::held_lookups::LastHoldback;
+use forebay_core::call::held_lookups::{LastHoldback, OpenLookup};
 use forebay_core::call::told_blocks;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::transaction::TxHash;
-use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::node::NodeId;
 
-/// One that was begun before there was another head is joined only once it has taken so long: an
-/// answer of the moment before won't do.
-const JOINED_AFTER: Duration = Duration::from_millis(500);
 /// Under way at once; beyond it each asks for itself.
 const OPEN_MAX: usize = 4_096;
 
@@ -46,15 +42,8 @@ pub struct Lookups {
     admission: Arc<Admission>,
     background_sends: Arc<BackgroundSends>,
     recent_writes: Arc<SharedWrites>,
-    open: Mutex<HashMap<LookupKey, OpenLookup>>,
+    open: Mutex<HashMap<LookupKey, (OpenLookup, LookupReceiver)>>,
     held_back: Mutex<LastHoldback>,
-}
-
-struct OpenLookup {
-    begun_at: Instant,
-    /// What clients were shown then.
-    head: Option<BlockNumber>,
-    receiver: LookupReceiver,
 }
 
 /// What is looked up.
@@ -151,9 +140,8 @@ impl Lookups {
         let now = clock::now();
         let key = (node, request.body.clone());
         let mut open = self.open();
-        if let Some(one) = open.get(&key) {
-            let is_held_back = now.saturating_duration_since(one.begun_at) >= JOINED_AFTER;
-            let receiver = (one.head == head || is_held_back).then(|| one.receiver.clone());
+        if let Some((one, receiver)) = open.get(&key) {
+            let receiver = one.may_be_joined(head, now).then(|| receiver.clone());
             drop(open);
             if receiver.is_some() {
                 // The one that it joins has its own.
@@ -164,12 +152,9 @@ impl Lookups {
         let piece = self.background_sends.begin(request.body.len());
         let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
         let (say, receiver) = watch::channel(None);
-        let begun = OpenLookup {
-            begun_at: now,
-            head,
-            receiver: receiver.clone(),
-        };
-        open.insert(key.clone(), begun);
+        let begun_at = now;
+        let begun = OpenLookup { begun_at, head };
+        open.insert(key.clone(), (begun, receiver.clone()));
         drop(open);
         let question = FanoutCall {
             method: request.method.into(),
@@ -183,7 +168,7 @@ impl Lookups {
             asked: fanout::ask(&self.fleet, &self.admission, (node, place.take()), question),
             hash: request.hash,
             lookups: self.clone(),
-            begun_at: now,
+            begun_at,
             node,
             say,
             _landing: LookupGuard {
@@ -212,7 +197,7 @@ impl Lookups {
         lock.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<LookupKey, OpenLookup>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<LookupKey, (OpenLookup, LookupReceiver)>> {
         self.open
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

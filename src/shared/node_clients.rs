@@ -14,6 +14,8 @@ use crate::observe::metrics::{ChainMetrics, NodeMetrics};
 use crate::shared::place_queue::PlaceQueue;
 use forebay_core::fleet::FleetMember;
 use forebay_core::rpc::batch::BatchSupport;
+use forebay_core::rpc::classify::{Meaning, Verdict};
+use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::{NodeId, NodeSpec};
 
 /// One node, ready to be asked.
@@ -148,6 +150,16 @@ impl Upstream {
     /// `text`, a node's own words, with `*` wherever they quote one of its credentials.
     pub fn redacted(&self, text: Bytes) -> Bytes {
         redacted(&self.secrets, text)
+    }
+
+    /// The node's error without what no client may see: its credentials, and URLs beside those of the call's `params`.
+    pub fn masked(&self, error: WholeAnswer, verdict: Verdict, params: &str) -> WholeAnswer {
+        let error = error.masked(|bytes| self.redacted(bytes));
+        match verdict.meaning {
+            // All of it is a contract's, or the EVM's.
+            Some(Meaning::Execution) => error,
+            Some(_) | None => error.without_urls(params),
+        }
     }
 
     pub fn member(&self) -> FleetMember {

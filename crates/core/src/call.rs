@@ -4,7 +4,8 @@
 //! - [`plan`], what becomes of a call; [`tag_pins`], which numbers its tags stand for
 //! - [`retry`], its way from node to node, within its [`retry_budget`]; [`tag_fallback`], when a pinned
 //!   tag is nothing to a node; [`patience`], how long it waits for one; [`trail`], what is told of the way
-//! - [`groups`], which calls of a batch are asked of a node together
+//! - [`groups`], which calls of a batch are asked of a node together; [`shared_flight`], when a call asks although
+//!   an identical one did
 //! - when a node finds nothing: [`confirmation`], [`held_lookups`], [`leader_share`], [`unindexed`]
 //! - when it may be the caller's own fault: [`doubts`], [`disputes`]
 //! - writes: [`broadcast`], [`recent_writes`], [`pending_transactions`], [`nonce`]
@@ -30,6 +31,7 @@ pub mod plan;
 pub mod recent_writes;
 pub mod retry;
 pub mod retry_budget;
+pub mod shared_flight;
 pub mod shared_news;
 pub mod tag_fallback;
 pub mod tag_pins;

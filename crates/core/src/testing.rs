@@ -2,13 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::call::cache::{AskedCall, CachePlan, KeptAnswer};
 use crate::call::plan::{CallMemory, SentTransactions};
 use crate::fleet::standing::Hysteresis;
 use crate::fleet::tracker::Fleet;
 use crate::fleet::view::FleetView;
 use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+use crate::rpc::answer::Answer;
+use crate::rpc::envelope::UpstreamCallId;
 use crate::rpc::transaction::TxHash;
+use crate::rpc::whole_answer::WholeAnswer;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::node::{NodeId, NodePurpose, NodeRecord, Role, Weight};
 
@@ -122,4 +127,15 @@ pub fn leader(url: &str) -> NodeRecord {
         role: Role::Leader,
         ..NodeRecord::at(url)
     }
+}
+
+/// The whole answer that `body` is, to the call of [`UpstreamCallId::FIRST`].
+///
+/// # Panics
+/// Where it is none.
+#[expect(clippy::expect_used, reason = "a test writes answers")]
+pub fn whole_answer(body: &str) -> WholeAnswer {
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let answer = Answer::read(&body, UpstreamCallId::FIRST).expect("an answer");
+    WholeAnswer::new(&body, &answer)
 }

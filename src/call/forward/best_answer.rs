@@ -17,12 +17,6 @@ pub(super) struct BestAnswer<'a> {
 }
 
 impl BestAnswer<'_> {
-    /// Of two that were to confirm each other: `null` says nothing beside something.
-    pub(super) fn says_more_than(&self, other: &BestAnswer<'_>) -> bool {
-        let found = self.answer.result().is_some_and(|result| result != b"null");
-        found && other.answer.result() == Some(b"null")
-    }
-
     /// What the client gets. A new filter's id says which node has the filter.
     pub(super) fn reply(self, call: &Call<'_>) -> CallReply {
         self.held.keep();

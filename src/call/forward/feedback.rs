@@ -7,10 +7,10 @@ use crate::call::forward::{AttemptContent, CallReply, ForwardedCall, ServedAnswe
 use crate::clock;
 use forebay_core::call::last_block::{self, BY_HASH, RECEIPT};
 use forebay_core::call::pending_transactions::PoolEvidence;
-use forebay_core::call::retry::{self, FailureOutcome};
+use forebay_core::call::retry::FailureOutcome;
 use forebay_core::call::told_blocks;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::rpc::classify::{AttemptClass, Meaning, MissingKind, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Lesson, Verdict};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -66,22 +66,6 @@ impl ForwardedCall<'_> {
         served
     }
 
-    /// What a verdict comes to by how long the attempt took.
-    pub(super) fn finally(&self, verdict: Verdict, answer: &WholeAnswer) -> Verdict {
-        let (began, _) = self.began;
-        let ran_out = |took| {
-            let error = answer.error();
-            error.is_some_and(|error| retry::is_time_limit(&error.message, took))
-        };
-        let took = || clock::now().saturating_duration_since(began);
-        if verdict.class == AttemptClass::NodeTimeout && ran_out(took()) {
-            let class = AttemptClass::RpcError;
-            Verdict { class, ..verdict }
-        } else {
-            verdict
-        }
-    }
-
     /// What an answer says of its node: which block it has, which data or method it lacks. What a
     /// client is told is the least that it is shown from now on. Returns whether the answer is of
     /// another branch than clients were told.
@@ -93,8 +77,8 @@ impl ForwardedCall<'_> {
         heard_at: Instant,
     ) -> bool {
         let fleet = &self.state.fleet;
-        match verdict.class {
-            AttemptClass::Ok => {
+        match verdict.lesson() {
+            Lesson::AnswersMethod => {
                 self.hear_well(node, heard_at);
                 let conduct = &node.load.conduct;
                 if conduct.tells_methods() {
@@ -112,40 +96,26 @@ impl ForwardedCall<'_> {
                 }
                 return is_stray;
             }
-            AttemptClass::Unsupported if verdict.meaning == Some(Meaning::UnsupportedForm) => {}
-            AttemptClass::Unsupported => fleet.learn_lack(node.id, &self.call.method),
-            AttemptClass::MissingData => {
-                let missing = verdict.missing().unwrap_or(MissingKind::Unsaid);
+            Lesson::LacksMethod => fleet.learn_lack(node.id, &self.call.method),
+            Lesson::RestsMethod(rest) => fleet.rest_method(node.id, &self.call.method, rest),
+            Lesson::LacksData(missing) => {
                 let error = content.whole().and_then(WholeAnswer::error);
                 let words = error.map(|error| error.message);
                 if let Some(gap) = self.retry.miss(node, missing, &words.unwrap_or_default()) {
                     fleet.learn_depth(node.id, gap);
                 }
             }
-            AttemptClass::NoConnection => {
+            Lesson::Limits(limit) => {
+                if let Some(breadth) = self.breadth {
+                    node.learn_limit(&self.call.method, limit, &breadth, heard_at);
+                }
+            }
+            Lesson::WasAway => {
                 if !node.is_doubted {
                     fleet.doubt_depth(node.id);
                 }
             }
-            AttemptClass::Limit => {
-                let told = verdict.ceiling.zip(self.breadth);
-                if let Some((ceiling, breadth)) = told {
-                    node.learn_limit(&self.call.method, ceiling, &breadth, heard_at);
-                }
-            }
-            AttemptClass::Throttled if verdict.meaning == Some(Meaning::MethodThrottled) => {
-                fleet.rest_method(node.id, &self.call.method, verdict.rest);
-            }
-            AttemptClass::RpcError
-            | AttemptClass::RequestSize
-            | AttemptClass::Throttled
-            | AttemptClass::Shut
-            | AttemptClass::NodeTimeout
-            | AttemptClass::Timeout
-            | AttemptClass::Transport
-            | AttemptClass::BadAnswer
-            | AttemptClass::Unknown
-            | AttemptClass::Cancelled => {}
+            Lesson::Nothing => {}
         }
         false
     }

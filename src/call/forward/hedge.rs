@@ -12,14 +12,12 @@ use crate::clock;
 use crate::observe::metrics::HedgeWinner;
 use crate::shared::places::NodePlace;
 use crate::shared::snapshot::Snapshot;
+use forebay_core::call::patience;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::requirements::NodeQuery;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
-
-/// A node is given at least this time: whatever is faster is fast enough.
-const WAIT_MIN: Duration = Duration::from_millis(5);
 
 impl<'a> PreparedAttempt<'_, 'a> {
     /// One attempt, that tells how long reads take on this node.
@@ -51,10 +49,8 @@ impl<'a> ForwardedCall<'a> {
     ) -> Option<ServedAnswer> {
         let began_at = clock::now();
         let mut one = pin!(first.timed(Some(place)));
-        // Before it is known what slow is, there is no second.
-        let slow = first.node.load.slow().zip(self.hedge);
-        let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
-        if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
+        let wait = patience::before_hedge(first.node.load.slow(), self.hedge);
+        if let Ok(came) = timeout(wait, &mut one).await {
             return self.conclude((snapshot, first.upstream, first.node), came);
         }
         let target = self.second(snapshot).and_then(|(id, until)| {

@@ -15,7 +15,6 @@ use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::tag_fallback::{self, TagFallbackStep};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::method::RepeatRule;
-use forebay_core::method::block::ParamEdits;
 use forebay_core::rpc::classify::{Meaning, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
@@ -103,12 +102,7 @@ impl ForwardedCall<'_> {
                 Some(None)
             }
             TagFallbackStep::AsWritten => {
-                let plan = ForwardPlan {
-                    block: None,
-                    wait: None,
-                    edits: ParamEdits::default(),
-                    ..self.plan().clone()
-                };
+                let plan = self.plan().as_written();
                 self.retry.speak_of(None, None);
                 let body = plan.body(self.call).into();
                 self.renewed = Some(Box::new(plan));

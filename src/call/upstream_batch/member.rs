@@ -71,7 +71,7 @@ pub fn members<'a>(
         let plan = planned.plan.together(polls, has_own_limits)?;
         let body = Bytes::from(plan.body(call));
         let mut flight = None;
-        if let (Plan::Share { head, .. }, false) = (&planned.plan, context.wants_fresh) {
+        if let Plan::Share { head, .. } = &planned.plan {
             match state
                 .singleflight
                 .join(&body, *head, context.client.network())

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::rpc::answer::RpcError;
 use crate::vocabulary::client::Client;
+use crate::vocabulary::node::NodeId;
 
 /// How long it is remembered.
 pub const MEMORY: Duration = Duration::from_secs(60);
@@ -75,9 +76,52 @@ impl Disputes {
     }
 }
 
+/// Refusals of one call that may be its caller's own fault, and the nodes that gave them.
+#[derive(Debug, Default)]
+pub struct DoubtedRefusals(Vec<(NodeId, Dispute)>);
+
+impl DoubtedRefusals {
+    /// A node refused the call. Whether that is the caller's own fault: another node refused it alike, or two did so
+    /// of late.
+    pub fn hear(
+        &mut self,
+        (node, dispute): (NodeId, Dispute),
+        disputes: &mut Disputes,
+        now: Instant,
+    ) -> bool {
+        if self.0.iter().any(|(_, before)| *before == dispute) {
+            disputes.settle(dispute, now);
+        }
+        self.0.push((node, dispute));
+        disputes.is_settled(dispute, now)
+    }
+
+    /// Another node answered the call well: the nodes that refused it lack its method.
+    pub fn take(&mut self) -> impl Iterator<Item = NodeId> {
+        self.0.drain(..).map(|(node, _)| node)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_nodes_refuse_alike_is_the_callers_fault_and_what_another_answers_the_nodes() {
+        let now = crate::testing::now();
+        let mut disputes = Disputes::default();
+        let (one, other) = (Dispute(1), Dispute(2));
+        let mut refusals = DoubtedRefusals::default();
+        let mut hear = |node, dispute| refusals.hear((NodeId(node), dispute), &mut disputes, now);
+        assert!(!hear(1, one));
+        assert!(!hear(2, other), "in other words");
+        assert!(hear(3, one));
+        let nodes: Vec<_> = refusals.take().collect();
+        assert_eq!(nodes, [1, 2, 3].map(NodeId));
+        assert_eq!(refusals.take().count(), 0, "once");
+        let mut next = DoubtedRefusals::default();
+        assert!(next.hear((NodeId(4), one), &mut disputes, now), "of late");
+    }
     use std::net::{IpAddr, Ipv4Addr};
 
     fn error(message: &str) -> RpcError<'_> {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::fleet::view::FleetView;
+use crate::method::Treatment;
 use crate::rpc::batch::{self, BODY_BYTES_MAX};
+use crate::rpc::refusal::Refusal;
 use crate::vocabulary::node::NodeId;
 
 /// Calls that are asked together.
@@ -103,9 +105,45 @@ impl<'v, M> Grouping<'v, M> {
     }
 }
 
+/// Why all calls of a batch were refused, each treated so, where it was for one reason and trying all of them again
+/// does nothing twice: they are reads, or calls that no node can have carried out, and none is a write.
+pub fn refused_alike<'a>(
+    calls: impl IntoIterator<Item = (Treatment, &'a Refusal)>,
+) -> Option<&'a Refusal> {
+    let mut alike = None;
+    for (treatment, why) in calls {
+        let is_harmless = match treatment {
+            Treatment::Broadcast | Treatment::Once => false,
+            Treatment::Unknown => why.is_unexecuted(),
+            Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
+        };
+        if !is_harmless || *alike.get_or_insert(why) != why {
+            return None;
+        }
+    }
+    alike
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_refused_as_one_where_trying_it_again_does_nothing_twice() {
+        let (full, late) = (&Refusal::OverCapacity, &Refusal::Timeout);
+        let (read, unknown) = (Treatment::Read, Treatment::Unknown);
+        for (calls, wanted) in [
+            (&[(read, full), (unknown, full)][..], Some(full)),
+            (&[(read, late), (Treatment::Denied, late)], Some(late)),
+            (&[(read, late), (unknown, late)], None),
+            (&[(read, full), (read, late)], None),
+            (&[(read, full), (Treatment::Broadcast, full)], None),
+            (&[(Treatment::Once, full)], None),
+            (&[], None),
+        ] {
+            assert_eq!(refused_alike(calls.iter().copied()), wanted, "{calls:?}");
+        }
+    }
     use crate::fleet::requirements::{NodeQuery, NodeRequirements, Shortlist};
     use crate::rpc::batch::CALLS_MAX;
     use crate::testing;

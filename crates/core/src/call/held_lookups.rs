@@ -4,11 +4,16 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::conduct::Conduct;
+use crate::vocabulary::chain::BlockNumber;
 
 /// After this time without an answer a look-up is held back.
 pub const HELD_AFTER: Duration = Duration::from_secs(2);
 /// How long it is remembered that nodes do so.
 const MEMORY: Duration = Duration::from_secs(600);
+
+/// One that was begun before there was another head is joined only once it has taken so long: an
+/// answer of the moment before won't do.
+const JOINED_AFTER: Duration = Duration::from_millis(500);
 
 /// The most look-ups of one batch that are polls for what is to come; a batch that looks up more asks for
 /// what is there, and may wait for it.
@@ -22,6 +27,22 @@ pub fn gives_up_at(lookups: usize, now: Instant) -> Option<Instant> {
 /// Whether so many look-ups of one batch are polls.
 fn are_polls(lookups: usize) -> bool {
     (1..=POLLS_MAX).contains(&lookups)
+}
+
+/// A look-up that is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenLookup {
+    /// When it was begun.
+    pub begun_at: Instant,
+    /// What clients were shown then.
+    pub head: Option<BlockNumber>,
+}
+
+impl OpenLookup {
+    /// Whether one that is asked for while clients are shown `head` may have its answer.
+    pub fn may_be_joined(self, head: Option<BlockNumber>, now: Instant) -> bool {
+        self.head == head || now.saturating_duration_since(self.begun_at) >= JOINED_AFTER
+    }
 }
 
 /// When a node held a look-up back last.
@@ -49,6 +70,17 @@ impl LastHoldback {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_up_of_before_the_head_is_joined_only_once_it_is_held_back() {
+        let begun_at = crate::testing::now();
+        let [head, next] = [7, 8].map(|number| Some(BlockNumber(number)));
+        let open = OpenLookup { begun_at, head };
+        let after = |millis| begun_at + Duration::from_millis(millis);
+        assert!(open.may_be_joined(head, after(0)));
+        assert!(!open.may_be_joined(next, after(499)));
+        assert!(open.may_be_joined(next, after(500)));
+    }
 
     #[test]
     fn only_polls_go_alone_and_only_while_nodes_hold_them_back() {

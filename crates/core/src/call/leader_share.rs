@@ -15,10 +15,10 @@ use crate::fleet::view::FleetView;
 use crate::method::block::BlockParam;
 use crate::vocabulary::block_ref::BlockRange;
 use crate::vocabulary::client::Client;
-use crate::vocabulary::node::NodeId;
+use crate::vocabulary::node::{NodeId, Role};
 
 /// However few calls there are.
-pub const PER_SECOND_MIN: f64 = 1.0;
+const PER_SECOND_MIN: f64 = 1.0;
 /// Questions remembered.
 const QUESTIONS_MAX: usize = 8_192;
 /// Callers that stand in line; one that comes when it is full gets no place.
@@ -49,17 +49,6 @@ pub fn names_a_tag(place: BlockParam, params: &str) -> bool {
     place != BlockParam::Nowhere && TAGS.iter().any(|tag| params.contains(tag))
 }
 
-/// Whether an own node may say more than those that were asked: of the method that they lack it is asked
-/// no more if it is known to lack it, too.
-pub fn may_say_more(
-    node: &NodeView,
-    question: ShareQuery<'_>,
-    word: OwnShortfall,
-    now: Instant,
-) -> bool {
-    word != OwnShortfall::NoMethod || !node.lacks(question.method, now)
-}
-
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct ShareQuery<'a> {
@@ -75,29 +64,113 @@ pub struct ShareQuery<'a> {
     pub is_of_a_tag: bool,
 }
 
-/// Whether `leader` is known to have what is asked for, about which own nodes said `word`; `tried`: those
-/// nodes.
-pub fn is_known_to_have(
-    leader: &NodeView,
-    question: ShareQuery<'_>,
-    word: OwnShortfall,
-    (view, tried): (&FleetView, &[NodeId]),
-    now: Instant,
-) -> bool {
-    let has = |node: &NodeView, need: BlockRange| node.head.is_some() && node.meets(need);
-    match word {
-        OwnShortfall::NoMethod => question.is_listed && !leader.lacks(question.method, now),
-        OwnShortfall::NoData => match question.block {
-            Some(need) => has(leader, need),
-            None => question.is_of_a_tag,
-        },
-        // Nodes that have the block know that there is nothing in it.
-        OwnShortfall::Nothing => question.block.is_some_and(|need| {
-            let tried = tried.iter().filter_map(|id| view.node(*id));
-            has(leader, need) && !tried.into_iter().any(|node| has(node, need))
-        }),
-        OwnShortfall::NoResult | OwnShortfall::TooMuch => false,
+/// What own nodes lack of a call's question, as they said.
+#[derive(Clone, Debug)]
+pub struct OwnLack<'a> {
+    /// What is asked for.
+    pub question: ShareQuery<'a>,
+    /// What they said of it, all in all.
+    pub word: OwnShortfall,
+    /// Those that said so.
+    pub tried: Vec<NodeId>,
+}
+
+/// Whether a node may be asked for what own nodes lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeAccess {
+    /// It may.
+    Open,
+    /// As one of the calls of the leader's share.
+    ByShare,
+    /// It may not.
+    Closed,
+}
+
+impl OwnLack<'_> {
+    /// Whether node `id` of `view` may be asked by a call that was `granted` that much of the share.
+    pub fn access(
+        &self,
+        id: NodeId,
+        view: &FleetView,
+        granted: LeaderGrant,
+        now: Instant,
+    ) -> NodeAccess {
+        let Some(node) = view.node(id) else {
+            return NodeAccess::Closed;
+        };
+        let is_open = match node.role {
+            Role::Own => self.may_say_more(node, now),
+            Role::Leader | Role::Fallback => {
+                self.is_known_to_have(node, view, now) || granted == LeaderGrant::Of(id)
+            }
+        };
+        match granted {
+            _ if is_open => NodeAccess::Open,
+            LeaderGrant::NotAsked if node.role != Role::Own => NodeAccess::ByShare,
+            LeaderGrant::NotAsked | LeaderGrant::Of(_) | LeaderGrant::Withheld => {
+                NodeAccess::Closed
+            }
+        }
     }
+
+    /// Whether an own node may say more than those that were asked: of the method that they lack it is asked
+    /// no more if it is known to lack it, too.
+    fn may_say_more(&self, node: &NodeView, now: Instant) -> bool {
+        self.word != OwnShortfall::NoMethod || !node.lacks(self.question.method, now)
+    }
+
+    /// Whether `leader` is known to have what is asked for.
+    fn is_known_to_have(&self, leader: &NodeView, view: &FleetView, now: Instant) -> bool {
+        let question = self.question;
+        let has = |node: &NodeView, need: BlockRange| node.head.is_some() && node.meets(need);
+        match self.word {
+            OwnShortfall::NoMethod => question.is_listed && !leader.lacks(question.method, now),
+            OwnShortfall::NoData => match question.block {
+                Some(need) => has(leader, need),
+                None => question.is_of_a_tag,
+            },
+            // Nodes that have the block know that there is nothing in it.
+            OwnShortfall::Nothing => question.block.is_some_and(|need| {
+                let tried = self.tried.iter().filter_map(|id| view.node(*id));
+                has(leader, need) && !tried.into_iter().any(|node| has(node, need))
+            }),
+            OwnShortfall::NoResult | OwnShortfall::TooMuch => false,
+        }
+    }
+}
+
+/// What a call was granted of the share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaderGrant {
+    /// It hasn't asked for any.
+    #[default]
+    NotAsked,
+    /// To ask this node.
+    Of(NodeId),
+    /// Nothing.
+    Withheld,
+}
+
+impl LeaderGrant {
+    /// When all nodes may be asked once more: what was granted was for one of them once.
+    #[must_use]
+    pub fn again(self) -> LeaderGrant {
+        match self {
+            LeaderGrant::NotAsked => LeaderGrant::NotAsked,
+            LeaderGrant::Of(_) | LeaderGrant::Withheld => LeaderGrant::Withheld,
+        }
+    }
+}
+
+/// How fast the share is earned, and how long one question is asked once.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareRate {
+    /// Calls a second of all callers that own nodes lack something for.
+    pub calls_per_second: f64,
+    /// Of them those that may go to the leader, from 0 to 1; 0: none, else one a second at least.
+    pub share: f64,
+    /// A caller's question is asked once in so long.
+    pub block_time: Duration,
 }
 
 /// What is left of the share.
@@ -125,23 +198,26 @@ impl Default for LeaderShare {
 }
 
 impl LeaderShare {
-    /// Takes one call of the share for `caller`, which earns `per_second` of them; `false`: not now.
-    /// A caller that was put off before comes first.
+    /// Takes one call of the share for `caller`; `false`: not now. A caller that was put off before comes first.
     pub fn take(
         &mut self,
         caller: Client,
         question: ShareQuery<'_>,
-        (per_second, block_time): (f64, Duration),
+        rate: ShareRate,
         now: Instant,
     ) -> bool {
+        if rate.share <= 0.0 {
+            return false;
+        }
         let caller = caller.key();
         let asks = (caller, question.method, question.params);
         let name = self.names.hash_one(asks);
-        let is_again = |at: Instant| now.saturating_duration_since(at) < block_time;
+        let is_again = |at: Instant| now.saturating_duration_since(at) < rate.block_time;
         if self.asked.get(&name).is_some_and(is_again) {
             return false;
         }
-        self.earn(per_second, now);
+        let per_second = rate.calls_per_second * rate.share;
+        self.earn(per_second.max(PER_SECOND_MIN), now);
         if !self.has_turn(caller, now) {
             return false;
         }
@@ -156,8 +232,7 @@ impl LeaderShare {
             now.saturating_duration_since(at)
         });
         self.at = Some(now);
-        let most = per_second.max(1.0);
-        self.tokens = (self.tokens + passed.as_secs_f64() * per_second).min(most);
+        self.tokens = (self.tokens + passed.as_secs_f64() * per_second).min(per_second);
     }
 
     /// Whether there is one for `caller` beyond those of the callers that stand before it.
@@ -203,6 +278,15 @@ mod tests {
         }
     }
 
+    /// So many calls a second are the leader's.
+    fn rate(per_second: f64) -> ShareRate {
+        ShareRate {
+            calls_per_second: per_second * 10.0,
+            share: 0.1,
+            block_time: BLOCK_TIME,
+        }
+    }
+
     fn caller(number: u8) -> Client {
         Client::At([10, 0, 0, number].into())
     }
@@ -216,7 +300,7 @@ mod tests {
             let now = start + Duration::from_secs(1) * call / calls_per_second;
             let at = call as usize % callers.len();
             let params = call.to_string();
-            let rate = (per_second, BLOCK_TIME);
+            let rate = rate(per_second);
             given[at] += u32::from(share.take(caller(callers[at]), question(&params), rate, now));
         }
         given
@@ -224,7 +308,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_share_is_given() {
-        for (rate, wanted) in [(1.0, 10..=11), (5.0, 50..=55), (0.5, 5..=6)] {
+        for (rate, wanted) in [(1.0, 10..=11), (5.0, 50..=55), (0.5, 10..=11)] {
             let given = given(&[1], 100, rate, 10);
             assert!(wanted.contains(&given[0]), "{rate}: {given:?}");
         }
@@ -247,7 +331,7 @@ mod tests {
         let start = testing::now();
         let mut take = |number, params, seconds: f64| {
             let now = start + Duration::from_secs_f64(seconds);
-            share.take(caller(number), question(params), (1.0, BLOCK_TIME), now)
+            share.take(caller(number), question(params), rate(1.0), now)
         };
         assert!(take(1, "a", 0.0));
         assert!(!take(2, "a", 0.5), "put off");
@@ -261,7 +345,7 @@ mod tests {
         let start = testing::now();
         let mut take = |number, params, seconds| {
             let now = start + Duration::from_secs(seconds);
-            share.take(caller(number), question(params), (5.0, BLOCK_TIME), now)
+            share.take(caller(number), question(params), rate(5.0), now)
         };
         assert!(take(1, "a", 0));
         assert!(!take(1, "a", 11));
@@ -275,8 +359,8 @@ mod tests {
         let now = testing::now();
         for number in 0..100_000u32 {
             let caller = Client::At(number.to_be_bytes().into());
-            share.take(caller, question("a"), (1e9, BLOCK_TIME), now);
-            share.take(caller, question("b"), (0.0, BLOCK_TIME), now);
+            share.take(caller, question("a"), rate(1e9), now);
+            share.take(caller, question("b"), rate(0.0), now);
         }
         assert!(share.line.len() <= CALLERS_MAX, "{}", share.line.len());
     }
@@ -309,8 +393,14 @@ mod tests {
             Some(BlockRange { from, to, reads })
         };
         let tried = [NodeId(1), NodeId(2)];
-        let is_known = |word, question: ShareQuery<'_>| {
-            is_known_to_have(&view.nodes[0], question, word, (&view, &tried), now)
+        let is_known = |word, question| {
+            let lack = OwnLack {
+                question,
+                word,
+                tried: tried.to_vec(),
+            };
+            let access = lack.access(NodeId(0), &view, LeaderGrant::NotAsked, now);
+            access == NodeAccess::Open
         };
         let of = |block| ShareQuery {
             block,
@@ -386,5 +476,51 @@ mod tests {
             !is_known(OwnShortfall::NoMethod, of(None)),
             "the leader lacks it, too"
         );
+    }
+
+    #[test]
+    fn own_nodes_are_asked_freely_and_the_leader_once_as_a_part_of_its_share() {
+        let now = testing::now();
+        let view = view(now);
+        let (leader, own) = (NodeId(0), NodeId(1));
+        let lack = |word| OwnLack {
+            question: question("[]"),
+            word,
+            tried: vec![NodeId(2)],
+        };
+        let access = |id, granted| lack(OwnShortfall::NoData).access(id, &view, granted, now);
+        for granted in [
+            LeaderGrant::NotAsked,
+            LeaderGrant::Of(leader),
+            LeaderGrant::Withheld,
+        ] {
+            assert_eq!(access(own, granted), NodeAccess::Open, "{granted:?}");
+        }
+        for (granted, wanted) in [
+            (LeaderGrant::NotAsked, NodeAccess::ByShare),
+            (LeaderGrant::Of(leader), NodeAccess::Open),
+            (LeaderGrant::Of(NodeId(7)), NodeAccess::Closed),
+            (LeaderGrant::Withheld, NodeAccess::Closed),
+            (LeaderGrant::Of(leader).again(), NodeAccess::Closed),
+            (LeaderGrant::NotAsked.again(), NodeAccess::ByShare),
+        ] {
+            assert_eq!(access(leader, granted), wanted, "{granted:?}");
+        }
+        let gone = access(NodeId(9), LeaderGrant::NotAsked);
+        assert_eq!(gone, NodeAccess::Closed);
+        let no_method = lack(OwnShortfall::NoMethod);
+        view.nodes[1].learn_lack("eth_getTransactionReceipt", now);
+        let lacking = no_method.access(own, &view, LeaderGrant::NotAsked, now);
+        assert_eq!(lacking, NodeAccess::Closed, "it is known to lack it, too");
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_nothing() {
+        let none = ShareRate {
+            share: 0.0,
+            ..rate(5.0)
+        };
+        let mut share = LeaderShare::default();
+        assert!(!share.take(caller(1), question("a"), none, testing::now()));
     }
 }

@@ -9,6 +9,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const DOUBTED_AFTER: Duration = Duration::from_millis(2500);
 const LEFT_AFTER: Duration = Duration::from_secs(5);
 
+/// A node is given at least this time before another is asked beside it: whatever is faster is fast enough.
+const HEDGE_MIN: Duration = Duration::from_millis(5);
+
+/// How long a node is waited for before another is asked beside it: `factor` times what is `slow` for it; for ever where
+/// that isn't known yet, or none is asked.
+pub fn before_hedge(slow: Option<Duration>, factor: Option<f64>) -> Duration {
+    let wait = slow
+        .zip(factor)
+        .map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
+    wait.max(HEDGE_MIN)
+}
+
 /// One attempt's wait.
 #[derive(Debug)]
 pub struct Patience {
@@ -124,5 +136,18 @@ mod tests {
             deadline,
             "no looks"
         );
+    }
+
+    #[test]
+    fn a_second_node_is_asked_once_the_first_is_slow_for_itself() {
+        let millis = Duration::from_millis;
+        for (slow, factor, wanted) in [
+            (Some(millis(40)), Some(1.5), millis(60)),
+            (Some(millis(2)), Some(1.5), HEDGE_MIN),
+            (None, Some(1.5), Duration::MAX),
+            (Some(millis(40)), None, Duration::MAX),
+        ] {
+            assert_eq!(before_hedge(slow, factor), wanted, "{slow:?} × {factor:?}");
+        }
     }
 }

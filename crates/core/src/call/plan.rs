@@ -1,6 +1,7 @@
 //! A plan for one call: its way, alone or in a batch. On it [`retry`](crate::call::retry) says what comes next.
 
 mod forward;
+mod local;
 mod memory;
 
 use crate::call::cache::subject::CacheSubject;
@@ -8,18 +9,14 @@ use crate::call::cache::{CachePlan, CacheRules, KeepDecision, KeptAnswer};
 use crate::call::filter::{self, FilterReference, FilterUse};
 use crate::call::last_block::{BY_HASH, is_lookup};
 use crate::call::nonce::{self, FILL, MissingNonce};
-use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::method::block::{self, BlockParam, BlockRefs, FutureBlockPolicy, TagPins};
-use crate::vocabulary::chain::BlockNumber;
-use crate::vocabulary::client::Client;
-
-use crate::method::{self, LocalMethod, MethodIndex, MethodRules, Treatment};
+use crate::method::{self, MethodIndex, MethodRules, Treatment};
 use crate::rpc::envelope::Call;
 use crate::rpc::refusal::Refusal;
 use crate::rpc::transaction::{self, Address, TxHash};
-
-use crate::vocabulary::hex;
+use crate::vocabulary::chain::BlockNumber;
+use crate::vocabulary::client::Client;
 use crate::vocabulary::node::NodeId;
 
 pub use self::forward::{Affinity, ForwardPlan};
@@ -158,8 +155,6 @@ impl AbsenceAnswer {
     }
 }
 
-/// What `web3_clientVersion` says.
-const CLIENT_VERSION: &str = concat!("\"forebay/", env!("CARGO_PKG_VERSION"), "\"");
 /// As geth says it.
 const REVERSED: &str = "invalid block range";
 const FUTURE: &str = "block range extends beyond current head block";
@@ -170,7 +165,7 @@ pub fn plan<M: CallMemory>(call: &Call<'_>, by: &PlanContext<'_, M>) -> Planned 
     let is_served = || by.view.is_for(&call.method);
     let plan = match treatment {
         Treatment::Denied => Plan::Refuse(Refusal::MethodNotAllowed),
-        Treatment::Local(local) => answer(local, by).unwrap_or_else(|| {
+        Treatment::Local(local) => local::answer(local, by).unwrap_or_else(|| {
             if !is_served() {
                 return Plan::Refuse(Refusal::MethodNotServed);
             }
@@ -306,7 +301,11 @@ fn way<M: CallMemory>(
     let is_sharable = method::listed(row).is_some_and(|method| method.may_be_shared);
     if is_sharable && !forward.is_pending {
         let head = by.pins.latest.or(view.served_head);
-        return Plan::Share { forward, head };
+        return match by.wants_fresh {
+            // What is in flight may come out of the store that balancers share.
+            true => Plan::Forward(forward),
+            false => Plan::Share { forward, head },
+        };
     }
     let holders = sent(call, &forward, looked_up, by.client).map(|of| memory.holders(of));
     if let Some(holders) = holders.filter(|holders| !holders.is_empty()) {
@@ -356,43 +355,6 @@ fn absent(absence: AbsenceAnswer, number: BlockNumber, view: &FleetView) -> Plan
         Some(_) => Plan::AwaitBlock(number, absence),
         None => absence.settled(),
     }
-}
-
-/// `None`: it isn't known here.
-fn answer<M>(local: LocalMethod, by: &PlanContext<'_, M>) -> Option<Plan> {
-    let view = by.view;
-    let known = match local {
-        LocalMethod::ChainId => view.chain_id.map(|id| hex::quantity(id.0)),
-        LocalMethod::BlockNumber => return block_number(by),
-        LocalMethod::Syncing => view.is_served().then(|| "false".to_string()),
-        LocalMethod::ClientVersion => Some(CLIENT_VERSION.to_string()),
-        LocalMethod::Listening => Some("true".to_string()),
-        LocalMethod::Accounts => Some("[]".to_string()),
-        LocalMethod::Subscribe | LocalMethod::Unsubscribe if !by.has_socket => {
-            return Some(Plan::Refuse(Refusal::NeedsSocket));
-        }
-        LocalMethod::Subscribe => return Some(Plan::Subscribe),
-        LocalMethod::Unsubscribe => return Some(Plan::Unsubscribe),
-        // It isn't always the chain id: the nodes know.
-        LocalMethod::NetVersion => view.net_version.as_deref().map(quoted),
-    };
-    known.map(Plan::Answer)
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// The served head, as long as a node could answer for it. A request has one.
-fn block_number<M>(by: &PlanContext<'_, M>) -> Option<Plan> {
-    let view = by.view;
-    let lives = || by.fails_open && view.nodes.iter().any(NodeView::is_last_resort);
-    let BlockNumber(head) = by.pins.latest.or(view.served_head)?;
-    Some(if view.is_served() || lives() {
-        Plan::Answer(hex::quantity(head))
-    } else {
-        Plan::Refuse(Refusal::NoNode)
-    })
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-pub use crate::call::retry::disclosure::is_time_limit;
+pub use crate::call::retry::disclosure::after;
 use crate::call::retry::disclosure::{passes_on, says_as_much};
 use crate::call::retry::doubted::DoubtedAnswer;
 use crate::call::retry::failures::AttemptFailures;
 pub use crate::call::retry::failures::FailureOutcome;
 use crate::call::retry::picking::NodePick;
-pub use crate::call::retry::reply::{AnswerReading, AnswerSigns};
+pub use crate::call::retry::reply::{AnswerReading, AnswerSigns, says_more};
 use crate::fleet::requirements::{NodeQuery, NodeRequirements, TroubleTolerance};
 use crate::method::{RepeatRule, Treatment};
 use crate::rpc::classify::{AttemptClass, FailoverRule, Rejection, SHUT_REST, Verdict};
@@ -585,20 +585,6 @@ mod tests {
             read.next(now, drawing(3), || true),
             RetryStep::Finish(CallEnding::Kept)
         );
-    }
-
-    #[test]
-    fn a_call_that_ran_into_a_nodes_time_limit_is_not_run_again() {
-        let geth = "execution aborted (timeout = 5s)";
-        let seconds = Duration::from_secs;
-        assert!(is_time_limit(geth, seconds(5)) && is_time_limit(geth, seconds(2)));
-        assert!(
-            !is_time_limit(geth, Duration::from_millis(1999)),
-            "it had no time"
-        );
-        assert!(!is_time_limit("request timed out", seconds(5)));
-        let quoted = "execution reverted: execution aborted (timeout = 5s)";
-        assert!(!is_time_limit(quoted, seconds(5)), "a contract's text");
     }
 
     #[test]

@@ -40,11 +40,11 @@ pub enum HeadRating {
 /// What a block that was asked for by its number shows.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BlockComparison {
-    /// It is one that the socket told: its word is good, and all that it has said, each with when that was heard.
-    /// Oldest first.
+    /// It is one that the socket told: its word is good, and all that it has said, each with the time as of which
+    /// that is so. Oldest first.
     Same(Vec<(Arc<Header>, Instant)>),
-    /// It is the node's head, by another name.
-    Other(Arc<Header>),
+    /// It is the node's head, by another name, as of when it was asked for.
+    Other(Arc<Header>, Instant),
 }
 
 /// One socket's word.
@@ -88,12 +88,12 @@ impl SocketHeads {
         Some((hint.number, hint.ask_at))
     }
 
-    /// What the node has under `number`, or nothing. It is asked again, after pauses that grow, until
-    /// it has the block or tells of another.
+    /// What the node, asked for it at `asked_at`, has under `number`, or nothing. It is asked again, after pauses
+    /// that grow, until it has the block or tells of another.
     pub fn answer(
         &mut self,
         number: BlockNumber,
-        block: Option<Arc<Header>>,
+        (block, asked_at): (Option<Arc<Header>>, Instant),
         now: Instant,
     ) -> Option<BlockComparison> {
         let asked = self.hint.take_if(|hint| hint.number == number);
@@ -102,11 +102,17 @@ impl SocketHeads {
             return None;
         };
         if !self.heard.iter().any(|(told, _)| told.hash == block.hash) {
-            return Some(BlockComparison::Other(block));
+            return Some(BlockComparison::Other(block, asked_at));
         }
         self.is_good = true;
         self.hint = None;
-        Some(BlockComparison::Same(self.heard.drain(..).collect()))
+        let mut told: Vec<_> = self.heard.drain(..).collect();
+        for (head, as_of) in &mut told {
+            if head.hash == block.hash {
+                *as_of = asked_at.max(*as_of);
+            }
+        }
+        Some(BlockComparison::Same(told))
     }
 }
 
@@ -143,7 +149,7 @@ mod tests {
         let mut heads = SocketHeads::default();
         assert_eq!(heads.hear(&block(7, 1), now), HeadRating::Hint);
         assert_eq!(heads.question(), Some((BlockNumber(7), now)));
-        let compared = heads.answer(BlockNumber(7), Some(block(7, 1)), now);
+        let compared = heads.answer(BlockNumber(7), (Some(block(7, 1)), now), now);
         let same = BlockComparison::Same(vec![(block(7, 1), now)]);
         assert_eq!(compared, Some(same));
         assert_eq!(heads.hear(&block(8, 2), now), HeadRating::Good);
@@ -156,14 +162,19 @@ mod tests {
         let mut heads = SocketHeads::default();
         let heard_at = |number| now + Duration::from_millis(number);
         let told: Vec<_> = (7..10)
-            .map(|number| (block(number, 1), heard_at(number)))
+            .map(|number| (block(number, number as u8), heard_at(number)))
             .collect();
         for (header, heard_at) in &told {
             heads.hear(header, *heard_at);
         }
-        let compared = heads.answer(BlockNumber(7), Some(block(7, 1)), now);
-        assert_eq!(compared, Some(BlockComparison::Same(told)), "none is lost");
-        assert_eq!(heads.hear(&block(10, 1), now), HeadRating::Good);
+        let (asked_at, now) = (heard_at(100), heard_at(200));
+        let compared = heads.answer(BlockNumber(7), (Some(block(7, 7)), asked_at), now);
+        let mut told = told;
+        told[0].1 = asked_at;
+        let same = BlockComparison::Same(told);
+        let what = "none is lost, and the one that the node was asked for was its block then, too";
+        assert_eq!(compared, Some(same), "{what}");
+        assert_eq!(heads.hear(&block(10, 10), now), HeadRating::Good);
     }
 
     #[test]
@@ -173,8 +184,10 @@ mod tests {
         for number in 7..10 {
             assert_eq!(heads.hear(&block(number, 200), now), HeadRating::Hint);
             let head = block(number, 1);
-            let compared = heads.answer(BlockNumber(number), Some(head.clone()), now);
-            assert_eq!(compared, Some(BlockComparison::Other(head)));
+            let asked_at = now + Duration::from_millis(number);
+            let found = (Some(head.clone()), asked_at);
+            let compared = heads.answer(BlockNumber(number), found, now + Duration::from_secs(1));
+            assert_eq!(compared, Some(BlockComparison::Other(head, asked_at)));
             assert_eq!(heads.question(), None, "once a block");
         }
     }
@@ -186,16 +199,17 @@ mod tests {
         heads.hear(&block(7, 200), now);
         for millis in [100, 200, 300, 1000, 2000, 4000, 8000, 16_000, 16_000] {
             // A block of another number is none.
-            assert_eq!(heads.answer(BlockNumber(7), Some(block(6, 1)), now), None);
+            let other = (Some(block(6, 1)), now);
+            assert_eq!(heads.answer(BlockNumber(7), other, now), None);
             now += Duration::from_millis(millis);
             assert_eq!(heads.question(), Some((BlockNumber(7), now)));
         }
         heads.hear(&block(8, 200), now);
-        assert_eq!(heads.answer(BlockNumber(7), None, now), None);
+        assert_eq!(heads.answer(BlockNumber(7), (None, now), now), None);
         let question = heads.question();
         assert_eq!(question, Some((BlockNumber(8), now)), "the next at once");
-        let late = heads.answer(BlockNumber(7), Some(block(7, 1)), now);
-        assert_eq!(late, Some(BlockComparison::Other(block(7, 1))));
+        let late = heads.answer(BlockNumber(7), (Some(block(7, 1)), now), now);
+        assert_eq!(late, Some(BlockComparison::Other(block(7, 1), now)));
         assert_eq!(heads.question(), question);
     }
 }

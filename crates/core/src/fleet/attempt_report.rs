@@ -51,6 +51,17 @@ pub struct AttemptReport {
     pub rest: Option<NodeRest>,
 }
 
+/// How large an attempt was, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptExtent {
+    /// Calls that were one request.
+    pub calls: u32,
+    /// How many places of the node were taken with its own; `None`: it had left its place before it ended.
+    pub place: Option<u32>,
+    /// Until its answer had come, or had begun where it is passed on as it comes.
+    pub took: Duration,
+}
+
 impl AttemptReport {
     /// Of one call. `is_held_back`: the node may have waited with its answer on purpose.
     #[inline]
@@ -92,20 +103,7 @@ impl AttemptReport {
             rest: self.rest.or(other.rest),
         }
     }
-}
 
-/// How large an attempt was, and how long.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptExtent {
-    /// Calls that were one request.
-    pub calls: u32,
-    /// How many places of the node were taken with its own; `None`: it had left its place before it ended.
-    pub place: Option<u32>,
-    /// Until its answer had come, or had begun where it is passed on as it comes.
-    pub took: Duration,
-}
-
-impl AttemptReport {
     /// Tells the node's load of it. Of a fault that is surely the node's, what follows is returned; another is told
     /// of at its call's end.
     pub fn tell(&self, load: &Load, attempt: AttemptExtent, now: Instant) -> Option<Penalty> {

@@ -65,6 +65,11 @@ impl Treatment {
         }
     }
 
+    /// Whether its answer may be held back once it is there: nothing was carried out.
+    pub fn may_be_refused_late(self) -> bool {
+        self.is_read() || self == Treatment::Denied
+    }
+
     /// When an attempt that brought no answer may be made again on another node.
     pub fn repeat(self) -> RepeatRule {
         match self {

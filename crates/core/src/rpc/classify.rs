@@ -9,6 +9,7 @@
 mod attempt_class;
 mod ceiling;
 mod error_table;
+mod lesson;
 mod meaning;
 #[cfg(test)]
 mod real_messages_tests;
@@ -23,6 +24,7 @@ use crate::method;
 use crate::rpc::classify::error_table::CodeReading;
 
 pub use self::attempt_class::{AttemptClass, Blame, FailoverRule, SHUT_REST};
+pub use self::lesson::Lesson;
 pub use self::meaning::Meaning;
 pub use self::verdict::{Overload, Verdict};
 pub use crate::rpc::classify::ceiling::{AnnouncedLimit, LimitedQuantity};

@@ -107,6 +107,17 @@ impl ForwardPlan {
         }
     }
 
+    /// The same for the call as its client wrote it, about a block that isn't known.
+    #[must_use]
+    pub fn as_written(&self) -> ForwardPlan {
+        ForwardPlan {
+            block: None,
+            wait: None,
+            edits: ParamEdits::default(),
+            ..self.clone()
+        }
+    }
+
     /// Whether a node that lacks what is asked for would say `result`, too.
     pub fn is_doubtful(&self, method: &str, result: &[u8]) -> bool {
         match result {

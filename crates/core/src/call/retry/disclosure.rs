@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::rpc::classify::{AttemptClass, Verdict};
+use crate::rpc::whole_answer::WholeAnswer;
 
 /// A node that gave a call this long has tried: it would take no less elsewhere.
 const TRIED_MIN: Duration = Duration::from_secs(2);
@@ -18,9 +19,22 @@ const TIME_LIMITS: &[(&str, &str)] = &[
     ("timeout expired", "Besu RpcErrorType: TIMEOUT_ERROR"),
 ];
 
-/// Whether what a node said after `took` is the call's own: it runs for longer than nodes let any
-/// call run.
-pub fn is_time_limit(message: &str, took: Duration) -> bool {
+/// What `verdict` comes to where the node gave its `answer` after `took`: a call that runs for longer than nodes let any
+/// call run has its answer.
+pub fn after(took: Duration, verdict: Verdict, answer: &WholeAnswer) -> Verdict {
+    let is_calls = || {
+        let error = answer.error();
+        error.is_some_and(|error| is_time_limit(&error.message, took))
+    };
+    if verdict.class == AttemptClass::NodeTimeout && is_calls() {
+        let class = AttemptClass::RpcError;
+        Verdict { class, ..verdict }
+    } else {
+        verdict
+    }
+}
+
+fn is_time_limit(message: &str, took: Duration) -> bool {
     let message = message.to_ascii_lowercase();
     let is_it = |(sign, _): &(&str, &str)| message.starts_with(sign);
     took >= TRIED_MIN && TIME_LIMITS.iter().any(is_it)
@@ -72,5 +86,36 @@ fn rank(class: AttemptClass) -> u8 {
         | AttemptClass::Transport
         | AttemptClass::BadAnswer
         | AttemptClass::Cancelled => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_call_that_ran_into_a_nodes_time_limit_is_not_run_again() {
+        let geth = "execution aborted (timeout = 5s)";
+        let quoted = "execution reverted: execution aborted (timeout = 5s)";
+        let class_after = |message: &str, millis, class: AttemptClass| {
+            let body = format!(r#"{{"id":1,"error":{{"code":-32000,"message":"{message}"}}}}"#);
+            let answer = testing::whole_answer(&body);
+            after(Duration::from_millis(millis), class.into(), &answer).class
+        };
+        let timeout = AttemptClass::NodeTimeout;
+        for (message, millis, class, wanted) in [
+            (geth, 5000, timeout, AttemptClass::RpcError),
+            (geth, 2000, timeout, AttemptClass::RpcError),
+            // It had no time.
+            (geth, 1999, timeout, timeout),
+            ("request timed out", 5000, timeout, timeout),
+            // A contract's text.
+            (quoted, 5000, timeout, timeout),
+            (geth, 5000, AttemptClass::Unknown, AttemptClass::Unknown),
+        ] {
+            let found = class_after(message, millis, class);
+            assert_eq!(found, wanted, "{message} after {millis} ms");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::call::confirmation::Confirmers;
 use crate::call::retry::{ReplyAction, RetryPlanner};
 use crate::rpc::classify::{AttemptClass, Verdict};
+use crate::rpc::whole_answer::WholeAnswer;
 use crate::vocabulary::node::NodeId;
 
 /// What a whole answer is taken for: the first of these that holds.
@@ -45,6 +46,12 @@ impl AnswerReading {
     }
 }
 
+/// Of two answers that were to confirm each other, whether `one` says more: `null` says nothing beside something.
+pub fn says_more(one: &WholeAnswer, other: &WholeAnswer) -> bool {
+    let found = one.result().is_some_and(|result| result != b"null");
+    found && other.result() == Some(b"null")
+}
+
 impl RetryPlanner<'_> {
     /// Hears that an attempt at `node` brought no answer, or only that the node has too much to do. `was_silent`: the
     /// node answered no other call either.
@@ -82,6 +89,7 @@ impl RetryPlanner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     #[test]
     fn of_what_holds_of_an_answer_the_first_counts() {
@@ -97,6 +105,26 @@ mod tests {
                 is_doubtful,
             };
             assert_eq!(AnswerReading::of(signs), wanted);
+        }
+    }
+
+    #[test]
+    fn something_says_more_than_null_and_null_no_more_than_anything() {
+        let [found, other, null, error] = [
+            r#"{"id":1,"result":"0x1"}"#,
+            r#"{"id":1,"result":"0x2"}"#,
+            r#"{"id":1,"result":null}"#,
+            r#"{"id":1,"error":{"code":3,"message":"reverted"}}"#,
+        ]
+        .map(testing::whole_answer);
+        assert!(says_more(&found, &null));
+        for (one, than) in [
+            (&found, &other),
+            (&null, &found),
+            (&null, &null),
+            (&error, &null),
+        ] {
+            assert!(!says_more(one, than), "{one:?} than {than:?}");
         }
     }
 }

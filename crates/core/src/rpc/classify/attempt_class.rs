@@ -161,3 +161,22 @@ pub enum Blame {
     /// The node asks to be left alone; for how long, if it said so.
     Rest(Option<Duration>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_faults_may_be_the_calls_and_none_where_no_connection_was_made() {
+        let may_be = AttemptClass::ALL
+            .iter()
+            .filter(|class| class.may_be_the_calls());
+        let may_be: Vec<_> = may_be.collect();
+        let wanted = [
+            &AttemptClass::Timeout,
+            &AttemptClass::Transport,
+            &AttemptClass::BadAnswer,
+        ];
+        assert_eq!(may_be, wanted);
+    }
+}

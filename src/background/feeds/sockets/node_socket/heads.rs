@@ -83,23 +83,18 @@ impl NodeSocket {
         }: BlockAnswer,
     ) {
         live.block_query = None;
-        match live.heads.answer(number, block.clone(), clock::now()) {
+        let found = (block.clone(), asked_at);
+        match live.heads.answer(number, found, clock::now()) {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
                     let same = told.iter().filter(|(told, _)| told.hash == block.hash);
                     same.for_each(|(told, _)| self.exchange.hub.compare(told, block));
                 }
-                for (head, heard_at) in told {
-                    let is_asked = block.as_ref().is_some_and(|it| it.hash == head.hash);
-                    let as_of = if is_asked {
-                        heard_at.max(asked_at)
-                    } else {
-                        heard_at
-                    };
+                for (head, as_of) in told {
                     self.tell(head, as_of).await;
                 }
             }
-            Some(BlockComparison::Other(head)) => self.tell(head, asked_at).await,
+            Some(BlockComparison::Other(head, as_of)) => self.tell(head, as_of).await,
             None => {}
         }
         self.ask(live);
