@@ -1,8 +1,10 @@
 //! What an attempt is to bring; and its count, for its node's load and for the metrics.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::call::patience::in_time;
 use crate::call::trail::{TrailContext, TrailGuard};
 use crate::clock;
 use crate::node::client::ReuseRule;
@@ -63,14 +65,14 @@ pub struct Attempt {
 
 /// What follows from an attempt for its node.
 #[derive(Debug)]
-pub struct NodeConsequence {
+struct NodeConsequence {
     penalty: Option<Penalty>,
     rest: Option<NodeRest>,
 }
 
 impl NodeConsequence {
     /// The node answers for its faults, and is left alone where it asked for it.
-    pub async fn carry_out(self, fleet: &FleetState, upstream: &Upstream, node: &NodeView) {
+    async fn carry_out(self, fleet: &FleetState, (upstream, node): (&Upstream, &NodeView)) {
         if let Some(penalty) = self.penalty {
             fleet.sentence(upstream.id, penalty, "").await;
         }
@@ -132,8 +134,40 @@ impl AttemptPlacement {
 }
 
 impl Attempt {
-    /// Begins an attempt for so many calls, which are one request.
-    pub fn begin(place: NodePlace, calls: usize, wanted: &AttemptSpec<'_>) -> Attempt {
+    /// Makes an attempt for so many calls, which are one request: `exchange` sends it, with what the node is told, and
+    /// reads the answer. Returns what came of that, or `None` where it took too long, and the attempt, to be
+    /// [ended](Attempt::end) once the calls are judged.
+    #[inline]
+    pub async fn make<E: Future>(
+        fleet: &FleetState,
+        (upstream, node): (&Upstream, &NodeView),
+        (place, calls): (NodePlace, usize),
+        wanted: &AttemptSpec<'_>,
+        exchange: impl FnOnce(Option<TraceParent>) -> E,
+    ) -> (Attempt, Option<E::Output>) {
+        let attempt = Attempt::begin(place, calls, wanted);
+        let exchanged = pin!(exchange(attempt.told(wanted.trace.as_ref())));
+        let lasts = (attempt.began_at, wanted.until);
+        let came = in_time(fleet, (upstream, node), lasts, wanted.may_move, exchanged);
+        let came = came.await;
+        (attempt, came)
+    }
+
+    /// Ends it with what each of its calls came to, in their order: see [`Attempt::settle`]. What follows for its node
+    /// is carried out.
+    #[inline]
+    pub async fn end<'v>(
+        &mut self,
+        verdicts: impl IntoIterator<Item = Option<&'v mut Verdict>>,
+        fleet: &FleetState,
+        asked: (&Upstream, &NodeView),
+    ) {
+        if let Some(consequence) = self.settle(verdicts) {
+            consequence.carry_out(fleet, asked).await;
+        }
+    }
+
+    fn begin(place: NodePlace, calls: usize, wanted: &AttemptSpec<'_>) -> Attempt {
         let (name, metrics) = (&place.upstream.spec.name, &place.upstream.metrics);
         let trace = wanted.trace.as_ref().filter(|_| calls == 1);
         let span = AttemptSpan::begin(trace, name, metrics.chain());
@@ -156,7 +190,7 @@ impl Attempt {
     }
 
     /// What the node is told: of the attempt where it is recorded, else of what it is a part of.
-    pub fn told(&self, trace: Option<&Trace>) -> Option<TraceParent> {
+    fn told(&self, trace: Option<&Trace>) -> Option<TraceParent> {
         let own = self.span.as_ref().map(AttemptSpan::own);
         own.or(trace.map(|trace| &trace.parent)).copied()
     }
@@ -182,12 +216,11 @@ impl Attempt {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
-    /// Tells load and metrics what each of its calls came to, in their order; `None`: only what the call comes to
-    /// later counts. For the metrics each is an attempt that took as long as all of them, for the load it is many
+    /// Tells load and metrics what each of its calls came to; `None`: only what the call comes to later counts. For the metrics each is an attempt that took as long as all of them, for the load it is many
     /// answers at once, or one fault. What follows for the node is returned: a penalty, unless a call may have caused
     /// the fault (then the call's end tells), and a rest, where it asked for one. The verdicts tell from now on
     /// whether the node had too much to do.
-    pub fn settle<'v>(
+    fn settle<'v>(
         &mut self,
         verdicts: impl IntoIterator<Item = Option<&'v mut Verdict>>,
     ) -> Option<NodeConsequence> {
@@ -232,10 +265,15 @@ impl Attempt {
         }
     }
 
-    /// The node broke off an answer that had begun: that is its own fault.
-    pub fn broke_off(&self) -> Option<Penalty> {
+    /// Ends one whose answer was being passed on. A node that broke it off is surely at fault.
+    pub fn end_of_passing_on(&mut self, class: AttemptClass) -> Option<Penalty> {
+        // What it has said by now lets it in, and it took the call.
+        let _ = self.settle([Some(&mut class.into())]);
         let now = clock::now();
-        self.placement.load().conduct.faulted("", now, now)
+        let conduct = &self.placement.load().conduct;
+        class
+            .may_be_the_calls()
+            .then(|| conduct.faulted("", now, now))?
     }
 }
 

@@ -5,13 +5,11 @@
 //! client: until then another node can still be asked. A larger one is committed to once its
 //! result has begun, and then passed on as it comes.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::attempt::{Attempt, AttemptSpec};
-use super::patience::in_time;
 use super::streamed_answer::{OpenAnswer, StreamedAnswer};
 use crate::node::connection::BUFFER_BYTES;
 use crate::node::reply::{BufferedBody, NodeResponse};
@@ -70,11 +68,9 @@ pub async fn attempt<'a>(
     place: Option<NodePlace>,
 ) -> (Verdict, AttemptContent<'a>) {
     let place = place.unwrap_or_else(|| NodePlace::always(upstream, &node.load));
-    let mut attempt = Attempt::begin(place, 1, wanted);
-    let trace = attempt.told(wanted.trace.as_ref());
-    let exchanged = pin!(exchange(upstream, body, wanted, trace));
-    let began_at = attempt.began_at();
-    let exchanged = in_time(fleet, (upstream, node), wanted, began_at, exchanged).await;
+    let exchange = |trace| exchange(upstream, body, wanted, trace);
+    let made = Attempt::make(fleet, (upstream, node), (place, 1), wanted, exchange);
+    let (mut attempt, exchanged) = made.await;
     let exchanged = exchanged.unwrap_or(Err(Unread::Failed(AttemptClass::Timeout.into())));
     let (mut verdict, content) = match exchanged {
         Ok(ExchangeContent::Large(begun)) => {
@@ -98,9 +94,8 @@ pub async fn attempt<'a>(
         Err(Unread::Failed(verdict)) => (verdict, AttemptContent::Nothing),
         Err(Unread::TooLarge) => (AttemptClass::TOO_LARGE.into(), AttemptContent::TooLarge),
     };
-    if let Some(consequence) = attempt.settle([Some(&mut verdict)]) {
-        consequence.carry_out(fleet, upstream, node).await;
-    }
+    let asked = (&**upstream, node);
+    attempt.end([Some(&mut verdict)], fleet, asked).await;
     (verdict, content)
 }
 

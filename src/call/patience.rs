@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::time::Instant;
 
-use crate::call::attempt::AttemptSpec;
 use crate::call::timer;
 use crate::clock;
 use crate::shared::fleet_state::FleetState;
@@ -11,17 +10,17 @@ use crate::shared::node_clients::Upstream;
 use forebay_core::call::patience::{Patience, PatienceStep};
 use forebay_core::fleet::node_view::NodeView;
 
-/// Waits for `exchange` until its time is over or, if it may move, its node has fallen out while another
+/// Waits for `exchange`, an attempt that began at `began_at`, until its time is over or, if it `may_move`, its node has fallen out while another
 /// is fit, or gives no sign of life.
 pub async fn in_time<T>(
     fleet: &FleetState,
     (upstream, node): (&Upstream, &NodeView),
-    wanted: &AttemptSpec<'_>,
-    began_at: Instant,
+    (began_at, until): (Instant, Instant),
+    may_move: bool,
     mut exchange: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let looks = wanted.may_move && node.standing.is_healthy();
-    let mut patience = Patience::new(began_at, wanted.until, looks);
+    let looks = may_move && node.standing.is_healthy();
+    let mut patience = Patience::new(began_at, until, looks);
     let mut timer = timer::lend();
     loop {
         if let Ok(done) = timer.until(patience.until(), exchange.as_mut()).await {

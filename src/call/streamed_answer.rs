@@ -74,19 +74,16 @@ impl StreamedAnswer {
         if let Some(entry) = &mut self.entry {
             entry.streamed(class == AttemptClass::Ok);
         }
-        let _ = self.attempt.settle([Some(&mut class.into())]);
+        let penalty = self.attempt.end_of_passing_on(class);
         if class == AttemptClass::Ok {
             if let Some(copy) = self.copy.take() {
                 copy.finish();
             }
             return Ok(None);
         }
-        if class.may_be_the_calls()
-            && let Some(sentence) = self.attempt.broke_off()
-        {
-            self.fleet
-                .sentence(self.attempt.upstream().id, sentence, "")
-                .await;
+        if let Some(penalty) = penalty {
+            let node = self.attempt.upstream().id;
+            self.fleet.sentence(node, penalty, "").await;
         }
         Err(BrokenAnswer)
     }

@@ -13,14 +13,12 @@ mod reply;
 mod trial;
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::exchange::{self, Unread};
-use super::patience;
 use crate::call::attempt::{Attempt, AttemptSpec};
 use crate::call::context::{CallContext, CallState};
 pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedItem, members};
@@ -181,10 +179,9 @@ async fn attempt<'a>(
     let calls = members.iter().map(|member| &member.forwarded.body[..]);
     let body = batch::written(calls, first);
     state.metrics.upstream_batch(members.len());
-    let mut attempt = Attempt::begin(place, members.len(), &wanted);
-    let trace = attempt.told(wanted.trace.as_ref());
-    let exchanged = pin!(ask_whole(upstream, &body, &wanted, trace));
-    let came = patience::in_time(fleet, (upstream, node), &wanted, now, exchanged).await;
+    let (asked, place) = ((&**upstream, node), (place, members.len()));
+    let exchange = |trace| ask_whole(upstream, &body, &wanted, trace);
+    let (mut attempt, came) = Attempt::make(fleet, asked, place, &wanted, exchange).await;
     if came.is_none() && held_back_at.is_some_and(|at| clock::now() >= at) {
         // It says nothing of the node: as if its client had left.
         state.lookups.hear_of(node, now, clock::now());
@@ -193,9 +190,7 @@ async fn attempt<'a>(
     let mut came = came.unwrap_or_else(|| Err(Verdict::from(AttemptClass::Timeout).into()));
     let mut judged = judge(&came, (first, members.len()));
     let verdicts = judged.outcomes.iter_mut().map(MemberOutcome::verdict_mut);
-    if let Some(consequence) = attempt.settle(verdicts) {
-        consequence.carry_out(fleet, upstream, node).await;
-    }
+    attempt.end(verdicts, fleet, asked).await;
     // What is asked from here on has places of its own.
     drop(attempt);
     if let Some(lasts) = judged.refused_for() {

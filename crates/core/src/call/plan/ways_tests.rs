@@ -207,3 +207,40 @@ fn each_method_goes_the_way_that_is_written_down() {
     }
     assert_eq!(written.lines().count(), wanted.lines().count());
 }
+
+/// What is in flight may come out of the store that balancers share.
+#[test]
+fn a_call_for_a_fresh_answer_shares_none() {
+    let view = of_one();
+    let rules = MethodRules::new(vec![], vec![], vec![]);
+    let pins = crate::call::tag_pins::of(&view, Consistency::Monotonic, None);
+    let planned = |call: &Call<'_>, wants_fresh| {
+        let by = PlanContext {
+            view: &view,
+            rules: &rules,
+            pins: &pins,
+            fails_open: true,
+            client: the_client(),
+            has_socket: true,
+            cache: None,
+            wants_fresh,
+            memory: &OneTransaction,
+        };
+        plan(call, &by).plan
+    };
+    let mut shared = 0;
+    for row in TABLE {
+        for (kind, params) in params() {
+            let call = Call::new(Some("1"), row.name, params.as_deref());
+            let wanted = match planned(&call, false) {
+                Plan::Share { forward, .. } => {
+                    shared += 1;
+                    Plan::Forward(forward)
+                }
+                other => other,
+            };
+            assert_eq!(planned(&call, true), wanted, "{} of {kind}", row.name);
+        }
+    }
+    assert!(shared > 100, "{shared}");
+}
