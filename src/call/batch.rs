@@ -232,7 +232,10 @@ async fn one<'a>(
                 Some(_) => answer(serve, planned.treatment, context.answer_budget).await,
             }
         }
-        PlannedItem::Refused(why) => ServedAnswer::refused((*why).clone()),
+        PlannedItem::Refused(why) => {
+            context.request_context.refused(why);
+            ServedAnswer::refused((*why).clone())
+        }
     };
     FinishedMembers {
         way,

@@ -62,7 +62,7 @@ async fn a_call_without_a_usable_id_is_given_one() {
 async fn the_calls_of_a_batch_share_their_id_and_refusals_have_their_code() {
     let scene = Pretend::set(&[1], ALL).await;
     let (good, denied) = (call("1", "eth_getBalance"), call("2", "admin_peers"));
-    let batch = format!("[{good},{denied}]");
+    let batch = format!("[{good},{denied},7]");
     ask(&scene, &[("x-request-id", "batch")], &batch).await;
     ask(&scene, &[("x-request-id", "no-json")], "{").await;
     line_of(&scene, "no-json").await;
@@ -81,6 +81,8 @@ async fn the_calls_of_a_batch_share_their_id_and_refusals_have_their_code() {
         ),
         "{lines:#?}"
     );
+    let unreadable = "call other refused code=-32600 node=local";
+    assert!(has(unreadable, "batch"), "{lines:#?}");
     assert!(
         has("call other refused code=-32700 node=local", "no-json"),
         "{lines:#?}"
