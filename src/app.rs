@@ -52,7 +52,6 @@ pub use self::certificates::unfit_certificates;
 use self::service::{Listeners, ServiceSet};
 use crate::app::call_listeners::ClosableService;
 use crate::app::chain::ChainFactory;
-pub use crate::app::from_settings::criteria;
 pub use crate::app::registries::{Registries, dynamo, environment, nodes_environment};
 pub use crate::app::runtime_config::ConfigFile;
 use crate::app::runtime_config::RuntimeConfig;

@@ -185,7 +185,7 @@ impl ChainFactory {
         settings: &Settings,
         stored: Option<Arc<StoredAnswers>>,
     ) -> CallState {
-        let fleet = Fleet::new(from_settings::criteria(settings));
+        let fleet = Fleet::new(settings.criteria());
         let fleet = Arc::new(FleetState::new(fleet).called(name));
         fleet.places.change(settings.calls.queue);
         let share = Arc::new(self.limits.share());
@@ -205,7 +205,7 @@ impl ChainFactory {
             )),
             fleet,
             policy: ArcSwap::from_pointee(policy),
-            budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
+            budget: RetryBudget::new(settings.retry_rates(), clock::now()),
             metrics: self.metrics.chain(name),
             singleflight: Singleflight::default(),
             cache,
@@ -372,17 +372,13 @@ impl RunningChain {
         let policy =
             from_settings::policy(settings, state.admission.caps(), state.cache.as_deref());
         state.policy.store(Arc::new(policy));
-        state
-            .budget
-            .change(from_settings::rates(settings), clock::now());
+        state.budget.change(settings.retry_rates(), clock::now());
         state.fleet.places.change(settings.calls.queue);
         state.metrics.show_settings(settings);
         let has_seeds = self.current.say(|before| before.nodes != settings.nodes);
         self.change_settings
             .send_replace(Arc::new(settings.clone()));
-        state
-            .fleet
-            .change_criteria(from_settings::criteria(settings));
+        state.fleet.change_criteria(settings.criteria());
         if has_seeds {
             state.fleet.list_is_due.notify_one();
         }

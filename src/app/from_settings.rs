@@ -13,28 +13,10 @@ use crate::shared::answer_cache::{AnswerCache, AnswerStore};
 use crate::shared::sockets::SocketLimits;
 use crate::shared::stored_answers::StoredAnswers;
 use forebay_core::call::cache::CacheSecret;
-use forebay_core::call::retry_budget::BudgetRates;
-use forebay_core::fleet::HealthCriteria;
-use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::method::{LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::caps::Caps;
-use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::forwarded::TrustedProxies;
-
-/// What nodes are judged by.
-pub fn criteria(settings: &Settings) -> HealthCriteria {
-    HealthCriteria {
-        chain_id: settings.chain.id.map(ChainId),
-        block_time: settings.chain.block_time,
-        round_interval: settings.health.interval,
-        lag_blocks_max: settings.health.lag_blocks_max,
-        hysteresis: Hysteresis {
-            rise: settings.health.rise,
-            fall: settings.health.fall,
-        },
-    }
-}
 
 /// What calls are held to.
 pub(super) fn policy(settings: &Settings, caps: &Caps, cache: Option<&AnswerCache>) -> Policy {
@@ -51,16 +33,6 @@ pub(super) fn policy(settings: &Settings, caps: &Caps, cache: Option<&AnswerCach
             .with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
         cache: cache.map(|cache| cache.rules(&settings.cache.never)),
-    }
-}
-
-/// What repeats may cost.
-pub(super) fn rates(settings: &Settings) -> BudgetRates {
-    let calls = &settings.calls;
-    BudgetRates {
-        per_call: calls.retry_per_call,
-        per_second: calls.retry_per_second,
-        burst: calls.retry_burst,
     }
 }
 

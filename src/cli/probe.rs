@@ -123,7 +123,7 @@ fn judge(nodes: &[NodeSpec], probed: &[ProbeReply], settings: &Settings) -> Flee
     let probes: Vec<_> = ids()
         .zip(probed.iter().map(|probed| probed.probe))
         .collect();
-    let mut fleet = Fleet::new(crate::app::criteria(settings));
+    let mut fleet = Fleet::new(settings.criteria());
     fleet.replace(ids().zip(nodes).map(member).collect(), now);
     let details: Vec<_> = ids()
         .zip(probed.iter().map(|probed| probed.details.clone()))

@@ -7,11 +7,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use forebay_core::call::retry_budget::BudgetRates;
+use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::spread::NODES_MAX;
+use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::method::MethodLimits;
 pub use forebay_core::method::block::Consistency;
 use forebay_core::vocabulary::caps::MEMORY_MIN;
-use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::vocabulary::chain::{ChainId, ChainName};
 use forebay_core::vocabulary::node::{NodeRecord, Secret};
 use ipnet::IpNet;
 
@@ -345,5 +348,32 @@ settings_group! {
         /// The memory of which everything that is held at once is a [share](limits.md#memory-and-files). Left out:
         /// the machine's, or the control group's.
         memory: Option<u64> = None, optional(size(MEMORY_MIN..=1 << 44)), Restart;
+    }
+}
+
+/// What the core decides by, as far as it isn't the settings' own types.
+impl Settings {
+    /// What nodes are judged by.
+    pub fn criteria(&self) -> HealthCriteria {
+        let health = &self.health;
+        HealthCriteria {
+            chain_id: self.chain.id.map(ChainId),
+            block_time: self.chain.block_time,
+            round_interval: health.interval,
+            lag_blocks_max: health.lag_blocks_max,
+            hysteresis: Hysteresis {
+                rise: health.rise,
+                fall: health.fall,
+            },
+        }
+    }
+
+    /// What repeats may cost.
+    pub fn retry_rates(&self) -> BudgetRates {
+        BudgetRates {
+            per_call: self.calls.retry_per_call,
+            per_second: self.calls.retry_per_second,
+            burst: self.calls.retry_burst,
+        }
     }
 }
