@@ -5,7 +5,7 @@ mod lookup;
 mod receipt;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -21,11 +21,12 @@ use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::background_sends::BackgroundSend;
 use crate::shared::recent_writes::SharedWrites;
 use forebay_core::call::broadcast::{
-    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, TELLS_OF_TRANSACTION,
+    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, BroadcastRound,
+    BroadcastRounds, RoundLimits,
 };
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::call::{last_block, pending_transactions};
-use forebay_core::fleet::spread::{FanoutScope, NODES_MAX, spread};
+use forebay_core::fleet::spread::NODES_MAX;
 use forebay_core::method::Treatment;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::Call;
@@ -36,9 +37,6 @@ use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::vocabulary::client::{Client, NetworkMark};
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
-
-/// The time of a call that is kept for looking its transaction up; a quarter of it at most.
-const LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// Sends the raw transaction that `call` holds. Letting go of the future doesn't stop what was
 /// sent.
@@ -97,15 +95,11 @@ struct BroadcastCall<'a> {
     form: BroadcastForm,
     tx: Option<Arc<RawTransaction>>,
     broadcast: Broadcast,
+    rounds: BroadcastRounds<'a>,
     deadline: Instant,
-    asked: Vec<NodeId>,
-    /// Of those, the nodes that refused it for what it is.
-    refused_by: Vec<NodeId>,
-    heard: Vec<AttemptClass>,
     failed: Vec<(Arc<str>, AttemptClass)>,
     /// The error that says most.
     kept: Option<(WholeAnswer, Arc<str>)>,
-    volleys: usize,
 }
 
 impl<'a> BroadcastCall<'a> {
@@ -119,6 +113,18 @@ impl<'a> BroadcastCall<'a> {
         let network = state.recent_writes.network_of(context.client);
         let read = |params: &str| RawTransaction::read(params, chain, network);
         let tx = call.params.and_then(read).map(Arc::new);
+        let policy = context.policy;
+        let times = policy.times(&call.method);
+        let deadline = context.arrived_at + times.deadline_of(Treatment::Broadcast);
+        let limits = RoundLimits {
+            method: &call.method,
+            nodes_max: policy.settings.calls.broadcast,
+            rounds_max: policy.settings.calls.attempts_max as usize,
+            fails_open: policy.fails_open(),
+            arrived_at: context.arrived_at,
+            deadline,
+            round: times.attempt,
+        };
         BroadcastCall {
             state,
             call,
@@ -126,31 +132,24 @@ impl<'a> BroadcastCall<'a> {
             form,
             broadcast: Broadcast::new(form, tx.is_some()),
             tx,
-            deadline: context.arrived_at
-                + context
-                    .policy
-                    .times(&call.method)
-                    .deadline_of(Treatment::Broadcast),
-            asked: Vec::new(),
-            refused_by: Vec::new(),
-            heard: Vec::new(),
+            rounds: BroadcastRounds::new(form, limits),
+            deadline,
             failed: Vec::new(),
             kept: None,
-            volleys: 0,
         }
     }
 
     async fn run(mut self) -> (ServedAnswer, TransactionOutcome) {
         self.state.budget.deposit();
         let body = Bytes::from(self.call.for_node());
-        while let Some(nodes) = self.next_nodes() {
+        while let Some(round) = self.next_round() {
             let Some(piece) = self.state.background_sends.begin(body.len()) else {
                 return (
                     self.refused(Refusal::OverCapacity),
                     TransactionOutcome::Refused,
                 );
             };
-            if let Some(ended) = self.volley(&nodes, &body, piece).await {
+            if let Some(ended) = self.send_to(round, &body, piece).await {
                 return ended;
             }
             if let Some(ended) = self.doubt().await {
@@ -163,80 +162,40 @@ impl<'a> BroadcastCall<'a> {
         self.finish()
     }
 
-    /// Which nodes to send it to next: own nodes first, then the others, none of them twice.
-    fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
-        let policy = self.context.policy;
-        let now = clock::now();
-        let is_free = self.heard.iter().all(|class| class.is_unexecuted());
-        if now >= self.until() || self.volleys >= policy.settings.calls.attempts_max as usize {
-            return None;
-        }
+    fn next_round(&mut self) -> Option<BroadcastRound> {
+        let (state, now) = (self.state, clock::now());
         // Where not all are asked: those that have this client's earlier ones, or it can't follow.
-        let holders = self.state.recent_writes.holders_for(self.context.client);
-        let scope = FanoutScope {
-            nodes_max: policy.settings.calls.broadcast,
-            method: &self.call.method,
-            first: &holders,
-            passed: &self.asked,
-        };
-        let view = &self.state.fleet.snapshot().view;
-        let mut next = Some(Tier::Own);
-        while let Some(tier) = next {
-            if tier == Tier::LastResort && !policy.fails_open() {
-                return None;
-            }
-            let nodes = spread(view, tier, scope, now, &mut clock::roll);
-            if nodes.is_empty() {
-                next = tier.below();
-            } else if !is_free && !self.state.budget.withdraw(now) {
-                return None;
-            } else {
-                if tier == Tier::Fallback {
-                    self.state.metrics.fallback_call();
-                }
-                return Some(nodes);
-            }
+        let holders = state.recent_writes.holders_for(self.context.client);
+        let view = &state.fleet.snapshot().view;
+        let pay = || state.budget.withdraw(now);
+        let sent_by = (view, &holders[..]);
+        let round = (self.rounds).next(sent_by, now, &mut clock::roll, pay)?;
+        if round.tier == Tier::Fallback {
+            state.metrics.fallback_call();
         }
-        None
+        Some(round)
     }
 
-    /// Until when nodes may take it: some of the time is left for a lookup.
-    fn until(&self) -> Instant {
-        let whole = self
-            .deadline
-            .saturating_duration_since(self.context.arrived_at);
-        self.deadline - LOOKUP_TIME.min(whole / 4)
-    }
-
-    /// Sends it to `nodes` and hears them until one settles it; the others are heard out by a task
-    /// of their own.
-    async fn volley(
+    /// Sends it to the nodes of `round` and hears them until one settles it; the others are heard out by a task of
+    /// their own.
+    async fn send_to(
         &mut self,
-        nodes: &[NodeId],
+        round: BroadcastRound,
         body: &Bytes,
         piece: BackgroundSend,
     ) -> Option<(ServedAnswer, TransactionOutcome)> {
         let state = self.state;
-        self.volleys += 1;
-        self.asked.extend_from_slice(nodes);
-        let until = match self.form {
-            BroadcastForm::Hash => self
-                .until()
-                .min(clock::now() + self.context.policy.times(&self.call.method).attempt),
-            // The node itself waits for a block.
-            BroadcastForm::Receipt => self.until(),
-        };
         let question = FanoutCall {
             method: (*self.call.method).into(),
             body: body.clone(),
-            until,
+            until: round.until,
             bytes_max: self.context.bytes_max.min(longest(self.form)),
             trace: self.context.trace,
             trail: self.context.request_context.part(AttemptKind::Broadcast),
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
-        let delivery = BroadcastRound {
-            fanout: fanout::ask_all(&state.fleet, &state.admission, nodes, &question),
+        let delivery = BroadcastTask {
+            fanout: fanout::ask_all(&state.fleet, &state.admission, &round.nodes, &question),
             recent_writes: state.recent_writes.clone(),
             tx: self.tx.clone(),
             client: self.context.client,
@@ -257,12 +216,10 @@ impl<'a> BroadcastCall<'a> {
         word: BroadcastReply,
         heard: NodeAnswer,
     ) -> Option<(ServedAnswer, TransactionOutcome)> {
-        self.heard.push(heard.verdict.class);
-        if heard.verdict.class != AttemptClass::Ok {
-            self.failed.push((heard.name.clone(), heard.verdict.class));
-        }
-        if matches!(word, BroadcastReply::Refused(rank) if rank >= TELLS_OF_TRANSACTION) {
-            self.refused_by.push(heard.node);
+        let class = heard.verdict.class;
+        self.rounds.hear((heard.node, class), word);
+        if class != AttemptClass::Ok {
+            self.failed.push((heard.name.clone(), class));
         }
         match (self.broadcast.hear(word), heard.answer) {
             (BroadcastAction::Deliver, Some(answer)) => {
@@ -310,21 +267,21 @@ impl<'a> BroadcastCall<'a> {
             );
             return (ended, TransactionOutcome::Refused);
         }
-        let why = broadcast::refusal(&self.heard);
+        let why = self.rounds.refusal();
         (self.refused(why), TransactionOutcome::Unanswered)
     }
 
     fn refused(&self, why: Refusal) -> ServedAnswer {
         ServedAnswer {
             outcome: CallOutcome::Failed,
-            attempts: self.volleys,
+            attempts: self.rounds.count(),
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
             ..ServedAnswer::refused(why)
         }
     }
 
     fn served(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
-        ServedAnswer::by(node.clone(), answer, outcome).after(self.volleys)
+        ServedAnswer::by(node.clone(), answer, outcome).after(self.rounds.count())
     }
 }
 
@@ -346,9 +303,9 @@ fn held(answer: WholeAnswer, budget: &AnswerBudget<'_>) -> CallReply {
     }
 }
 
-/// One volley, which outlives the call: it remembers which nodes have taken the transaction, and tells the
+/// One round, which outlives the call: it remembers which nodes have taken the transaction, and tells the
 /// call as long as it listens.
-struct BroadcastRound {
+struct BroadcastTask {
     fanout: Fanout,
     recent_writes: Arc<SharedWrites>,
     tx: Option<Arc<RawTransaction>>,
@@ -357,7 +314,7 @@ struct BroadcastRound {
     _piece: BackgroundSend,
 }
 
-impl BroadcastRound {
+impl BroadcastTask {
     async fn run(mut self) {
         while let Some(heard) = self.fanout.next().await {
             let error = heard.answer.as_ref().and_then(WholeAnswer::error);

@@ -10,7 +10,7 @@ use crate::call::fanout::{self, FanoutCall};
 use crate::call::pending_nonce;
 use crate::clock;
 use forebay_core::call::last_block::BY_HASH;
-use forebay_core::call::nonce::NODES_MAX;
+use forebay_core::call::nonce::{NODES_MAX, NonceUse};
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::told_blocks;
 use forebay_core::call::trail::AttemptKind;
@@ -56,9 +56,8 @@ pub async fn look(state: &CallState, hash: TxHash, context: CallContext<'_>) -> 
     let view = &state.fleet.snapshot().view;
     let nodes = spread(view, Tier::Own, scope, clock::now(), &mut clock::roll);
     let counts = pending_nonce::latest(state, sender, &nodes, context).await;
-    let ahead = counts.iter().filter(|(_, count)| *count > nonce);
-    let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
-    if !ahead.is_empty() {
+    let nonce_use = NonceUse::of(nonce, &counts);
+    if let NonceUse::Taken(ahead) = nonce_use {
         return TransactionStatus::Perhaps { ahead };
     }
     let waiting = pooled().and_then(|pooled| pooled.waiting(hash, clock::now()).cloned());
@@ -69,7 +68,7 @@ pub async fn look(state: &CallState, hash: TxHash, context: CallContext<'_>) -> 
     let raw = waiting.raw.as_deref();
     TransactionStatus::InNoBlock {
         shown: raw.and_then(|raw| transaction::shown(raw, hash, sender)),
-        counted: !counts.is_empty(),
+        counted: nonce_use == NonceUse::Free,
     }
 }
 

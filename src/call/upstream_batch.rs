@@ -44,7 +44,7 @@ use forebay_core::vocabulary::node::NodeId;
 use forebay_core::wire::trace::TraceParent;
 
 /// The answer to all calls, read to its end.
-type BatchAnswer = Result<(NodeResponse, Bytes), Unread>;
+type BatchExchange = Result<(NodeResponse, Bytes), Unread>;
 
 /// Splits the calls that wait into so many groups at most, which are asked at once. A call that finds no room
 /// in one waits on without a node: until the call's turn comes a node may have fallen out, or the call's time
@@ -216,7 +216,7 @@ async fn ask_whole(
     body: &[u8],
     wanted: &AttemptSpec<'_>,
     trace: Option<TraceParent>,
-) -> BatchAnswer {
+) -> BatchExchange {
     let body = [body];
     let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
     let mut reply = sent.await.map_err(|fault| fault.class())?;
@@ -251,7 +251,7 @@ fn wanted<'a>(context: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
 }
 
 /// What came, as each of them gets it.
-fn judge(came: &BatchAnswer, (first, calls): (UpstreamCallId, usize)) -> BatchVerdict<'_> {
+fn judge(came: &BatchExchange, (first, calls): (UpstreamCallId, usize)) -> BatchVerdict<'_> {
     match came {
         Ok((reply, body)) => batch::judge(body, reply.status, reply.retry_after, (first, calls)),
         Err(Unread::Failed(verdict)) => {

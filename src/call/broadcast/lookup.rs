@@ -15,33 +15,30 @@ use crate::clock;
 use crate::observe::metrics::{CallOutcome, LookupOutcome, TransactionOutcome};
 use forebay_core::call::broadcast::BroadcastForm;
 use forebay_core::call::last_block::RECEIPT;
+use forebay_core::call::nonce::NonceUse;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::spread::{FanoutScope, NODES_MAX, spread};
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::vocabulary::tier::Tier;
 
-/// What used up a transaction's nonce.
-enum NonceUse {
+/// Why nodes say that a transaction's nonce is used up.
+enum SpentBy {
     /// Its own receipt.
-    ByItself(NodeAnswer),
+    Itself(NodeAnswer),
     /// Another transaction; or it isn't known.
-    ByAnother,
+    Another,
     /// Nothing, as far as blocks say.
-    Nowhere,
+    Nothing,
 }
 
 impl BroadcastCall<'_> {
     /// Looks for the transaction where a node may have it: then it was no failure.
     pub(super) async fn doubt(&mut self) -> Option<(ServedAnswer, TransactionOutcome)> {
         let tx = self.tx.clone()?;
-        let nodes = if self.broadcast.is_in_doubt() {
-            self.askable()
-        } else if tx.signed.is_some() {
-            std::mem::take(&mut self.refused_by)
-        } else {
-            Vec::new()
+        let nodes = {
+            let view = &self.state.fleet.snapshot().view;
+            let doubted = (&self.broadcast, tx.signed.is_some());
+            (self.rounds).may_have_it(doubted, view, clock::now(), &mut clock::roll)
         };
         if nodes.is_empty() {
             return None;
@@ -51,11 +48,11 @@ impl BroadcastCall<'_> {
         }
         if self.broadcast.is_spent() {
             match self.spent(&nodes, tx.hash).await {
-                NonceUse::ByAnother => {}
-                NonceUse::ByItself(receipt) => {
+                SpentBy::Another => {}
+                SpentBy::Itself(receipt) => {
                     return Some((self.reply(receipt)?, TransactionOutcome::Known));
                 }
-                NonceUse::Nowhere => return self.stands(tx.hash).await,
+                SpentBy::Nothing => return self.stands(tx.hash).await,
             }
         }
         if self.broadcast.waits() {
@@ -64,27 +61,12 @@ impl BroadcastCall<'_> {
         None
     }
 
-    /// Those that were sent it, and the own fit nodes.
-    fn askable(&self) -> Vec<NodeId> {
-        let scope = FanoutScope {
-            nodes_max: NODES_MAX,
-            method: self.form.lookup(),
-            first: &[],
-            passed: &self.asked,
-        };
-        let view = &self.state.fleet.snapshot().view;
-        let others = spread(view, Tier::Own, scope, clock::now(), &mut clock::roll);
-        let mut nodes = self.asked.clone();
-        nodes.extend(others);
-        nodes
-    }
-
     /// It is as good as taken: the hash, or the receipt once there is one.
     async fn stands(&self, hash: TxHash) -> Option<(ServedAnswer, TransactionOutcome)> {
         match self.form {
             BroadcastForm::Hash => {
                 let reply = self.hash_reply()?;
-                let served = ServedAnswer::here(reply).after(self.volleys);
+                let served = ServedAnswer::here(reply).after(self.rounds.count());
                 Some((served, TransactionOutcome::Known))
             }
             BroadcastForm::Receipt => Some((self.wait(hash).await, TransactionOutcome::Known)),
@@ -149,7 +131,7 @@ impl BroadcastCall<'_> {
 
     /// What used up the nonce of the transaction, as a node says. One that was taken through us is
     /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
-    async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> NonceUse {
+    async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> SpentBy {
         let recent_writes = &self.state.recent_writes;
         if let Some(signed) = self.tx.as_ref().and_then(|tx| tx.signed) {
             recent_writes.name(signed.sender);
@@ -158,22 +140,18 @@ impl BroadcastCall<'_> {
             .pooled()
             .and_then(|pooled| pooled.claim(hash, clock::now()));
         let Some((sender, nonce)) = claim else {
-            return NonceUse::ByAnother;
+            return SpentBy::Another;
         };
         let counts = pending_nonce::latest(self.state, sender, nodes, self.context).await;
-        let Some(highest) = counts.iter().map(|(_, count)| *count).max() else {
-            return NonceUse::ByAnother;
+        let receipt = match NonceUse::of(nonce, &counts) {
+            NonceUse::Unsaid => return SpentBy::Another,
+            NonceUse::Free => return SpentBy::Nothing,
+            NonceUse::Taken(ahead) => self.find(RECEIPT, hash, &ahead).await,
         };
-        if highest <= nonce {
-            return NonceUse::Nowhere;
-        }
-        let ahead = counts.iter().filter(|(_, count)| *count == highest);
-        let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
-        let receipt = self.find(RECEIPT, hash, &ahead).await;
         if let Some(mut pooled) = recent_writes.pooled() {
             pooled.forget(hash);
         }
-        receipt.map_or(NonceUse::ByAnother, NonceUse::ByItself)
+        receipt.map_or(SpentBy::Another, SpentBy::Itself)
     }
 
     fn ask(&self, method: &'static str, params: &str, nodes: &[NodeId]) -> Fanout {

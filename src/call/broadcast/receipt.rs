@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::LOOKUP_TIME;
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::broadcast::BroadcastCall;
 use crate::call::fanout::NodeAnswer;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
-use forebay_core::call::broadcast::{UNMINED, sync_time};
+use forebay_core::call::broadcast::UNMINED;
 use forebay_core::call::last_block::RECEIPT;
 use forebay_core::fleet::requirements::{NodePreference, NodeQuery, NodeRequirements};
 use forebay_core::rpc::transaction::TxHash;
@@ -22,9 +21,8 @@ impl BroadcastCall<'_> {
     /// Waits as long as the call says.
     pub(super) async fn wait(&self, hash: TxHash) -> ServedAnswer {
         let arrived_at = self.context.arrived_at;
-        let whole = self.deadline.saturating_duration_since(arrived_at);
-        let asked = sync_time(self.call.params.unwrap_or_default());
-        let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
+        let params = self.call.params.unwrap_or_default();
+        let until = self.rounds.receipt_end(params);
         let key = format!("receipt {hash}").into();
         while clock::now() < until {
             let found = match self.state.singleflight.join(&key, None, None) {
@@ -49,10 +47,7 @@ impl BroadcastCall<'_> {
                 return ended;
             }
         }
-        self.unmined(
-            hash,
-            until.saturating_duration_since(self.context.arrived_at),
-        )
+        self.unmined(hash, until.saturating_duration_since(arrived_at))
     }
 
     /// Asks for the receipt whenever there is a new head.
@@ -91,7 +86,7 @@ impl BroadcastCall<'_> {
         );
         ServedAnswer {
             outcome: CallOutcome::RpcError,
-            attempts: self.volleys,
+            attempts: self.rounds.count(),
             ..ServedAnswer::here(CallReply::with_error(self.call, &error))
         }
     }

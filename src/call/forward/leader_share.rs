@@ -7,7 +7,7 @@ use crate::call::context::CallState;
 use crate::call::forward::ForwardedCall;
 use crate::clock;
 use forebay_core::call::leader_share::{
-    self, LeaderGrant, NodeAccess, OwnLack, ShareQuery, ShareRate,
+    self, LeaderGrant, OwnLack, ShareAccess, ShareQuery, ShareRate,
 };
 use forebay_core::fleet::requirements::NodeQuery;
 use forebay_core::method;
@@ -88,8 +88,8 @@ impl LeaderAccess<'_> {
     fn lets(&self, id: NodeId) -> bool {
         let view = &self.state.fleet.snapshot().view;
         match (self.lack).access(id, view, self.granted.get(), clock::now()) {
-            NodeAccess::Open => true,
-            NodeAccess::ByShare => {
+            ShareAccess::Open => true,
+            ShareAccess::ByShare => {
                 let is_granted = self.takes();
                 self.granted.set(if is_granted {
                     LeaderGrant::Of(id)
@@ -99,7 +99,7 @@ impl LeaderAccess<'_> {
                 });
                 is_granted
             }
-            NodeAccess::Closed => false,
+            ShareAccess::Closed => false,
         }
     }
 

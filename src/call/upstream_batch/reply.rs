@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::super::exchange::{AttemptContent, WHOLE_BYTES_MAX};
 use crate::call::answer::ServedAnswer;
 use crate::call::context::CallContext;
-use crate::call::upstream_batch::BatchAnswer;
+use crate::call::upstream_batch::BatchExchange;
 use crate::call::upstream_batch::member::{BatchMember, BoxedMember};
 use crate::shared::node_clients::Upstream;
 use crate::shared::snapshot::Snapshot;
@@ -30,7 +30,7 @@ pub(super) struct BatchReply<'t, 'a> {
 
 impl<'t, 'a> BatchReply<'t, 'a> {
     pub(super) fn of(
-        came: &'t BatchAnswer,
+        came: &'t BatchExchange,
         judged: &BatchVerdict<'_>,
         (as_of, upstream, node): (&'t Snapshot, &'t Upstream, &'t NodeView),
         context: CallContext<'a>,

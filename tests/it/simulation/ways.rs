@@ -4,17 +4,16 @@
 use std::time::{Duration, Instant};
 
 use forebay_core::call::broadcast::{
-    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply,
+    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, BroadcastRound,
+    BroadcastRounds, RoundLimits,
 };
 use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
 use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
-use forebay_core::fleet::spread::{FanoutScope, spread};
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::vocabulary::chance::Dice;
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::vocabulary::tier::Tier;
 
 use crate::simulation::clients::judge;
 use crate::simulation::pretend::{Deed, Reply};
@@ -41,33 +40,38 @@ impl World {
         let (view, now) = (self.view.clone(), self.instant());
         let nodes_max = 1 + self.ways.roll() as usize % 4;
         let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
+        let limits = RoundLimits {
+            method: SEND,
+            nodes_max,
+            rounds_max: usize::MAX,
+            fails_open: self.setting.fails_open,
+            arrived_at: now,
+            deadline: now + ATTEMPT * 2,
+            round: ATTEMPT,
+        };
+        let mut rounds = BroadcastRounds::new(BroadcastForm::Hash, limits);
         let (mut asked, mut is_taken, mut is_delivered) = (Vec::new(), false, false);
-        let mut tier = Some(Tier::Own);
-        while let Some(role) = tier.filter(|_| !is_delivered && broadcast.goes_on()) {
-            let scope = FanoutScope {
-                nodes_max,
-                method: SEND,
-                first: &[],
-                passed: &asked,
+        while !is_delivered && broadcast.goes_on() {
+            let next = rounds.next((&view, &[]), now, &mut self.ways, || true);
+            let Some(BroadcastRound { nodes, until, .. }) = next else {
+                break;
             };
-            let nodes = spread(&view, role, scope, now, &mut self.ways);
-            if nodes.is_empty() {
-                tier = role.below();
-                continue;
-            }
             self.oracle
                 .must(nodes.len() <= nodes_max, "it is sent to too many nodes");
+            let is_short = until <= now + ATTEMPT;
+            self.oracle.must(is_short, "a round may take too long");
             let mut deeds = Vec::new();
             for node in nodes {
                 let was_asked = asked.contains(&node);
                 self.oracle.must(!was_asked, "a node is sent it twice");
                 self.oracle.may_ask(node, &view);
                 asked.push(node);
-                deeds.push(self.deed(node, SEND));
+                deeds.push((node, self.deed(node, SEND)));
             }
-            deeds.sort_by_key(|deed| deed.after);
-            for deed in deeds {
+            deeds.sort_by_key(|(_, deed)| deed.after);
+            for (node, deed) in deeds {
                 let word = word(&deed.reply);
+                rounds.hear((node, judge(&deed.reply).0.class), word);
                 is_taken |= word == BroadcastReply::Silent && deed.executes;
                 let action = broadcast.hear(word);
                 is_delivered |= matches!(

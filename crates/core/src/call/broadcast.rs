@@ -4,6 +4,8 @@
 //! The first node that takes it decides. A node that says nothing may well have it, and one that
 //! refuses it may do so because it has it: so "failed" is never said before such a node was asked for it.
 
+mod rounds;
+
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -12,6 +14,8 @@ use crate::rpc::answer::RpcError;
 use crate::rpc::classify::{self, AttemptClass};
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::hex;
+
+pub use self::rounds::{BroadcastRound, BroadcastRounds, RoundLimits};
 
 /// What the method answers when all is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl BroadcastForm {
 /// The code of a transaction that came into no block within its time (EIP-7966).
 pub const UNMINED: i64 = 4;
 /// From this rank on a refusal tells of the transaction; below, of the node alone.
-pub const TELLS_OF_TRANSACTION: u8 = 2;
+const TELLS_OF_TRANSACTION: u8 = 2;
 
 /// A node that has waited in vain tells more than one that has the transaction only.
 const UNMINED_RANK: u8 = 5;
@@ -221,7 +225,7 @@ const SYNC_TIME: Duration = Duration::from_secs(20);
 
 /// How long the call of [`BroadcastForm::Receipt`] with `params` waits: its second one is a number of
 /// milliseconds, or a quantity, as Polygon's nodes take; 0 or none: so long as nodes do by themselves.
-pub fn sync_time(params: &str) -> Duration {
+fn sync_time(params: &str) -> Duration {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum TimeoutParam {
@@ -242,7 +246,7 @@ pub fn sync_time(params: &str) -> Duration {
 }
 
 /// What is said where no node has said anything fit for a client's eyes.
-pub fn refusal(heard: &[AttemptClass]) -> Refusal {
+fn refusal(heard: &[AttemptClass]) -> Refusal {
     let any = |classes: &[AttemptClass]| heard.iter().any(|class| classes.contains(class));
     if heard.is_empty() {
         Refusal::NoNode

@@ -77,7 +77,7 @@ pub struct OwnLack<'a> {
 
 /// Whether a node may be asked for what own nodes lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeAccess {
+pub enum ShareAccess {
     /// It may.
     Open,
     /// As one of the calls of the leader's share.
@@ -94,9 +94,9 @@ impl OwnLack<'_> {
         view: &FleetView,
         granted: LeaderGrant,
         now: Instant,
-    ) -> NodeAccess {
+    ) -> ShareAccess {
         let Some(node) = view.node(id) else {
-            return NodeAccess::Closed;
+            return ShareAccess::Closed;
         };
         let is_open = match node.role {
             Role::Own => self.may_say_more(node, now),
@@ -105,10 +105,10 @@ impl OwnLack<'_> {
             }
         };
         match granted {
-            _ if is_open => NodeAccess::Open,
-            LeaderGrant::NotAsked if node.role != Role::Own => NodeAccess::ByShare,
+            _ if is_open => ShareAccess::Open,
+            LeaderGrant::NotAsked if node.role != Role::Own => ShareAccess::ByShare,
             LeaderGrant::NotAsked | LeaderGrant::Of(_) | LeaderGrant::Withheld => {
-                NodeAccess::Closed
+                ShareAccess::Closed
             }
         }
     }
@@ -400,7 +400,7 @@ mod tests {
                 tried: tried.to_vec(),
             };
             let access = lack.access(NodeId(0), &view, LeaderGrant::NotAsked, now);
-            access == NodeAccess::Open
+            access == ShareAccess::Open
         };
         let of = |block| ShareQuery {
             block,
@@ -494,24 +494,24 @@ mod tests {
             LeaderGrant::Of(leader),
             LeaderGrant::Withheld,
         ] {
-            assert_eq!(access(own, granted), NodeAccess::Open, "{granted:?}");
+            assert_eq!(access(own, granted), ShareAccess::Open, "{granted:?}");
         }
         for (granted, wanted) in [
-            (LeaderGrant::NotAsked, NodeAccess::ByShare),
-            (LeaderGrant::Of(leader), NodeAccess::Open),
-            (LeaderGrant::Of(NodeId(7)), NodeAccess::Closed),
-            (LeaderGrant::Withheld, NodeAccess::Closed),
-            (LeaderGrant::Of(leader).again(), NodeAccess::Closed),
-            (LeaderGrant::NotAsked.again(), NodeAccess::ByShare),
+            (LeaderGrant::NotAsked, ShareAccess::ByShare),
+            (LeaderGrant::Of(leader), ShareAccess::Open),
+            (LeaderGrant::Of(NodeId(7)), ShareAccess::Closed),
+            (LeaderGrant::Withheld, ShareAccess::Closed),
+            (LeaderGrant::Of(leader).again(), ShareAccess::Closed),
+            (LeaderGrant::NotAsked.again(), ShareAccess::ByShare),
         ] {
             assert_eq!(access(leader, granted), wanted, "{granted:?}");
         }
         let gone = access(NodeId(9), LeaderGrant::NotAsked);
-        assert_eq!(gone, NodeAccess::Closed);
+        assert_eq!(gone, ShareAccess::Closed);
         let no_method = lack(OwnShortfall::NoMethod);
         view.nodes[1].learn_lack("eth_getTransactionReceipt", now);
         let lacking = no_method.access(own, &view, LeaderGrant::NotAsked, now);
-        assert_eq!(lacking, NodeAccess::Closed, "it is known to lack it, too");
+        assert_eq!(lacking, ShareAccess::Closed, "it is known to lack it, too");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::json::scanner;
 use crate::rpc::transaction::Address;
+use crate::vocabulary::node::NodeId;
 
 /// Nodes asked for one count, at most.
 pub const NODES_MAX: usize = 5;
@@ -52,6 +53,32 @@ pub fn missing(params: &str) -> Option<MissingNonce> {
     })
 }
 
+/// Whether blocks have a transaction with a nonce, as nodes say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NonceUse {
+    /// None says.
+    Unsaid,
+    /// They have none.
+    Free,
+    /// They have one, as these nodes say.
+    Taken(Vec<NodeId>),
+}
+
+impl NonceUse {
+    /// By how many transactions of its sender blocks have, as nodes `counted` them.
+    pub fn of(nonce: u64, counted: &[(NodeId, u64)]) -> NonceUse {
+        let ahead = counted.iter().filter(|(_, count)| *count > nonce);
+        let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
+        if counted.is_empty() {
+            NonceUse::Unsaid
+        } else if ahead.is_empty() {
+            NonceUse::Free
+        } else {
+            NonceUse::Taken(ahead)
+        }
+    }
+}
+
 /// The counts heard so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NonceCounts {
@@ -83,6 +110,19 @@ impl NonceCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nonce_is_taken_once_a_node_counts_past_it() {
+        let [one, other] = [1, 2].map(NodeId);
+        for (counted, wanted) in [
+            (&[][..], NonceUse::Unsaid),
+            (&[(one, 7), (other, 6)], NonceUse::Free),
+            (&[(one, 7), (other, 8)], NonceUse::Taken(vec![other])),
+            (&[(one, 9), (other, 8)], NonceUse::Taken(vec![one, other])),
+        ] {
+            assert_eq!(NonceUse::of(7, counted), wanted, "{counted:?}");
+        }
+    }
     use crate::vocabulary::hex;
 
     #[test]
