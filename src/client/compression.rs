@@ -18,7 +18,7 @@ const AT_ONCE_BYTES_MAX: usize = 64 << 10;
 /// Packs an answer, where the client asks for it and it is worth it, and there is room for the work.
 pub fn pack<'a>(
     admission: &'a Admission,
-    asked: &RequestHead,
+    head: &RequestHead,
     mut outgoing: ClientResponse<'a>,
 ) -> ClientResponse<'a> {
     if !outgoing.may_have_body() {
@@ -27,10 +27,10 @@ pub fn pack<'a>(
     outgoing.varies = true;
     let is_short = |bytes| bytes < PACKED_BYTES_MIN;
     // HTTP/1.0 has no chunks, and the answer to HEAD no body.
-    if outgoing.body.bytes().is_some_and(is_short) || asked.is_http_1_0 || asked.is_for_head {
+    if outgoing.body.bytes().is_some_and(is_short) || head.is_http_1_0 || head.is_for_head {
         return outgoing;
     }
-    let tools = asked.accepts.best().and_then(|coding| {
+    let tools = head.accepts.best().and_then(|coding| {
         let load = admission.load(PACKER_BYTES)?;
         Some((coding, Compressor::new(coding)?, load))
     });

@@ -26,7 +26,7 @@ pub enum RequestBodyError {
 
 /// One request, until it is answered.
 pub trait Downstream: Send {
-    fn asked(&self) -> &RequestHead;
+    fn head(&self) -> &RequestHead;
 
     /// Gives the request an id: its answer carries it.
     fn name(&mut self, request_id: String);

@@ -54,9 +54,9 @@ impl Endpoint {
     /// The connection breaks here.
     pub async fn serve(&self, caller: &mut impl Downstream) -> Result<(), ClientGone> {
         let _counted = self.metrics.begin_request();
-        let asked = caller.asked();
-        let found = self.chains.find(asked.chain(), asked.host());
-        let state = match (asked.kind, found) {
+        let head = caller.head();
+        let found = self.chains.find(head.chain(), head.host());
+        let state = match (head.kind, found) {
             (RequestKind::Call, Ok(state)) => state,
             // On the heap, as all that is rare.
             (_, found) => return Box::pin(self.answer_other(caller, found)).await,
@@ -107,7 +107,7 @@ impl Endpoint {
         (state, policy): (&CallState, &Policy),
     ) -> Result<(), ClientGone> {
         let outgoing = match self.packs {
-            true => compression::pack(&state.admission, caller.asked(), outgoing),
+            true => compression::pack(&state.admission, caller.head(), outgoing),
             false => outgoing,
         };
         let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
@@ -124,10 +124,10 @@ impl Endpoint {
         caller: &mut impl Downstream,
         found: Result<Arc<CallState>, Refusal>,
     ) -> Result<(), ClientGone> {
-        let asked = caller.asked();
+        let head = caller.head();
         let outgoing = other_responses::response(
             (&self.chains, self.entry.is_leaving()),
-            asked,
+            head,
             found.as_deref(),
         );
         request_body::drain(caller).await;
@@ -151,7 +151,7 @@ impl Endpoint {
         let arrived_at = clock::now();
         let admission = &state.admission;
         let bytes_max = policy.body_bytes_max;
-        let address = caller.asked().client_address(&policy.proxies);
+        let address = caller.head().client_address(&policy.proxies);
         let chain = &state.fleet.chain;
         let request_context =
             request_origin::of_request(caller, policy, address, arrived_at, chain);
@@ -162,7 +162,7 @@ impl Endpoint {
                 .await;
         }
         let counted = admission.caller(address);
-        let head_bytes = caller.asked().kept_bytes();
+        let head_bytes = caller.head().kept_bytes();
         let permit = admission.enter(counted);
         let Some(mut permit) =
             permit.and_then(|mut permit| permit.hold(head_bytes).then_some(permit))
@@ -171,10 +171,10 @@ impl Endpoint {
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
                 .await;
         };
-        if let Err(why) = request_body::judge_head(caller.asked(), bytes_max) {
+        if let Err(why) = request_body::judge_head(caller.head(), bytes_max) {
             return self.refuse_call(caller, of_chain, why).await;
         }
-        if caller.asked().expects_continue() {
+        if caller.head().expects_continue() {
             caller.send_continue().await?;
         }
         let body = match request_body::read_body(caller, &mut permit, bytes_max, arrived_at).await {
@@ -183,7 +183,7 @@ impl Endpoint {
             Err(MissingBody::Gone) => return Err(ClientGone),
         };
         state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
-        let asked = caller.asked();
+        let head = caller.head();
         let bytes_max = policy.settings.calls.answer_bytes_max;
         let budget = admission.answer_budget(bytes_max);
         let context = CallContext {
@@ -191,16 +191,16 @@ impl Endpoint {
             arrived_at,
             bytes_max,
             // An answer that broke off would look whole to HTTP/1.0.
-            may_stream: !asked.is_http_1_0,
+            may_stream: !head.is_http_1_0,
             // By the name that it gives itself, else by its address.
-            client: state.recent_writes.client(asked.client.as_deref(), address),
+            client: state.recent_writes.client(head.client.as_deref(), address),
             answer_budget: &budget,
             request_context: &request_context,
             trace: None,
             pins: None,
             subscriber: None,
             turns: None,
-            wants_fresh: asked.wants_fresh && policy.settings.cache.heeds_no_cache,
+            wants_fresh: head.wants_fresh && policy.settings.cache.heeds_no_cache,
             kept_before: 0,
         };
         let done = work(state, caller, &body, context).await?;

@@ -26,18 +26,18 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A wrong content type, a coding other than gzip, a body announced too large.
-pub fn judge_head(asked: &RequestHead, bytes_max: usize) -> Result<(), Refusal> {
-    if !asked.is_json() {
+pub fn judge_head(head: &RequestHead, bytes_max: usize) -> Result<(), Refusal> {
+    if !head.is_json() {
         return Err(Refusal::ContentType);
     }
-    let bytes_max = match asked.encoding {
+    let bytes_max = match head.encoding {
         Encoding::Identity => bytes_max,
         Encoding::One(Coding::Gzip) => packed_bytes_max(bytes_max),
         Encoding::One(Coding::Deflate | Coding::Zstd) | Encoding::Other => {
             return Err(Refusal::ContentEncoding);
         }
     };
-    match asked.body_bytes {
+    match head.body_bytes {
         Some(length) if length > bytes_max as u64 => Err(Refusal::BodyTooLarge { bytes_max }),
         _ => Ok(()),
     }
@@ -112,11 +112,11 @@ pub async fn read_body(
         held: 0,
         bytes_max,
     };
-    if caller.asked().encoding != Encoding::Identity {
+    if caller.head().encoding != Encoding::Identity {
         // On the heap, as all that is rare.
         return Box::pin(read_packed(caller, growth, until)).await;
     }
-    let announced = caller.asked().body_bytes.unwrap_or(0);
+    let announced = caller.head().body_bytes.unwrap_or(0);
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     // Before it is gathered, where its length is known.
     growth.to(announced.min(PIECE_BYTES_MAX))?;

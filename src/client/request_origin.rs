@@ -31,19 +31,19 @@ pub(super) fn of_request(
         address,
         arrived_at,
     });
-    let asked = caller.asked();
-    RequestContext::new(asked.trace(), trail(asked, policy, address), client)
+    let head = caller.head();
+    RequestContext::new(head.trace(), trail(head, policy, address), client)
 }
 
 /// Of a socket, as its opening handshake says it.
 pub(super) fn of_socket(
-    asked: &RequestHead,
+    head: &RequestHead,
     share: Option<f64>,
     address: Option<IpAddr>,
     opened_at: Instant,
     chain: &ChainName,
 ) -> RequestContext {
-    let given = || asked.request_id.clone().unwrap_or_else(new_request_id);
+    let given = || head.request_id.clone().unwrap_or_else(new_request_id);
     let client = share.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
@@ -51,22 +51,22 @@ pub(super) fn of_socket(
         address,
         arrived_at: opened_at,
     });
-    RequestContext::new(asked.trace(), None, client)
+    RequestContext::new(head.trace(), None, client)
 }
 
 /// Where the client asks to be told of its attempts, and may be.
 fn trail(
-    asked: &RequestHead,
+    head: &RequestHead,
     policy: &Policy,
     address: Option<IpAddr>,
 ) -> Option<Arc<RequestTrail>> {
-    let is_told = asked.wants_trail && forwarded::has(&policy.settings.listen.trail_for, address?);
+    let is_told = head.wants_trail && forwarded::has(&policy.settings.listen.trail_for, address?);
     is_told.then(Arc::default)
 }
 
 /// The request's id, after it was given one if it has none.
 fn request_id(caller: &mut impl Downstream) -> String {
-    if let Some(id) = &caller.asked().request_id {
+    if let Some(id) = &caller.head().request_id {
         return id.clone();
     }
     let id = new_request_id();

@@ -26,14 +26,8 @@ impl Http1Session<'_> {
     ) -> Result<(), ClientGone> {
         self.keeps &= !self.endpoint.entry.ends_connections();
         self.output.clear();
-        write_head(
-            &mut self.output,
-            &outgoing,
-            &self.asked,
-            origins,
-            self.keeps,
-        );
-        if self.asked.is_for_head || !outgoing.may_have_body() {
+        write_head(&mut self.output, &outgoing, &self.head, origins, self.keeps);
+        if self.head.is_for_head || !outgoing.may_have_body() {
             return self.flush().await;
         }
         let fits = |bytes: usize| bytes <= TOGETHER_BYTES_MAX;
@@ -132,7 +126,7 @@ impl Http1Session<'_> {
 fn write_head(
     out: &mut Vec<u8>,
     outgoing: &ClientResponse<'_>,
-    asked: &RequestHead,
+    head: &RequestHead,
     origins: &CorsPolicy,
     keeps: bool,
 ) {
@@ -153,7 +147,7 @@ fn write_head(
             out.extend_from_slice(part);
         }
     };
-    outgoing.each_but_cached(asked, origins, |header, value| line(header.text, value));
+    outgoing.each_but_cached(head, origins, |header, value| line(header.text, value));
     if outgoing.may_have_body() {
         match outgoing.body.bytes() {
             Some(length) => line("Content-Length", number.format(length).as_bytes()),
