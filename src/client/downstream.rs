@@ -1,4 +1,4 @@
-//! A caller: a request and the way back for its answer, whatever version of HTTP it came by.
+//! A downstream: a request and the way back for its answer, whatever version of HTTP it came by.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -18,7 +18,7 @@ use forebay_core::wire::{forwarded, trace};
 
 /// Of the request of the client at `address`. One without a usable id is given one where there are lines.
 pub(super) fn of_request(
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     policy: &Policy,
     address: Option<IpAddr>,
     arrived_at: Instant,
@@ -27,11 +27,11 @@ pub(super) fn of_request(
     let client = policy.settings.log.calls.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
-        request_id: request_id(caller),
+        request_id: request_id(downstream),
         address,
         arrived_at,
     });
-    let head = caller.head();
+    let head = downstream.head();
     RequestContext::new(head.trace(), trail(head, policy, address), client)
 }
 
@@ -65,13 +65,13 @@ fn trail(
 }
 
 /// The request's id, after it was given one if it has none.
-fn request_id(caller: &mut impl Downstream) -> String {
-    if let Some(id) = &caller.head().request_id {
+fn request_id(downstream: &mut impl Downstream) -> String {
+    if let Some(id) = &downstream.head().request_id {
         return id.clone();
     }
     let id = new_request_id();
     // From here the answer's head takes it.
-    caller.name(id.clone());
+    downstream.name(id.clone());
     id
 }
 
