@@ -57,7 +57,7 @@ pub trait Downstream: Send {
     /// look whole.
     fn send(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> impl Future<Output = Result<(), ClientGone>> + Send;
 

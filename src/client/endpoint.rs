@@ -94,8 +94,8 @@ impl Endpoint {
         why: Refusal,
     ) -> Result<(), ClientGone> {
         downstream.close();
-        let outgoing = ClientResponse::refusal(&why, None).served_by("local", 0);
-        self.send(downstream, outgoing, of_chain).await?;
+        let response = ClientResponse::refusal(&why, None).served_by("local", 0);
+        self.send(downstream, response, of_chain).await?;
         downstream.let_go().await;
         Ok(())
     }
@@ -103,15 +103,15 @@ impl Endpoint {
     async fn send(
         &self,
         downstream: &mut impl Downstream,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         (state, policy): (&CallState, &Policy),
     ) -> Result<(), ClientGone> {
-        let outgoing = match self.packs {
-            true => compression::pack(&state.admission, downstream.head(), outgoing),
-            false => outgoing,
+        let response = match self.packs {
+            true => compression::pack(&state.admission, downstream.head(), response),
+            false => response,
         };
-        let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
-        downstream.send(outgoing, &policy.origins).await?;
+        let (status, may_be_tried_again) = (response.status, response.may_be_tried_again);
+        downstream.send(response, &policy.origins).await?;
         self.metrics.http_response(status);
         if may_be_tried_again {
             state.metrics.try_again_response();
@@ -125,7 +125,7 @@ impl Endpoint {
         found: Result<Arc<CallState>, Refusal>,
     ) -> Result<(), ClientGone> {
         let head = downstream.head();
-        let outgoing = other_responses::response(
+        let response = other_responses::response(
             (&self.chains, self.entry.is_leaving()),
             head,
             found.as_deref(),
@@ -139,7 +139,7 @@ impl Endpoint {
         let first = || self.chains.now().first().cloned();
         let state = found.ok().or_else(first).ok_or(ClientGone)?;
         let policy = state.policy.load_full();
-        self.send(downstream, outgoing, (&state, &policy)).await
+        self.send(downstream, response, (&state, &policy)).await
     }
 
     async fn answer_call(
@@ -209,11 +209,11 @@ impl Endpoint {
         let done = work(state, downstream, &body, context).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
         drop((permit, budget));
-        let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
+        let held = body.len() + done.response.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.node.as_deref().unwrap_or("local");
-        let outgoing = done.outgoing.served_by(node, done.attempts);
-        let outgoing = outgoing.come_by(request_context.trail.as_deref());
-        let mut sending = pin!(self.send(downstream, outgoing, (state, policy)));
+        let response = done.response.served_by(node, done.attempts);
+        let response = response.come_by(request_context.trail.as_deref());
+        let mut sending = pin!(self.send(downstream, response, (state, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
             return sent;
@@ -288,7 +288,7 @@ async fn work_on_call<'b>(
 
 /// What came of a request.
 struct RequestOutcome<'b> {
-    outgoing: ClientResponse<'b>,
+    response: ClientResponse<'b>,
     /// See [`ServedAnswer::node`].
     node: Option<Arc<str>>,
     attempts: usize,
@@ -297,7 +297,7 @@ struct RequestOutcome<'b> {
 impl<'b> RequestOutcome<'b> {
     /// `id`: the caller's; a batch has none of its own.
     fn of(state: &CallState, id: Option<&'b str>, served: ServedAnswer) -> RequestOutcome<'b> {
-        let outgoing = match (id, served.answer) {
+        let response = match (id, served.answer) {
             (_, CallReply::Several(pieces, _)) if pieces.is_empty() => ClientResponse::nothing(),
             (_, CallReply::Several(pieces, Some(why))) => {
                 ClientResponse::refused(&why, ResponseBody::Pieces(pieces))
@@ -316,7 +316,7 @@ impl<'b> RequestOutcome<'b> {
             }
         };
         RequestOutcome {
-            outgoing: outgoing.cached(state.cache.is_some().then_some(served.cached)),
+            response: response.cached(state.cache.is_some().then_some(served.cached)),
             node: served.node,
             attempts: served.attempts,
         }
@@ -329,7 +329,7 @@ impl<'b> RequestOutcome<'b> {
     ) -> RequestOutcome<'b> {
         request_context.refused(why);
         RequestOutcome {
-            outgoing: ClientResponse::refusal(why, id),
+            response: ClientResponse::refusal(why, id),
             node: None,
             attempts: 0,
         }

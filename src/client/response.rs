@@ -267,10 +267,10 @@ fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static ResponseHeader
 mod tests {
     use super::*;
 
-    fn said(outgoing: &ClientResponse<'_>, head: &RequestHead, origins: &[&str]) -> String {
+    fn said(response: &ClientResponse<'_>, head: &RequestHead, origins: &[&str]) -> String {
         let origins = CorsPolicy::new(origins.iter().map(|origin| origin.to_string()).collect());
         let mut said = String::new();
-        outgoing.each_header(head, &origins, |name, value| {
+        response.each_header(head, &origins, |name, value| {
             said.push_str(&format!(
                 "{}: {}\n",
                 name.text,

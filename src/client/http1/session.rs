@@ -319,10 +319,10 @@ impl Downstream for Http1Session<'_> {
 
     async fn send(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
-        self.answer(outgoing, origins).await
+        self.answer(response, origins).await
     }
 
     /// See [`Http1Session::finish`].

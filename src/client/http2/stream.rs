@@ -120,19 +120,19 @@ impl Http2Stream {
 
     fn response_head(
         &self,
-        outgoing: &ClientResponse<'_>,
+        response: &ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<Response<()>, ClientGone> {
         let mut head = Response::new(());
-        *head.status_mut() = StatusCode::from_u16(outgoing.status).map_err(|_| ClientGone)?;
+        *head.status_mut() = StatusCode::from_u16(response.status).map_err(|_| ClientGone)?;
         let headers = head.headers_mut();
-        outgoing.each_header(&self.head, origins, |header, value| {
+        response.each_header(&self.head, origins, |header, value| {
             // They are plain, but for an origin that is one of the listed.
             if let Ok(value) = HeaderValue::from_bytes(value) {
                 headers.insert(header.name.clone(), value);
             }
         });
-        if let Some(length) = outgoing.body.bytes().filter(|_| outgoing.may_have_body()) {
+        if let Some(length) = response.body.bytes().filter(|_| response.may_have_body()) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         if let Ok(date) = clock::http_date(HeaderValue::from_bytes) {
@@ -255,15 +255,15 @@ impl Downstream for Http2Stream {
 
     async fn send(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
-        let head = self.response_head(&outgoing, origins)?;
-        let has_body = outgoing.may_have_body() && !self.head.is_for_head;
+        let head = self.response_head(&response, origins)?;
+        let has_body = response.may_have_body() && !self.head.is_for_head;
         let sending = self.respond.send_response(head, !has_body);
         self.sending = Some(sending.map_err(|_| ClientGone)?);
         if has_body {
-            self.write_body(outgoing.body).await?;
+            self.write_body(response.body).await?;
         }
         Ok(())
     }
