@@ -28,7 +28,7 @@ pub struct ClientResponse<'a> {
     /// What the cache had to do with it; `None` where there is none.
     pub cached: Option<CacheUse>,
     /// For a caller that is told of its attempts.
-    path: Option<&'a RequestTrail>,
+    trail: Option<&'a RequestTrail>,
     retry_after: Option<u64>,
     /// A refused call may be tried again: told apart from other 503s.
     pub may_be_tried_again: bool,
@@ -78,7 +78,7 @@ impl<'a> ClientResponse<'a> {
             node: None,
             attempts: 0,
             cached: None,
-            path: None,
+            trail: None,
             retry_after: None,
             may_be_tried_again: false,
             allow: None,
@@ -131,8 +131,8 @@ impl<'a> ClientResponse<'a> {
     }
 
     /// Says what became of each attempt.
-    pub fn come_by(self, path: Option<&'a RequestTrail>) -> ClientResponse<'a> {
-        ClientResponse { path, ..self }
+    pub fn come_by(self, trail: Option<&'a RequestTrail>) -> ClientResponse<'a> {
+        ClientResponse { trail, ..self }
     }
 
     pub fn allowing(self, methods: &'static str) -> ClientResponse<'a> {
@@ -165,7 +165,7 @@ impl<'a> ClientResponse<'a> {
 
     /// What a page's script may read.
     fn exposed(&self) -> &'static [u8] {
-        match self.path {
+        match self.trail {
             None => {
                 b"x-forebay-node, x-forebay-attempts, x-forebay-cache, x-request-id, retry-after"
             }
@@ -216,8 +216,8 @@ impl<'a> ClientResponse<'a> {
                 number.format(self.attempts).as_bytes(),
             );
         }
-        if let Some(path) = self.path {
-            say(&response_header::TRAIL, path.written().as_bytes());
+        if let Some(trail) = self.trail {
+            say(&response_header::TRAIL, trail.written().as_bytes());
         }
         if let Some(seconds) = self.retry_after {
             say(
@@ -332,13 +332,13 @@ mod tests {
 
     #[test]
     fn a_header_has_one_name_by_every_version_of_http() {
-        let path = RequestTrail::default();
+        let trail = RequestTrail::default();
         let mut head = RequestHead::default();
         head.note("x-request-id", b"abc");
         let all = ClientResponse::refusal(&Refusal::ContentEncoding, None)
             .served_by("a", 2)
             .cached(Some(CacheUse::Hit))
-            .come_by(Some(&path))
+            .come_by(Some(&trail))
             .allowing("POST")
             .preflight();
         let all = ClientResponse {
