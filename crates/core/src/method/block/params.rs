@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::json::element_places::ElementPlaces;
+use crate::json::element_offsets::ElementOffsets;
 use crate::json::scanner;
 use crate::method::block::edits::{Around, EditText, ParamEdit, ParamEdits};
 use crate::method::block::{BlockParam, BlockParamForm, TagPins};
@@ -94,7 +94,7 @@ impl BlockMention {
 /// Reads what `params`, whose elements stand where `elements` says, say at `place`.
 pub(crate) fn read(
     place: BlockParam,
-    (params, elements): (Option<&str>, &ElementPlaces),
+    (params, elements): (Option<&str>, &ElementOffsets),
     pins: &TagPins,
 ) -> BlockRefs {
     let params = params.unwrap_or_default();
@@ -199,7 +199,7 @@ fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
 }
 
 fn read_one(
-    (params, elements): (&str, &ElementPlaces),
+    (params, elements): (&str, &ElementOffsets),
     index: usize,
     may_be_missing: bool,
 ) -> Option<BlockMention> {
