@@ -20,8 +20,8 @@ use crate::client::body_stream::BodyStream;
 use crate::client::compression;
 use crate::client::downstream::{ClientGone, Downstream};
 use crate::client::request_body::{self, MissingBody};
+use crate::client::request_context;
 use crate::client::request_head::{HeadOptions, RequestKind};
-use crate::client::request_origin;
 use crate::client::response::{ClientResponse, JSON, ResponseBody};
 use crate::clock;
 use crate::observe::metrics::ProcessMetrics;
@@ -154,7 +154,7 @@ impl Endpoint {
         let address = downstream.head().client_address(&policy.proxies);
         let chain = &state.fleet.chain;
         let request_context =
-            request_origin::of_request(downstream, policy, address, arrived_at, chain);
+            request_context::of_request(downstream, policy, address, arrived_at, chain);
         let of_chain = (&**state, policy, &request_context);
         if !downstream.settle(admission) {
             return self

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::handshake::{Handshake, VERSION};
 use crate::call::context::CallState;
 use crate::client::endpoint::Endpoint;
+use crate::client::request_context;
 use crate::client::request_head::RequestHead;
-use crate::client::request_origin;
 use crate::client::response::{TEXT, retry_after};
 use crate::client::websocket::handshake::HandshakeRefusal;
 use crate::client::websocket::session::{Peer, WebsocketSession};
@@ -85,7 +85,7 @@ fn judge(
         place: place(&state, address)?,
         client: state.recent_writes.client(head.client.as_deref(), address),
         caller: state.admission.caller(address),
-        request_context: request_origin::of_socket(
+        request_context: request_context::of_socket(
             &head,
             policy.settings.log.calls,
             address,

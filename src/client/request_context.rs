@@ -1,4 +1,4 @@
-//! Where a request comes from, read off its request's head.
+//! Where a request or socket comes from (its [`RequestContext`]), read off its head.
 //!
 //! Where no lines are wanted in the log this costs two looks at the headers, and no memory.
 
