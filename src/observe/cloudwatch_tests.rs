@@ -130,7 +130,7 @@ fn without_a_fit_own_node_the_fallback_is_in_use_as_long_as_there_is_one() {
     assert_eq!(
         of(&[("geth-1", Role::Own, 0, 100)]),
         (json!(0), json!(0)),
-        "nobody helps"
+        "no other node helps"
     );
 }
 
