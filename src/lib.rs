@@ -8,12 +8,12 @@
 //! - [`config`] — text into meaning → nothing
 //! - [`observe`] — what the operator is told → `clock`, `config`
 //! - [`registry`] — where nodes are written down → `clock`
-//! - [`node`] — hands toward nodes → `clock`, `observe`
+//! - [`node`] — talks to nodes → `clock`, `observe`
 //! - [`shared`] — what calls share → `clock`, `config`, `observe`, `node`
 //! - [`call`] — a call's plan, and the ways that carry it out → `clock`, `config`, `observe`, `node`,
 //!   `shared`
-//! - [`client`] — hands toward clients → those, and `call`
-//! - [`admin`] — hands toward operators, by HTTP → those, `client` and `registry`
+//! - [`client`] — serves clients → those, and `call`
+//! - [`admin`] — serves operators, by HTTP → those, `client` and `registry`
 //! - [`background`] — what happens unasked → `clock`, `config`, `observe`, `registry`, `node`, `shared`
 //! - [`shutdown`] — the end → `config`, `observe`, `shared`, `call`
 //! - [`app`] — the composition root: settings in, a Pingora server out → anything

@@ -1,4 +1,4 @@
-//! Hands toward clients.
+//! Serves clients.
 //!
 //! In reading order:
 //! - [`accept`] takes a connection and shows it to [`http1`], [`http2`] (whose frames [`http2_watch`] and
