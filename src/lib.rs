@@ -14,7 +14,7 @@
 //!   `shared`
 //! - [`client`] — serves clients → those, and `call`
 //! - [`admin`] — serves operators, by HTTP → those, `client` and `registry`
-//! - [`background`] — what happens unasked → `clock`, `config`, `observe`, `registry`, `node`, `shared`
+//! - [`background`] — background work → `clock`, `config`, `observe`, `registry`, `node`, `shared`
 //! - [`shutdown`] — the end → `config`, `observe`, `shared`, `call`
 //! - [`app`] — the composition root: settings in, a Pingora server out → anything
 //! - [`cli`] — what the operator tells us → anything, and `forebay_fake`, the pretend node, for its demo

@@ -1,4 +1,4 @@
-//! What happens unasked.
+//! Background work.
 //!
 //! In reading order:
 //! - [`service`], the one background service; [`chain_supervisor`], chains that come and go, and
