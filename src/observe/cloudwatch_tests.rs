@@ -200,7 +200,7 @@ fn the_specification_is_held_to() {
     }
 }
 
-// Stage-hands.
+// Helpers.
 
 /// What of the specification's schema a line breaks: the root has `_aws`, that has a `Timestamp` in
 /// milliseconds and directives with `Namespace`, `Dimensions` and `Metrics`, and each dimension and

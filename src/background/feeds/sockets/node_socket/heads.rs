@@ -1,4 +1,4 @@
-//! What a socket does with the heads that its node tells: see [`SocketHeads`](forebay_core::feed::socket_heads::SocketHeads).
+//! What a socket does with its node's heads: see [`SocketHeads`](forebay_core::feed::socket_heads::SocketHeads).
 
 use std::sync::Arc;
 use std::time::Instant;
