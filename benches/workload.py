@@ -128,7 +128,7 @@ class Node:
             number = chain.known.get(params[0])
             on_chain = number is not None and chain.hashes[number:][:1] == [params[0]]
             return chain.block(number) if on_chain else None
-        # How deep it goes is asked by this, and of nobody's account.
+        # How deep it goes is asked by this, and by the zero address's balance.
         if method == "eth_getBlockTransactionCountByNumber":
             return "0x0" if self.number(params[0]) <= chain.head else None
         self.asked[method] += "0x" + "0" * 40 not in params

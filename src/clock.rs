@@ -1,4 +1,4 @@
-//! The only reader of the time and roller of dice.
+//! The only reader of the time and of randomness.
 
 #![expect(clippy::disallowed_methods, reason = "this is where the time is read")]
 

@@ -48,7 +48,7 @@ resource "aws_sns_topic_subscription" "email" {
 # Those that watch one metric, as it is. What is left out is the rule: see `plain`.
 locals {
   watched = {
-    # Of all tasks' words the worst counts. Silence is an alarm too: nobody looks.
+    # Of all tasks' words the worst counts. Silence is an alarm too: nothing watches.
     healthy-nodes = {
       description = "Forebay has fewer healthy nodes of its own than ${var.alarm_at.healthy_nodes_min}, or says nothing. Look at its status page or `forebay probe`."
       metric      = "HealthyNodes"

@@ -1,4 +1,4 @@
-//! What goes out of the admin listener, with the headers that keep a browser on our side.
+//! What goes out of the admin listener, with headers that keep other sites out of its pages.
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,

@@ -129,7 +129,7 @@ impl ChainFactory {
         })
     }
 
-    /// Puts a chain together, and begins what happens unasked for it. `stored_as`: under which name its
+    /// Puts a chain together, and begins its background work. `stored_as`: under which name its
     /// nodes are written down; `None`: as the default one's.
     pub(super) fn make(
         &self,

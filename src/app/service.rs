@@ -144,7 +144,7 @@ impl ServiceSet {
         server.add_service(vital)
     }
 
-    /// Adds what works unasked, on so many threads.
+    /// Adds background work, on so many threads.
     pub(super) fn background(
         &mut self,
         server: &mut Server,

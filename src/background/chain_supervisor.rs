@@ -1,4 +1,4 @@
-//! Chains come and go while the process runs: what happens unasked for each begins and ends here.
+//! Chains come and go while the process runs: the background work of each begins and ends here.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;

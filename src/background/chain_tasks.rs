@@ -1,4 +1,4 @@
-//! What happens unasked for one chain: its list is followed, its nodes are asked, its clients told.
+//! One chain's background work: its list is followed, its nodes are asked, its clients told.
 //!
 //! After a hand-over a new process keeps the registry and follows the configuration. Here nodes are
 //! still asked and clients told of heads until the process ends, for the sockets that live on.
@@ -40,7 +40,7 @@ const EARLY_PART: u32 = 5;
 /// With other balancers: of what clients were told, and of kept answers.
 pub type Exchanges = (Option<SharedExchange>, Option<AnswerExchange>);
 
-/// What is done for a chain unasked, again and again.
+/// A chain's background work, again and again.
 pub struct ChainTasks {
     discovery: Mutex<NodeDiscovery>,
     rounds: Mutex<ProbeRounds>,

@@ -1,4 +1,4 @@
-//! All that tells clients what they listen to, and the channels between its parts: lines to nodes,
+//! All that tells clients what they listen to, and the channels between its parts: sockets to nodes,
 //! the heads, the logs, and what single nodes tell.
 
 pub mod heads;
@@ -26,7 +26,7 @@ use forebay_core::feed::takeover::Relays;
 use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use heads::HeadFeed;
 
-/// Heads that wait to be judged. A full queue makes lines wait, and rounds leave heads out.
+/// Heads that wait to be judged. A full queue makes sockets wait, and rounds leave heads out.
 const HEADS_MAX: usize = 1024;
 /// What nodes said of topics that are passed on.
 const SAID_MAX: usize = 4096;
@@ -44,7 +44,7 @@ pub struct FeedResources {
 
 /// All of it.
 pub struct Feeds {
-    lines: NodeSockets,
+    sockets: NodeSockets,
     head_feed: Mutex<HeadFeed>,
     logs: Mutex<LogFeed>,
     relays: Mutex<RelayFeed>,
@@ -103,7 +103,7 @@ impl Feeds {
             not_ended: Vec::new(),
         };
         Feeds {
-            lines: NodeSockets {
+            sockets: NodeSockets {
                 exchange: Arc::new(exchange),
             },
             head_feed: Mutex::new(head_feed),
@@ -122,6 +122,6 @@ impl Feeds {
     pub async fn run(&self) {
         let (mut heads, mut logs) = (self.head_feed.lock().await, self.logs.lock().await);
         let mut relays = self.relays.lock().await;
-        tokio::join!(self.lines.run(), heads.run(), logs.run(), relays.run());
+        tokio::join!(self.sockets.run(), heads.run(), logs.run(), relays.run());
     }
 }

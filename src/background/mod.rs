@@ -1,4 +1,4 @@
-//! What happens unasked.
+//! Background work.
 //!
 //! In reading order:
 //! - [`service`], the one background service; [`chain_supervisor`], chains that come and go, and
@@ -9,7 +9,7 @@
 //! - health: [`probing`], round by round, and [`head_looks`] between them; [`head_floor`]
 //!   and [`shared_exchange`], what clients were told before and elsewhere; [`answer_exchange`], answers that
 //!   others keep; [`health_writer`], into the registry; [`shared_leader`]
-//! - [`feeds`], what clients are told that listen: lines to nodes, heads, logs, topics of single nodes
+//! - [`feeds`], what clients are told that listen: sockets to nodes, heads, logs, topics of single nodes
 //! - what is read again: [`reload`] and [`certificates`], by [`watched_files`]
 //! - what is told: [`cloudwatch_reporter`], `span_exporter`
 

@@ -27,7 +27,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(54);
 /// The log tells this often of failed calls that it has left out.
 const OWED_EVERY: Duration = Duration::from_secs(3);
 
-/// What is done for the process unasked.
+/// The process's background work.
 pub struct BackgroundTasks {
     chains: Mutex<ChainSupervisor>,
     prober: Prober,

@@ -380,7 +380,7 @@ mod tests {
         (name == "KEY").then(|| "s3cret".to_string())
     }
 
-    struct Desk {
+    struct TestCli {
         registry: EmbeddedRegistry,
         _folder: tempfile::TempDir,
     }
@@ -393,11 +393,11 @@ mod tests {
         code: u8,
     }
 
-    impl Desk {
-        fn new() -> Desk {
+    impl TestCli {
+        fn new() -> TestCli {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("forebay.db");
-            Desk {
+            TestCli {
                 registry: EmbeddedRegistry::open(&path, Arc::new(environment)).unwrap(),
                 _folder: folder,
             }
@@ -465,7 +465,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_would_show_a_variable_or_lead_back_here_is_refused() {
-        let desk = Desk::new();
+        let cli = TestCli::new();
         for (url, why) in [
             ("http://${KEY}.example/", "a variable stands for a part"),
             ("http://${HOST}:8545", "a variable stands for a part"),
@@ -476,51 +476,51 @@ mod tests {
                 "a variable stands for a part",
             ),
         ] {
-            let done = desk.run(&format!("add {url}")).await;
+            let done = cli.run(&format!("add {url}")).await;
             assert!(
                 done.code == 1 && done.notes.contains(why),
                 "{url}: {done:?}"
             );
             assert!(!done.notes.contains("s3cret"), "{done:?}");
         }
-        assert_eq!(desk.run("add http://a --name a").await.code, 0);
-        assert_eq!(desk.run("set a --ws ws://localhost:8545").await.code, 1);
-        let noted = desk.run("add http://169.254.7.7").await;
+        assert_eq!(cli.run("add http://a --name a").await.code, 0);
+        assert_eq!(cli.run("set a --ws ws://localhost:8545").await.code, 1);
+        let noted = cli.run("add http://169.254.7.7").await;
         assert!(
             noted.code == 0 && noted.notes.contains("this link alone"),
             "{noted:?}"
         );
-        assert_eq!(desk.run("add ${URL}").await.code, 0);
+        assert_eq!(cli.run("add ${URL}").await.code, 0);
     }
 
     #[tokio::test]
     async fn an_added_node_is_printed_as_json() {
-        let desk = Desk::new();
+        let cli = TestCli::new();
         let line = "add https://a/${KEY} --leader --weight 1000 --ws wss://a --name infura";
-        let item = desk.json(line).await;
+        let item = cli.json(line).await;
         assert_eq!(item["url"], "https://a/${KEY}");
         assert_eq!(item["ws_url"], "wss://a");
         assert_eq!(item["name"], "infura");
         assert_eq!(item["weight"], 1000);
         assert_eq!(item["is_leader"], true);
-        let item = desk.json("add http://b --fallback").await;
+        let item = cli.json("add http://b --fallback").await;
         assert_eq!(item["is_fallback"], true);
         assert_eq!(item["weight"], 1);
     }
 
     #[tokio::test]
     async fn only_a_first_node_that_is_no_leader_brings_the_hint() {
-        let desk = Desk::new();
-        assert!(desk.run("add http://a").await.notes.contains("no leader"));
-        assert_eq!(desk.run("add http://b").await.notes, "");
-        let desk = Desk::new();
-        assert_eq!(desk.run("add http://a --leader").await.notes, "");
+        let cli = TestCli::new();
+        assert!(cli.run("add http://a").await.notes.contains("no leader"));
+        assert_eq!(cli.run("add http://b").await.notes, "");
+        let cli = TestCli::new();
+        assert_eq!(cli.run("add http://a --leader").await.notes, "");
     }
 
     #[tokio::test]
     async fn a_variable_that_is_not_set_here_is_only_noted() {
-        let desk = Desk::new();
-        let done = desk.run("add https://a/${NOPE} --leader").await;
+        let cli = TestCli::new();
+        let done = cli.run("add https://a/${NOPE} --leader").await;
         assert_eq!(done.code, 0);
         assert_eq!(
             done.notes,
@@ -530,8 +530,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_refusal_has_its_exit_code_and_says_what_to_do() {
-        let desk = Desk::new();
-        desk.run("add http://a --leader").await;
+        let cli = TestCli::new();
+        cli.run("add http://a --leader").await;
         for (line, code, told) in [
             ("add HTTP://A:80/", 1, "in the registry already"),
             ("add http://b --leader", 1, "a:80 leads already"),
@@ -545,12 +545,12 @@ mod tests {
             ("set b --weight 1", 3, "no such node"),
             ("remove http://b", 3, "forebay backends list"),
         ] {
-            let done = desk.run(line).await;
+            let done = cli.run(line).await;
             assert_eq!(done.code, code, "{line}: {done:?}");
             assert!(done.notes.contains(told), "{line}: {done:?}");
             assert_eq!(done.out, "", "{line}");
         }
-        assert_eq!(desk.json("list --json").await.as_array().unwrap().len(), 1);
+        assert_eq!(cli.json("list --json").await.as_array().unwrap().len(), 1);
         let damaged = BackendError::from(RegistryError::Damaged("the row of a is damaged".into()));
         assert_eq!(damaged.exit_code(), 1);
         assert_eq!(damaged.to_string(), "the row of a is damaged");
@@ -563,29 +563,29 @@ mod tests {
 
     #[tokio::test]
     async fn set_and_remove_print_the_item_and_take_a_name_or_a_url() {
-        let desk = Desk::new();
-        desk.run("add http://a --leader").await;
-        desk.run("add http://b --name b").await;
-        assert_eq!(desk.json("set b --leader").await["is_leader"], true);
-        let items = desk.json("list --json").await;
+        let cli = TestCli::new();
+        cli.run("add http://a --leader").await;
+        cli.run("add http://b --name b").await;
+        assert_eq!(cli.json("set b --leader").await["is_leader"], true);
+        let items = cli.json("list --json").await;
         assert_eq!(items[0]["is_leader"], false);
-        let item = desk.json("set HTTP://B/ --no-leader --weight 0").await;
+        let item = cli.json("set HTTP://B/ --no-leader --weight 0").await;
         assert_eq!(
             (&item["is_leader"], &item["weight"]),
             (&false.into(), &0.into())
         );
-        assert_eq!(desk.json("set b --ws ws://b").await["ws_url"], "ws://b");
-        assert_eq!(desk.json("set b --ws ''").await.get("ws_url"), None);
-        assert_eq!(desk.json("remove a:80").await["url"], "http://a");
-        assert_eq!(desk.json("remove http://b").await["name"], "b");
-        assert_eq!(desk.json("list --json").await, serde_json::json!([]));
+        assert_eq!(cli.json("set b --ws ws://b").await["ws_url"], "ws://b");
+        assert_eq!(cli.json("set b --ws ''").await.get("ws_url"), None);
+        assert_eq!(cli.json("remove a:80").await["url"], "http://a");
+        assert_eq!(cli.json("remove http://b").await["name"], "b");
+        assert_eq!(cli.json("list --json").await, serde_json::json!([]));
     }
 
     #[tokio::test]
     async fn a_second_add_succeeds_where_it_is_allowed_to_and_changes_nothing() {
-        let desk = Desk::new();
-        desk.run("add http://a --weight 3").await;
-        let done = desk.run("add HTTP://A:80/ --weight 5 --if-absent").await;
+        let cli = TestCli::new();
+        cli.run("add http://a --weight 3").await;
+        let done = cli.run("add HTTP://A:80/ --weight 5 --if-absent").await;
         assert_eq!(done.code, 0, "{done:?}");
         assert!(done.notes.contains("there already"), "{done:?}");
         let item: serde_json::Value = serde_json::from_str(&done.out).unwrap();
@@ -594,23 +594,23 @@ mod tests {
             (&"http://a".into(), &3.into())
         );
         assert_eq!(
-            desk.json("add http://b --if-absent").await["url"],
+            cli.json("add http://b --if-absent").await["url"],
             "http://b"
         );
     }
 
     #[tokio::test]
     async fn an_empty_list_says_how_to_add_the_first() {
-        let out = Desk::new().run("list").await.out;
+        let out = TestCli::new().run("list").await.out;
         assert!(out.contains("forebay backends add http://"));
         assert!(out.contains("'https://mainnet.infura.io/v3/${INFURA_KEY}' --leader"));
     }
 
     #[tokio::test]
     async fn the_table_is_aligned_and_shows_everything() {
-        let desk = Desk::new();
-        desk.run("add https://a/${KEY} --leader").await;
-        desk.run("add http://10.0.0.11:8545 --name geth-1 --weight 20")
+        let cli = TestCli::new();
+        cli.run("add https://a/${KEY} --leader").await;
+        cli.run("add http://10.0.0.11:8545 --name geth-1 --weight 20")
             .await;
         let health = StoredHealth {
             is_healthy: false,
@@ -620,8 +620,8 @@ mod tests {
             checked_at: Some(1),
         };
         let healths = [("http://10.0.0.11:8545".to_string(), health)];
-        desk.registry.record_health(&healths).await.unwrap();
-        let out = desk.run("list").await.out;
+        cli.registry.record_health(&healths).await.unwrap();
+        let out = cli.run("list").await.out;
         let lines: Vec<Vec<&str>> = out
             .lines()
             .map(|it| it.split_whitespace().collect())
@@ -655,7 +655,7 @@ mod tests {
             .map(|(line, cells)| line.find(cells[8]))
             .collect();
         assert!(added.iter().all(|place| *place == added[0]), "{out}");
-        let items = desk.json("list --json").await;
+        let items = cli.json("list --json").await;
         assert_eq!(items[1]["reason"], "lagging");
         assert_eq!(items[0]["block_number"], serde_json::Value::Null);
     }

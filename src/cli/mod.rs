@@ -1,4 +1,4 @@
-//! What the operator tells us.
+//! The commands.
 //!
 //! Results go to stdout, logs and notes to stderr. Exit codes: 0 done, 1 refused input or
 //! configuration, 2 usage, 3 not found, 4 registry or network out of reach.

@@ -230,7 +230,7 @@ async fn how_far_back_a_nodes_state_goes_is_shown_where_it_is_known() {
         state_blocks: Some(128),
         ..Behaviour::default()
     };
-    let telling = Behaviour {
+    let with_capabilities = Behaviour {
         tells_capabilities: true,
         ..pruned.clone()
     };
@@ -241,7 +241,7 @@ async fn how_far_back_a_nodes_state_goes_is_shown_where_it_is_known() {
     let fakes = [
         start(Behaviour::default()).await,
         start(pruned).await,
-        start(telling).await,
+        start(with_capabilities).await,
         start(silent).await,
     ];
     let spec = |fake: &FakeNode| NodeRecord::at(&fake.url()).resolve(&|_| None).unwrap();

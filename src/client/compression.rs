@@ -18,26 +18,26 @@ const AT_ONCE_BYTES_MAX: usize = 64 << 10;
 /// Packs an answer, where the client asks for it and it is worth it, and there is room for the work.
 pub fn pack<'a>(
     admission: &'a Admission,
-    asked: &RequestHead,
-    mut outgoing: ClientResponse<'a>,
+    head: &RequestHead,
+    mut response: ClientResponse<'a>,
 ) -> ClientResponse<'a> {
-    if !outgoing.may_have_body() {
-        return outgoing;
+    if !response.may_have_body() {
+        return response;
     }
-    outgoing.varies = true;
+    response.varies = true;
     let is_short = |bytes| bytes < PACKED_BYTES_MIN;
     // HTTP/1.0 has no chunks, and the answer to HEAD no body.
-    if outgoing.body.bytes().is_some_and(is_short) || asked.is_http_1_0 || asked.is_for_head {
-        return outgoing;
+    if response.body.bytes().is_some_and(is_short) || head.is_http_1_0 || head.is_for_head {
+        return response;
     }
-    let tools = asked.accepts.best().and_then(|coding| {
+    let tools = head.accepts.best().and_then(|coding| {
         let load = admission.load(PACKER_BYTES)?;
         Some((coding, Compressor::new(coding)?, load))
     });
     let Some((coding, packer, load)) = tools else {
-        return outgoing;
+        return response;
     };
-    outgoing.with_body(|body| packed(body, packer, load, coding))
+    response.with_body(|body| packed(body, packer, load, coding))
 }
 
 /// The body, packed, and with what; or as it was.

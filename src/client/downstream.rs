@@ -1,4 +1,4 @@
-//! A caller: a request and the way back for its answer, whatever version of HTTP it came by.
+//! A downstream: a request and the way back for its answer, whatever version of HTTP it came by.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub enum RequestBodyError {
 
 /// One request, until it is answered.
 pub trait Downstream: Send {
-    fn asked(&self) -> &RequestHead;
+    fn head(&self) -> &RequestHead;
 
     /// Gives the request an id: its answer carries it.
     fn name(&mut self, request_id: String);
@@ -57,7 +57,7 @@ pub trait Downstream: Send {
     /// look whole.
     fn send(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> impl Future<Output = Result<(), ClientGone>> + Send;
 

@@ -20,8 +20,8 @@ use crate::client::body_stream::BodyStream;
 use crate::client::compression;
 use crate::client::downstream::{ClientGone, Downstream};
 use crate::client::request_body::{self, MissingBody};
+use crate::client::request_context;
 use crate::client::request_head::{HeadOptions, RequestKind};
-use crate::client::request_origin;
 use crate::client::response::{ClientResponse, JSON, ResponseBody};
 use crate::clock;
 use crate::observe::metrics::ProcessMetrics;
@@ -52,18 +52,18 @@ impl Endpoint {
     ///
     /// # Errors
     /// The connection breaks here.
-    pub async fn serve(&self, caller: &mut impl Downstream) -> Result<(), ClientGone> {
+    pub async fn serve(&self, downstream: &mut impl Downstream) -> Result<(), ClientGone> {
         let _counted = self.metrics.begin_request();
-        let asked = caller.asked();
-        let found = self.chains.find(asked.chain(), asked.host());
-        let state = match (asked.kind, found) {
+        let head = downstream.head();
+        let found = self.chains.find(head.chain(), head.host());
+        let state = match (head.kind, found) {
             (RequestKind::Call, Ok(state)) => state,
             // On the heap, as all that is rare.
-            (_, found) => return Box::pin(self.answer_other(caller, found)).await,
+            (_, found) => return Box::pin(self.answer_other(downstream, found)).await,
         };
         // A request keeps the policy that it began with.
         let policy = state.policy.load_full();
-        self.answer_call(caller, &state, &policy).await
+        self.answer_call(downstream, &state, &policy).await
     }
 
     pub fn head_options(&self) -> HeadOptions {
@@ -79,39 +79,39 @@ impl Endpoint {
     /// The client is gone.
     pub async fn refuse_early(
         &self,
-        caller: &mut impl Downstream,
+        downstream: &mut impl Downstream,
         why: Refusal,
     ) -> Result<(), ClientGone> {
         let state = self.chains.now().first().cloned().ok_or(ClientGone)?;
         let policy = state.policy.load_full();
-        self.refuse(caller, (&state, &policy), why).await
+        self.refuse(downstream, (&state, &policy), why).await
     }
 
     async fn refuse(
         &self,
-        caller: &mut impl Downstream,
+        downstream: &mut impl Downstream,
         of_chain: (&CallState, &Policy),
         why: Refusal,
     ) -> Result<(), ClientGone> {
-        caller.close();
-        let outgoing = ClientResponse::refusal(&why, None).served_by("local", 0);
-        self.send(caller, outgoing, of_chain).await?;
-        caller.let_go().await;
+        downstream.close();
+        let response = ClientResponse::refusal(&why, None).served_by("local", 0);
+        self.send(downstream, response, of_chain).await?;
+        downstream.let_go().await;
         Ok(())
     }
 
     async fn send(
         &self,
-        caller: &mut impl Downstream,
-        outgoing: ClientResponse<'_>,
+        downstream: &mut impl Downstream,
+        response: ClientResponse<'_>,
         (state, policy): (&CallState, &Policy),
     ) -> Result<(), ClientGone> {
-        let outgoing = match self.packs {
-            true => compression::pack(&state.admission, caller.asked(), outgoing),
-            false => outgoing,
+        let response = match self.packs {
+            true => compression::pack(&state.admission, downstream.head(), response),
+            false => response,
         };
-        let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
-        caller.send(outgoing, &policy.origins).await?;
+        let (status, may_be_tried_again) = (response.status, response.may_be_tried_again);
+        downstream.send(response, &policy.origins).await?;
         self.metrics.http_response(status);
         if may_be_tried_again {
             state.metrics.try_again_response();
@@ -121,69 +121,72 @@ impl Endpoint {
 
     async fn answer_other(
         &self,
-        caller: &mut impl Downstream,
+        downstream: &mut impl Downstream,
         found: Result<Arc<CallState>, Refusal>,
     ) -> Result<(), ClientGone> {
-        let asked = caller.asked();
-        let outgoing = other_responses::response(
+        let head = downstream.head();
+        let response = other_responses::response(
             (&self.chains, self.entry.is_leaving()),
-            asked,
+            head,
             found.as_deref(),
         );
-        request_body::drain(caller).await;
-        if !caller.has_ended() {
+        request_body::drain(downstream).await;
+        if !downstream.has_ended() {
             // The body isn't read on, for as long as the client dribbles.
-            caller.close();
+            downstream.close();
         }
         // Pages of any chain may hear that there is none.
         let first = || self.chains.now().first().cloned();
         let state = found.ok().or_else(first).ok_or(ClientGone)?;
         let policy = state.policy.load_full();
-        self.send(caller, outgoing, (&state, &policy)).await
+        self.send(downstream, response, (&state, &policy)).await
     }
 
     async fn answer_call(
         &self,
-        caller: &mut impl Downstream,
+        downstream: &mut impl Downstream,
         state: &Arc<CallState>,
         policy: &Policy,
     ) -> Result<(), ClientGone> {
         let arrived_at = clock::now();
         let admission = &state.admission;
         let bytes_max = policy.body_bytes_max;
-        let address = caller.asked().client_address(&policy.proxies);
+        let address = downstream.head().client_address(&policy.proxies);
         let chain = &state.fleet.chain;
         let request_context =
-            request_origin::of_request(caller, policy, address, arrived_at, chain);
+            request_context::of_request(downstream, policy, address, arrived_at, chain);
         let of_chain = (&**state, policy, &request_context);
-        if !caller.settle(admission) {
+        if !downstream.settle(admission) {
             return self
-                .refuse_call(caller, of_chain, Refusal::OverCapacity)
+                .refuse_call(downstream, of_chain, Refusal::OverCapacity)
                 .await;
         }
         let counted = admission.caller(address);
-        let head_bytes = caller.asked().kept_bytes();
+        let head_bytes = downstream.head().kept_bytes();
         let permit = admission.enter(counted);
         let Some(mut permit) =
             permit.and_then(|mut permit| permit.hold(head_bytes).then_some(permit))
         else {
             return self
-                .refuse_call(caller, of_chain, Refusal::OverCapacity)
+                .refuse_call(downstream, of_chain, Refusal::OverCapacity)
                 .await;
         };
-        if let Err(why) = request_body::judge_head(caller.asked(), bytes_max) {
-            return self.refuse_call(caller, of_chain, why).await;
+        if let Err(why) = request_body::judge_head(downstream.head(), bytes_max) {
+            return self.refuse_call(downstream, of_chain, why).await;
         }
-        if caller.asked().expects_continue() {
-            caller.send_continue().await?;
+        if downstream.head().expects_continue() {
+            downstream.send_continue().await?;
         }
-        let body = match request_body::read_body(caller, &mut permit, bytes_max, arrived_at).await {
-            Ok(body) => body,
-            Err(MissingBody::Refused(why)) => return self.refuse_call(caller, of_chain, why).await,
-            Err(MissingBody::Gone) => return Err(ClientGone),
-        };
+        let body =
+            match request_body::read_body(downstream, &mut permit, bytes_max, arrived_at).await {
+                Ok(body) => body,
+                Err(MissingBody::Refused(why)) => {
+                    return self.refuse_call(downstream, of_chain, why).await;
+                }
+                Err(MissingBody::Gone) => return Err(ClientGone),
+            };
         state.fleet.begin(FIRST_ROUND_TIME_MAX).await;
-        let asked = caller.asked();
+        let head = downstream.head();
         let bytes_max = policy.settings.calls.answer_bytes_max;
         let budget = admission.answer_budget(bytes_max);
         let context = CallContext {
@@ -191,26 +194,26 @@ impl Endpoint {
             arrived_at,
             bytes_max,
             // An answer that broke off would look whole to HTTP/1.0.
-            may_stream: !asked.is_http_1_0,
+            may_stream: !head.is_http_1_0,
             // By the name that it gives itself, else by its address.
-            client: state.recent_writes.client(asked.client.as_deref(), address),
+            client: state.recent_writes.client(head.client.as_deref(), address),
             answer_budget: &budget,
             request_context: &request_context,
             trace: None,
             pins: None,
             subscriber: None,
             turns: None,
-            wants_fresh: asked.wants_fresh && policy.settings.cache.heeds_no_cache,
+            wants_fresh: head.wants_fresh && policy.settings.cache.heeds_no_cache,
             kept_before: 0,
         };
-        let done = work(state, caller, &body, context).await?;
+        let done = work(state, downstream, &body, context).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
         drop((permit, budget));
-        let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
+        let held = body.len() + done.response.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.node.as_deref().unwrap_or("local");
-        let outgoing = done.outgoing.served_by(node, done.attempts);
-        let outgoing = outgoing.come_by(request_context.trail.as_deref());
-        let mut sending = pin!(self.send(caller, outgoing, (state, policy)));
+        let response = done.response.served_by(node, done.attempts);
+        let response = response.come_by(request_context.trail.as_deref());
+        let mut sending = pin!(self.send(downstream, response, (state, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
             return sent;
@@ -221,20 +224,20 @@ impl Endpoint {
 
     async fn refuse_call(
         &self,
-        caller: &mut impl Downstream,
+        downstream: &mut impl Downstream,
         (state, policy, request_context): (&CallState, &Policy, &RequestContext),
         why: Refusal,
     ) -> Result<(), ClientGone> {
         request_context.refused(&why);
         // On the heap, as all that is rare: the future of the many plain calls stays small.
-        Box::pin(self.refuse(caller, (state, policy), why)).await
+        Box::pin(self.refuse(downstream, (state, policy), why)).await
     }
 }
 
 /// Carries a request out.
 async fn work<'b>(
     state: &CallState,
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     body: &'b Bytes,
     context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
@@ -246,29 +249,29 @@ async fn work<'b>(
             Ok(RequestOutcome::refused(why, *id, context.request_context))
         }
         Ok(RpcRequest::Single(RequestItem::Call(call))) => {
-            work_on_call(state, caller, call, context).await
+            work_on_call(state, downstream, call, context).await
         }
         Ok(RpcRequest::Batch(items)) => {
-            Box::pin(work_on_batch(state, caller, items, context)).await
+            Box::pin(work_on_batch(state, downstream, items, context)).await
         }
     }
 }
 
 async fn work_on_batch<'b>(
     state: &CallState,
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     items: &[RequestItem<'b>],
     context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
     state.metrics.batch(items.len());
     let work = pin!(batch::serve(state, items, context));
-    let served = while_client_stays(caller, work).await?;
+    let served = while_client_stays(downstream, work).await?;
     Ok(RequestOutcome::of(state, None, served))
 }
 
 async fn work_on_call<'b>(
     state: &CallState,
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     call: &Call<'b>,
     context: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
@@ -277,7 +280,7 @@ async fn work_on_call<'b>(
         Some(served) => served,
         None => {
             let work = pin!(router::carry_out(state, call, &planned, context));
-            while_client_stays(caller, work).await?
+            while_client_stays(downstream, work).await?
         }
     };
     Ok(RequestOutcome::of(state, call.id, served))
@@ -285,7 +288,7 @@ async fn work_on_call<'b>(
 
 /// What came of a request.
 struct RequestOutcome<'b> {
-    outgoing: ClientResponse<'b>,
+    response: ClientResponse<'b>,
     /// See [`ServedAnswer::node`].
     node: Option<Arc<str>>,
     attempts: usize,
@@ -294,7 +297,7 @@ struct RequestOutcome<'b> {
 impl<'b> RequestOutcome<'b> {
     /// `id`: the caller's; a batch has none of its own.
     fn of(state: &CallState, id: Option<&'b str>, served: ServedAnswer) -> RequestOutcome<'b> {
-        let outgoing = match (id, served.answer) {
+        let response = match (id, served.answer) {
             (_, CallReply::Several(pieces, _)) if pieces.is_empty() => ClientResponse::nothing(),
             (_, CallReply::Several(pieces, Some(why))) => {
                 ClientResponse::refused(&why, ResponseBody::Pieces(pieces))
@@ -313,7 +316,7 @@ impl<'b> RequestOutcome<'b> {
             }
         };
         RequestOutcome {
-            outgoing: outgoing.cached(state.cache.is_some().then_some(served.cached)),
+            response: response.cached(state.cache.is_some().then_some(served.cached)),
             node: served.node,
             attempts: served.attempts,
         }
@@ -326,7 +329,7 @@ impl<'b> RequestOutcome<'b> {
     ) -> RequestOutcome<'b> {
         request_context.refused(why);
         RequestOutcome {
-            outgoing: ClientResponse::refusal(why, id),
+            response: ClientResponse::refusal(why, id),
             node: None,
             attempts: 0,
         }
@@ -336,12 +339,12 @@ impl<'b> RequestOutcome<'b> {
 /// Goes on with `work` while the client is there. When it leaves, the work is dropped, and with it
 /// the connections to nodes that it waits on. It stays where it is: its state is large to move.
 async fn while_client_stays<T>(
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, ClientGone> {
     tokio::select! {
         biased;
         done = work => Ok(done),
-        gone = caller.left() => Err(gone),
+        gone = downstream.left() => Err(gone),
     }
 }

@@ -17,21 +17,21 @@ const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection
 /// Where there is one chain alone.
 const NOWHERE: &str = "not here: POST to / or /rpc\n";
 
-/// The response to `asked`, which is for the chain that was `found`, if any.
+/// The response to the request with `head`, which is for the chain that was `found`, if any.
 pub fn response<'a>(
     (chains, is_leaving): (&Chains, bool),
-    asked: &RequestHead,
+    head: &RequestHead,
     found: Result<&CallState, &Refusal>,
 ) -> ClientResponse<'a> {
-    match (asked.kind, found) {
-        (RequestKind::Health, _) if *asked.chain() == ChainKey::Root => {
+    match (head.kind, found) {
+        (RequestKind::Health, _) if *head.chain() == ChainKey::Root => {
             let (status, body) = health::report_all(chains, is_leaving);
             ClientResponse::text(status, JSON, body)
         }
         (RequestKind::Preflight, _) => ClientResponse::nothing().preflight(),
         (RequestKind::NotFound, _) => nowhere(chains),
         // Each chain is told of by its own path.
-        (RequestKind::Greeting, _) if *asked.chain() == ChainKey::Root => greeting(chains),
+        (RequestKind::Greeting, _) if *head.chain() == ChainKey::Root => greeting(chains),
         (_, Err(Refusal::ChainUnknown { .. })) if chains.now().is_alone() => nowhere(chains),
         (RequestKind::Call, Err(why)) => ClientResponse::refusal(why, None).served_by("local", 0),
         (_, Err(why)) => {

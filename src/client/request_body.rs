@@ -26,18 +26,18 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A wrong content type, a coding other than gzip, a body announced too large.
-pub fn judge_head(asked: &RequestHead, bytes_max: usize) -> Result<(), Refusal> {
-    if !asked.is_json() {
+pub fn judge_head(head: &RequestHead, bytes_max: usize) -> Result<(), Refusal> {
+    if !head.is_json() {
         return Err(Refusal::ContentType);
     }
-    let bytes_max = match asked.encoding {
+    let bytes_max = match head.encoding {
         Encoding::Identity => bytes_max,
         Encoding::One(Coding::Gzip) => packed_bytes_max(bytes_max),
         Encoding::One(Coding::Deflate | Coding::Zstd) | Encoding::Other => {
             return Err(Refusal::ContentEncoding);
         }
     };
-    match asked.body_bytes {
+    match head.body_bytes {
         Some(length) if length > bytes_max as u64 => Err(Refusal::BodyTooLarge { bytes_max }),
         _ => Ok(()),
     }
@@ -101,7 +101,7 @@ impl BodyReservation<'_, '_> {
 /// # Errors
 /// See [`MissingBody`].
 pub async fn read_body(
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     permit: &mut Permit<'_>,
     bytes_max: usize,
     arrived_at: Instant,
@@ -112,19 +112,19 @@ pub async fn read_body(
         held: 0,
         bytes_max,
     };
-    if caller.asked().encoding != Encoding::Identity {
+    if downstream.head().encoding != Encoding::Identity {
         // On the heap, as all that is rare.
-        return Box::pin(read_packed(caller, growth, until)).await;
+        return Box::pin(read_packed(downstream, growth, until)).await;
     }
-    let announced = caller.asked().body_bytes.unwrap_or(0);
+    let announced = downstream.head().body_bytes.unwrap_or(0);
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     // Before it is gathered, where its length is known.
     growth.to(announced.min(PIECE_BYTES_MAX))?;
-    let Some(first) = caller.piece(until).await? else {
+    let Some(first) = downstream.piece(until).await? else {
         return Ok(Bytes::new());
     };
     growth.to(first.len())?;
-    if caller.has_ended() {
+    if downstream.has_ended() {
         return Ok(first);
     }
     // No larger than it is said to be, and not copied as it grows; what isn't sent takes no memory.
@@ -133,7 +133,7 @@ pub async fn read_body(
     drop(first);
     loop {
         growth.to(announced.min(body.len() + PIECE_BYTES_MAX))?;
-        let Some(piece) = caller.piece(until).await? else {
+        let Some(piece) = downstream.piece(until).await? else {
             return Ok(body.freeze());
         };
         growth.to(body.len() + piece.len())?;
@@ -143,7 +143,7 @@ pub async fn read_body(
 
 /// Reads a body that gzip packed, unpacking it as it comes: what is held, and counted, is unpacked.
 async fn read_packed(
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     mut growth: BodyReservation<'_, '_>,
     until: Instant,
 ) -> Result<Bytes, MissingBody> {
@@ -154,7 +154,7 @@ async fn read_packed(
     }
     let mut unpacker = Decompressor::new(Coding::Gzip).ok_or_else(over_capacity)?;
     let (mut body, mut packed) = (BytesMut::new(), 0);
-    while let Some(piece) = caller.piece(until).await? {
+    while let Some(piece) = downstream.piece(until).await? {
         packed += piece.len();
         if packed > packed_bytes_max(bytes_max) {
             return Err(MissingBody::Refused(Refusal::BodyTooLarge { bytes_max }));
@@ -172,13 +172,13 @@ async fn read_packed(
 }
 
 /// Reads what is left of a body that isn't wanted, within limits.
-pub async fn drain(caller: &mut impl Downstream) {
-    if caller.has_ended() {
+pub async fn drain(downstream: &mut impl Downstream) {
+    if downstream.has_ended() {
         return;
     }
     let until = clock::now() + DRAIN_TIME_MAX;
     let mut drained = 0;
-    while let Ok(Some(piece)) = caller.piece(until).await {
+    while let Ok(Some(piece)) = downstream.piece(until).await {
         drained += piece.len();
         if drained > DRAIN_BYTES_MAX {
             return;

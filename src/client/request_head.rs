@@ -163,7 +163,7 @@ impl RequestHead {
     pub fn chain(&self) -> &ChainKey {
         self.chain
             .as_ref()
-            .map_or(&ChainKey::Root, |asked| &asked.key)
+            .map_or(&ChainKey::Root, |named| &named.key)
     }
 
     /// The host, if it was taken note of.
@@ -230,11 +230,11 @@ mod tests {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn noted(headers: &[(&str, &str)]) -> RequestHead {
-        let mut asked = RequestHead::new("POST", "/");
+        let mut head = RequestHead::new("POST", "/");
         for (name, value) in headers {
-            asked.note(name, value.as_bytes());
+            head.note(name, value.as_bytes());
         }
-        asked
+        head
     }
 
     #[test]
@@ -281,18 +281,18 @@ mod tests {
 
     #[test]
     fn a_client_that_waits_for_our_word_speaks_http_1_1() {
-        let mut asked = noted(&[("Expect", "100-Continue")]);
-        assert!(asked.expects_continue());
-        asked.is_http_1_0 = true;
-        assert!(!asked.expects_continue() && !noted(&[("expect", "tea")]).expects_continue());
+        let mut head = noted(&[("Expect", "100-Continue")]);
+        assert!(head.expects_continue());
+        head.is_http_1_0 = true;
+        assert!(!head.expects_continue() && !noted(&[("expect", "tea")]).expects_continue());
     }
 
     #[test]
     fn a_client_that_brings_a_sockets_key_wants_no_greeting() {
         let kind = |method: &str, path: &str| {
-            let mut asked = RequestHead::new(method, path);
-            asked.note("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==");
-            asked.kind
+            let mut head = RequestHead::new(method, path);
+            head.note("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==");
+            head.kind
         };
         assert_eq!(kind("GET", "/"), RequestKind::Upgrade);
         assert_eq!(kind("GET", "/health"), RequestKind::Health);
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn of_names_and_ids_the_first_usable_one_counts() {
-        let asked = noted(&[
+        let head = noted(&[
             ("X-Request-Id", "{}"),
             ("x-request-id", "a"),
             ("x-request-id", "b"),
@@ -323,8 +323,8 @@ mod tests {
             ("x-forebay-client", "you"),
             ("Origin", "https://a.test"),
         ]);
-        assert_eq!(asked.request_id.as_deref(), Some("a"));
-        assert_eq!(asked.client.as_deref(), Some(&b"me"[..]));
-        assert_eq!(asked.origin.as_deref(), Some(&b"https://a.test"[..]));
+        assert_eq!(head.request_id.as_deref(), Some("a"));
+        assert_eq!(head.client.as_deref(), Some(&b"me"[..]));
+        assert_eq!(head.origin.as_deref(), Some(&b"https://a.test"[..]));
     }
 }

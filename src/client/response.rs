@@ -28,7 +28,7 @@ pub struct ClientResponse<'a> {
     /// What the cache had to do with it; `None` where there is none.
     pub cached: Option<CacheUse>,
     /// For a caller that is told of its attempts.
-    path: Option<&'a RequestTrail>,
+    trail: Option<&'a RequestTrail>,
     retry_after: Option<u64>,
     /// A refused call may be tried again: told apart from other 503s.
     pub may_be_tried_again: bool,
@@ -78,7 +78,7 @@ impl<'a> ClientResponse<'a> {
             node: None,
             attempts: 0,
             cached: None,
-            path: None,
+            trail: None,
             retry_after: None,
             may_be_tried_again: false,
             allow: None,
@@ -131,8 +131,8 @@ impl<'a> ClientResponse<'a> {
     }
 
     /// Says what became of each attempt.
-    pub fn come_by(self, path: Option<&'a RequestTrail>) -> ClientResponse<'a> {
-        ClientResponse { path, ..self }
+    pub fn come_by(self, trail: Option<&'a RequestTrail>) -> ClientResponse<'a> {
+        ClientResponse { trail, ..self }
     }
 
     pub fn allowing(self, methods: &'static str) -> ClientResponse<'a> {
@@ -165,7 +165,7 @@ impl<'a> ClientResponse<'a> {
 
     /// What a page's script may read.
     fn exposed(&self) -> &'static [u8] {
-        match self.path {
+        match self.trail {
             None => {
                 b"x-forebay-node, x-forebay-attempts, x-forebay-cache, x-request-id, retry-after"
             }
@@ -183,20 +183,20 @@ impl<'a> ClientResponse<'a> {
     /// Says every header but those of the framing and the connection.
     pub fn each_header(
         &self,
-        asked: &RequestHead,
+        head: &RequestHead,
         origins: &CorsPolicy,
         mut say: impl FnMut(&'static ResponseHeader, &[u8]),
     ) {
         if let Some(cached) = self.cached {
             say(&response_header::CACHE, cached.as_str().as_bytes());
         }
-        self.each_but_cached(asked, origins, say);
+        self.each_but_cached(head, origins, say);
     }
 
     /// Likewise, but for what the cache had to do with it.
     pub fn each_but_cached(
         &self,
-        asked: &RequestHead,
+        head: &RequestHead,
         origins: &CorsPolicy,
         mut say: impl FnMut(&'static ResponseHeader, &[u8]),
     ) {
@@ -216,8 +216,8 @@ impl<'a> ClientResponse<'a> {
                 number.format(self.attempts).as_bytes(),
             );
         }
-        if let Some(path) = self.path {
-            say(&response_header::TRAIL, path.written().as_bytes());
+        if let Some(trail) = self.trail {
+            say(&response_header::TRAIL, trail.written().as_bytes());
         }
         if let Some(seconds) = self.retry_after {
             say(
@@ -228,7 +228,7 @@ impl<'a> ClientResponse<'a> {
         if let Some(methods) = self.allow {
             say(&response_header::ALLOW, methods.as_bytes());
         }
-        if let Some(id) = &asked.request_id {
+        if let Some(id) = &head.request_id {
             say(&response_header::REQUEST_ID, id.as_bytes());
         }
         if self.is_preflight {
@@ -238,7 +238,7 @@ impl<'a> ClientResponse<'a> {
             // RFC 9110 §15.5.16.
             say(&response_header::ACCEPT_ENCODING, b"gzip");
         }
-        if let Some(origin) = origins.allowed(asked.origin.as_deref()) {
+        if let Some(origin) = origins.allowed(head.origin.as_deref()) {
             say(&response_header::ALLOW_ORIGIN, origin);
             say(&response_header::EXPOSE_HEADERS, self.exposed());
         }
@@ -267,10 +267,10 @@ fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static ResponseHeader
 mod tests {
     use super::*;
 
-    fn said(outgoing: &ClientResponse<'_>, asked: &RequestHead, origins: &[&str]) -> String {
+    fn said(response: &ClientResponse<'_>, head: &RequestHead, origins: &[&str]) -> String {
         let origins = CorsPolicy::new(origins.iter().map(|origin| origin.to_string()).collect());
         let mut said = String::new();
-        outgoing.each_header(asked, &origins, |name, value| {
+        response.each_header(head, &origins, |name, value| {
             said.push_str(&format!(
                 "{}: {}\n",
                 name.text,
@@ -282,13 +282,13 @@ mod tests {
 
     #[test]
     fn a_listed_origin_is_told_so_and_another_is_not() {
-        let mut asked = RequestHead::default();
-        asked.note("origin", b"https://a.test");
+        let mut head = RequestHead::default();
+        head.note("origin", b"https://a.test");
         let greeting = ClientResponse::text(200, TEXT, "hello");
-        let listed = said(&greeting, &asked, &["https://a.test"]);
+        let listed = said(&greeting, &head, &["https://a.test"]);
         assert!(listed.contains("Access-Control-Allow-Origin: https://a.test\n"));
         assert!(listed.contains("Vary: origin\n"));
-        let other = said(&greeting, &asked, &["https://b.test"]);
+        let other = said(&greeting, &head, &["https://b.test"]);
         assert!(!other.contains("Access-Control") && other.contains("Vary: origin\n"));
         let any = said(&greeting, &RequestHead::default(), &["*"]);
         assert!(any.contains("Access-Control-Allow-Origin: *\n") && !any.contains("Vary"));
@@ -296,10 +296,10 @@ mod tests {
 
     #[test]
     fn an_answer_says_which_node_gave_it_and_what_was_asked_for() {
-        let mut asked = RequestHead::default();
-        asked.note("x-request-id", b"abc");
+        let mut head = RequestHead::default();
+        head.note("x-request-id", b"abc");
         let answer = ClientResponse::text(200, JSON, "{}").served_by("geth-1", 2);
-        let said_of = said(&answer, &asked, &["*"]);
+        let said_of = said(&answer, &head, &["*"]);
         for line in [
             "x-forebay-node: geth-1\n",
             "x-forebay-attempts: 2\n",
@@ -308,10 +308,10 @@ mod tests {
             assert!(said_of.contains(line), "{said_of}");
         }
         let once = ClientResponse::nothing().served_by("local", 1);
-        let said_of = said(&once, &asked, &["*"]);
+        let said_of = said(&once, &head, &["*"]);
         assert!(!said_of.contains("attempts:") && !said_of.contains("Content-Type"));
         let refused = ClientResponse::refusal(&Refusal::OverCapacity, None);
-        assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 01\n"));
+        assert!(said(&refused, &head, &["*"]).contains("Retry-After: 01\n"));
     }
 
     #[test]
@@ -332,13 +332,13 @@ mod tests {
 
     #[test]
     fn a_header_has_one_name_by_every_version_of_http() {
-        let path = RequestTrail::default();
-        let mut asked = RequestHead::default();
-        asked.note("x-request-id", b"abc");
+        let trail = RequestTrail::default();
+        let mut head = RequestHead::default();
+        head.note("x-request-id", b"abc");
         let all = ClientResponse::refusal(&Refusal::ContentEncoding, None)
             .served_by("a", 2)
             .cached(Some(CacheUse::Hit))
-            .come_by(Some(&path))
+            .come_by(Some(&trail))
             .allowing("POST")
             .preflight();
         let all = ClientResponse {
@@ -348,7 +348,7 @@ mod tests {
             ..all
         };
         let mut count = 0;
-        all.each_header(&asked, &CorsPolicy::new(vec!["*".into()]), |header, _| {
+        all.each_header(&head, &CorsPolicy::new(vec!["*".into()]), |header, _| {
             assert_eq!(header.text.to_ascii_lowercase(), header.name.as_str());
             count += 1;
         });

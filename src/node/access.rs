@@ -101,11 +101,11 @@ impl NodeAccess {
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub(super) fn questioner(&self) -> Result<Questioner, reqwest::Error> {
+    pub(super) fn query_clients(&self) -> Result<QueryClients, reqwest::Error> {
         super::install_tls();
         let is_bound = self.bound_v4.is_some() || self.bound_v6.is_some();
         let ipv4 = self.client(self.bound_v4)?;
-        Ok(Questioner {
+        Ok(QueryClients {
             ipv6: is_bound.then(|| self.client(self.bound_v6)).transpose()?,
             ipv4,
             names: self.names.clone(),
@@ -182,14 +182,14 @@ pub(super) fn host_of(url: &Url) -> Option<(String, u16)> {
 }
 
 /// The clients for questions, by the family in which a node is reached.
-pub struct Questioner {
+pub struct QueryClients {
     ipv4: Client,
     /// Where it matters by which family a node is reached: a client that is bound reaches one alone.
     ipv6: Option<Client>,
     names: Arc<NodeNames>,
 }
 
-impl Questioner {
+impl QueryClients {
     /// The client by which `spec` is asked, and the one for where that doesn't get through, if it has addresses of
     /// both families.
     pub(super) async fn toward(&self, spec: &NodeSpec) -> (&Client, Option<&Client>) {

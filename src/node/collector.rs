@@ -1,4 +1,4 @@
-//! The hand toward the collector of traces: OTLP over HTTP, as JSON.
+//! The client of the traces' collector: OTLP over HTTP, as JSON.
 
 use std::time::Duration;
 

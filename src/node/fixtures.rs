@@ -1,4 +1,4 @@
-//! Stage-hands for tests: a node on a real socket that plays a script, byte for byte.
+//! Fixtures for tests: a node on a real socket that plays a script, byte for byte.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

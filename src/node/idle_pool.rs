@@ -1,4 +1,4 @@
-//! The idle connections of one node: a stack, so that the warmest goes first and the rest age.
+//! The idle connections of one node: a stack, so that the last used goes first and the rest age.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ impl IdlePool {
     }
 
     /// Keeps `connection`, unless the pool is closed. Where it is full the one that waits longest goes:
-    /// the warmest are of most use. But one stays to learn from, until the node is known to be steady:
+    /// those used last are of most use. But one stays to learn from, until the node is known to be steady:
     /// where calls come quickly none would ever be unused for long enough.
     pub fn put(&self, connection: NodeConnection, now: Instant) {
         let Some(connection) = connection.into_idle(now) else {

@@ -61,8 +61,8 @@ impl Prober {
             answer_bytes_max: BLOCK_BYTES_MAX,
             read: |result| Ok(Header::read(result)),
         };
-        let questioner = self.questioner();
-        let asked = ask(&questioner, spec, &question);
+        let query_clients = self.query_clients();
+        let asked = ask(&query_clients, spec, &question);
         let answered = tokio::time::timeout(timeout, asked).await;
         answered.map_err(|_| RpcFailure::Timeout(timeout))?
     }
@@ -84,8 +84,8 @@ impl Prober {
             answer_bytes_max: LOGS_BYTES_MAX,
             read: |result| Ok(result.to_string()),
         };
-        let questioner = self.questioner();
-        let asked = ask(&questioner, spec, &question);
+        let query_clients = self.query_clients();
+        let asked = ask(&query_clients, spec, &question);
         let answered = tokio::time::timeout(timeout, asked).await;
         let result = answered.map_err(|_| RpcFailure::Timeout(timeout))??;
         BlockLogs::read(&result, hash).ok_or(RpcFailure::BadAnswer(

@@ -1,4 +1,4 @@
-//! A stage-hand for tests: a node on a real socket that answers each method by a script.
+//! A mock for tests: a node on a real socket that answers each method by a script.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Hands toward nodes: one lean HTTP/1.1 exchange over streams that Pingora opens.
+//! Talks to nodes: one lean HTTP/1.1 exchange over streams that Pingora opens.
 //!
 //! In reading order: [`client`] is the way to one node, with its [`request_head`] and its [`idle_pool`];
 //! [`reply`] what came back over it, [`fault`] why nothing did.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::clock;
-use crate::node::access::{NodeAccess, Questioner};
+use crate::node::access::{NodeAccess, QueryClients};
 use crate::node::probe_extras;
 use crate::node::probe_questions::{ProbeQuestions, QuestionSlot};
 use crate::node::probed_head::{
@@ -85,7 +85,7 @@ pub struct ProbeReply {
 /// Asks nodes. A clone shares its connections.
 #[derive(Clone)]
 pub struct Prober {
-    questioner: Arc<ArcSwap<Questioner>>,
+    query_clients: Arc<ArcSwap<QueryClients>>,
     access: Arc<NodeAccess>,
 }
 
@@ -104,20 +104,20 @@ impl Prober {
     /// When TLS can't be set up.
     pub fn new(access: Arc<NodeAccess>) -> Result<Prober, reqwest::Error> {
         Ok(Prober {
-            questioner: Arc::new(ArcSwap::from_pointee(access.questioner()?)),
+            query_clients: Arc::new(ArcSwap::from_pointee(access.query_clients()?)),
             access,
         })
     }
 
-    pub(super) fn questioner(&self) -> Arc<Questioner> {
-        self.questioner.load_full()
+    pub(super) fn query_clients(&self) -> Arc<QueryClients> {
+        self.query_clients.load_full()
     }
 
     /// Asks over new connections, to the addresses that names have now, from here on: one that was
     /// kept says nothing of where calls go. What is under way goes on.
     pub fn renew(&self) {
-        match self.access.questioner() {
-            Ok(questioner) => self.questioner.store(Arc::new(questioner)),
+        match self.access.query_clients() {
+            Ok(query_clients) => self.query_clients.store(Arc::new(query_clients)),
             Err(why) => log::warn!("probes go on over the connections that they have: {why:?}"),
         }
     }
@@ -131,7 +131,7 @@ impl Prober {
         asked: ProbeRequest,
         timeout: Duration,
     ) -> ProbeReply {
-        let node = &ProbeQuestions::new(self.questioner(), spec);
+        let node = &ProbeQuestions::new(self.query_clients(), spec);
         // In this order they get their slots.
         let head = head_and_depth(node, asked.extras.depth, timeout);
         let syncing = within(timeout, node.ask(&SYNCING));
@@ -174,13 +174,13 @@ impl Prober {
         head: BlockNumber,
         timeout: Duration,
     ) -> DepthFinding {
-        let node = ProbeQuestions::new(self.questioner(), spec);
+        let node = ProbeQuestions::new(self.query_clients(), spec);
         found(&node.slot().await, question, head, timeout).await
     }
 
     /// The head of `spec`, and nothing else; `None`: it doesn't say. It takes no longer than `timeout`.
     pub async fn head_now(&self, spec: &NodeSpec, timeout: Duration) -> Option<ProbedHead> {
-        let node = ProbeQuestions::new(self.questioner(), spec);
+        let node = ProbeQuestions::new(self.query_clients(), spec);
         within(timeout, head(&node.slot().await)).await.ok()
     }
 }

@@ -76,12 +76,18 @@ pub(super) async fn found(
     let number = question.place.at(head).0;
     let (method, params) = match question.resource {
         HistoryResource::State => {
-            let nobody = "0x0000000000000000000000000000000000000000";
-            ("eth_getBalance", format!(r#"["{nobody}","{number:#x}"]"#))
+            let zero_address = "0x0000000000000000000000000000000000000000";
+            (
+                "eth_getBalance",
+                format!(r#"["{zero_address}","{number:#x}"]"#),
+            )
         }
         HistoryResource::Proofs => {
-            let nobody = "0x0000000000000000000000000000000000000000";
-            ("eth_getProof", format!(r#"["{nobody}",[],"{number:#x}"]"#))
+            let zero_address = "0x0000000000000000000000000000000000000000";
+            (
+                "eth_getProof",
+                format!(r#"["{zero_address}",[],"{number:#x}"]"#),
+            )
         }
         HistoryResource::Blocks => (
             "eth_getBlockTransactionCountByNumber",

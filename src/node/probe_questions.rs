@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::node::access::Questioner;
+use crate::node::access::QueryClients;
 use crate::node::rpc::{RpcFailure, RpcQuery, ask};
 use forebay_core::vocabulary::node::NodeSpec;
 
@@ -17,7 +17,7 @@ pub(super) const QUESTIONS_AT_ONCE: usize = 2;
 
 /// To one node.
 pub(super) struct ProbeQuestions<'a> {
-    questioner: Arc<Questioner>,
+    query_clients: Arc<QueryClients>,
     node: &'a NodeSpec,
     slots: Semaphore,
 }
@@ -30,9 +30,9 @@ pub(super) struct QuestionSlot<'a> {
 }
 
 impl<'a> ProbeQuestions<'a> {
-    pub(super) fn new(questioner: Arc<Questioner>, node: &'a NodeSpec) -> ProbeQuestions<'a> {
+    pub(super) fn new(query_clients: Arc<QueryClients>, node: &'a NodeSpec) -> ProbeQuestions<'a> {
         ProbeQuestions {
-            questioner,
+            query_clients,
             node,
             slots: Semaphore::new(QUESTIONS_AT_ONCE),
         }
@@ -53,7 +53,7 @@ impl<'a> ProbeQuestions<'a> {
 
 impl QuestionSlot<'_> {
     pub(super) async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
-        let answer = ask(&self.questions.questioner, self.questions.node, question).await;
+        let answer = ask(&self.questions.query_clients, self.questions.node, question).await;
         // The connection is given back by a task of its own: unless that runs first, the next question
         // opens another.
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What a node answered: the head's gist, and the body piece by piece.
+//! What a node answered: what matters of its head, and its body by pieces.
 
 use std::sync::Arc;
 use std::time::Duration;

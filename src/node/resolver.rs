@@ -17,7 +17,7 @@ pub const LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What the system says, or `TimedOut` after [`LOOKUP_TIME_MAX`]. A name that leads to a cloud's metadata service
-/// leads nowhere: that would take what we send for an instance's own wish.
+/// leads nowhere: that would take what we send for the instance's own request.
 pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let found = timeout(LOOKUP_TIME_MAX, lookup_host((host, port))).await??;
     let found = in_order(found.collect());

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response};
 
-use super::access::{CONNECT_TIME_MAX, Questioner, headers};
+use super::access::{CONNECT_TIME_MAX, QueryClients, headers};
 use crate::clock;
 use crate::node::response_head::rest_asked;
 use forebay_core::fleet::probe_failure::{ProbeFailure, hint, quoted};
@@ -148,7 +148,7 @@ pub struct RpcQuery<'a, T> {
 /// # Errors
 /// See [`RpcFailure`].
 pub async fn ask<T>(
-    questioner: &Questioner,
+    query_clients: &QueryClients,
     node: &NodeSpec,
     question: &RpcQuery<'_, T>,
 ) -> Result<T, RpcFailure> {
@@ -167,7 +167,7 @@ pub async fn ask<T>(
         }
         request.send()
     };
-    let (client, other) = questioner.toward(node).await;
+    let (client, other) = query_clients.toward(node).await;
     let sent = match (send(client).await, other) {
         (Err(why), Some(other)) if why.is_connect() => send(other).await,
         (sent, _) => sent,

@@ -130,7 +130,7 @@ fn without_a_fit_own_node_the_fallback_is_in_use_as_long_as_there_is_one() {
     assert_eq!(
         of(&[("geth-1", Role::Own, 0, 100)]),
         (json!(0), json!(0)),
-        "nobody helps"
+        "no other node helps"
     );
 }
 
@@ -200,7 +200,7 @@ fn the_specification_is_held_to() {
     }
 }
 
-// Stage-hands.
+// Helpers.
 
 /// What of the specification's schema a line breaks: the root has `_aws`, that has a `Timestamp` in
 /// milliseconds and directives with `Namespace`, `Dimensions` and `Metrics`, and each dimension and

@@ -60,7 +60,7 @@ pub struct FleetState {
     /// The number of the latest snapshot, raised before that is shown.
     shown: AtomicU64,
     balancer: LoadBalancer<WeightedSelection>,
-    telling: tokio::sync::Mutex<()>,
+    health_check_lock: tokio::sync::Mutex<()>,
     floors: SharedFloors,
     /// What changed lately, to be looked up.
     pub journal: Journal,
@@ -94,7 +94,7 @@ impl FleetState {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             shown: AtomicU64::default(),
-            telling: tokio::sync::Mutex::default(),
+            health_check_lock: tokio::sync::Mutex::default(),
             floors: SharedFloors::default(),
             journal: Journal::default(),
             list_from: CurrentListSource::default(),
@@ -187,7 +187,7 @@ impl FleetState {
         let mut is_falling = false;
         self.change(|fleet| {
             let now = clock::now();
-            let probes = &fleet.telling(probes, details, now);
+            let probes = &fleet.conclusive(probes, details, now);
             fleet.hear_details(probes, details, now);
             let changes = fleet.hear_round(probes, now);
             is_falling = fleet.is_falling();
@@ -338,7 +338,7 @@ impl FleetState {
 
     /// Hands the verdicts to Pingora, one pass at a time: the last one sees the last verdicts.
     async fn tell_pingora(&self) {
-        let _one = self.telling.lock().await;
+        let _one = self.health_check_lock.lock().await;
         self.balancer.backends().run_health_check(false).await;
     }
 

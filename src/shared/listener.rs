@@ -19,7 +19,7 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::client::Client;
 
-/// One client's ear.
+/// One client's subscriptions.
 pub struct ClientSubscriptions {
     hub: Arc<Hub>,
     admission: Arc<Admission>,

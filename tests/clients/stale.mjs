@@ -35,7 +35,7 @@ export class CountedTruth {
     this.first ??= `${what}: ${told}`.slice(0, 300)
   }
 
-  // Nobody is stale for not having a receipt yet.
+  // No node is stale for not having a receipt yet.
   async mined(hash) {
     const deadline = Date.now() + PATIENCE_MS
     while (Date.now() < deadline) {

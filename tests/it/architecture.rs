@@ -1,4 +1,4 @@
-//! The house rules that a compiler doesn't know: which room imports which, that nothing imports itself
+//! The rules that a compiler doesn't know: which room imports which, that nothing imports itself
 //! in a circle, what the core keeps out, and how a file begins and how long it gets.
 //!
 //! Only the code itself is looked at: not comments, not text in quotes, not unit tests.

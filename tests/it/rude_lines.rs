@@ -220,10 +220,10 @@ async fn line(manner: Manner) -> SocketAddr {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
-                let telling = tell(stream, manner);
+                let serving = tell(stream, manner);
                 match manner {
-                    Manner::Brittle => drop(tokio::time::timeout(BRITTLE_LASTS, telling).await),
-                    _ => telling.await,
+                    Manner::Brittle => drop(tokio::time::timeout(BRITTLE_LASTS, serving).await),
+                    _ => serving.await,
                 }
             });
         }

@@ -1,4 +1,4 @@
-//! The thinking: pure and synchronous, complete without a network.
+//! The decisions: pure and synchronous, complete without a network.
 //!
 //! The rooms, in reading order. An arrow points to what a room may import; `tests/it/architecture.rs` of
 //! the program keeps it so, and that no files of a room import each other in a circle.

@@ -1,4 +1,4 @@
-//! What tests of the thinking begin with.
+//! What tests of the core begin with.
 
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,7 @@ use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use forebay_core::feed::subscription::Topic;
 use forebay_core::feed::takeover::{
-    FeedSource, OpenLine, RelayStep, Relays, TopicEvent, TopicRequest,
+    FeedSocket, FeedSource, RelayStep, Relays, TopicEvent, TopicRequest,
 };
 
 /// How often it is looked which node could take over.
@@ -29,7 +29,7 @@ pub struct RelayFeed {
     pub said: mpsc::Receiver<TopicReport>,
     pub open: watch::Receiver<OpenSockets>,
     pub relays: Relays,
-    /// What is to be ended at lines that took no commands.
+    /// What is to be ended at sockets that took no commands.
     pub not_ended: Vec<(FeedSource, TopicRequest)>,
 }
 
@@ -64,8 +64,8 @@ impl RelayFeed {
 
     /// Topics come and go, and so do nodes.
     fn follow(&mut self) {
-        let open = self.open_lines();
-        // A line says how it ends before it is gone.
+        let open = self.open_sockets();
+        // A socket says how it ends before it is gone.
         for _ in 0..self.said.len() {
             if let Ok(said) = self.said.try_recv() {
                 self.hear(said);
@@ -113,32 +113,38 @@ impl RelayFeed {
         }
     }
 
-    /// At once, or when the line takes commands again. What ends with its line needs none.
+    /// At once, or when the socket takes commands again. What ends with its socket needs none.
     fn end(&mut self, source: FeedSource, request: TopicRequest) {
         let is_sent = self.command(source, SocketCommand::Unsubscribe(request.clone()));
-        if !is_sent && self.open_lines().iter().any(|line| line.source == source) {
+        if !is_sent
+            && self
+                .open_sockets()
+                .iter()
+                .any(|socket| socket.source == source)
+        {
             self.not_ended.push((source, request));
         }
     }
 
-    fn open_lines(&self) -> Vec<OpenLine> {
+    fn open_sockets(&self) -> Vec<FeedSocket> {
         let open = self.open.borrow();
-        let lines = open.iter().map(|(node, line)| {
-            let (node, epoch) = (*node, line.epoch);
-            OpenLine {
+        let sockets = open.iter().map(|(node, socket)| {
+            let (node, epoch) = (*node, socket.epoch);
+            FeedSocket {
                 source: FeedSource { node, epoch },
-                takes_commands: !line.commands.is_closed() && line.commands.capacity() > 0,
+                takes_commands: !socket.commands.is_closed() && socket.commands.capacity() > 0,
             }
         });
-        lines.collect()
+        sockets.collect()
     }
 
-    /// Whether the node's line takes it.
+    /// Whether the node's socket takes it.
     fn command(&self, source: FeedSource, command: SocketCommand) -> bool {
         let open = self.open.borrow();
-        let line = open.get(&source.node);
-        line.filter(|line| line.epoch == source.epoch)
-            .is_some_and(|line| line.commands.try_send(command).is_ok())
+        let socket = open.get(&source.node);
+        socket
+            .filter(|socket| socket.epoch == source.epoch)
+            .is_some_and(|socket| socket.commands.try_send(command).is_ok())
     }
 }
 
@@ -179,8 +185,8 @@ mod tests {
         fleet.hear_round(&[(node, good)], &[]).await;
         let (said, saying) = mpsc::channel(8);
         let (commands, taken) = mpsc::channel(8);
-        let line = OpenSocket { epoch, commands };
-        let (open, opened) = watch::channel(HashMap::from([(node, line)]));
+        let socket = OpenSocket { epoch, commands };
+        let (open, opened) = watch::channel(HashMap::from([(node, socket)]));
         let feed = RelayFeed {
             fleet: Arc::new(fleet),
             hub: Arc::new(Hub::default()),
@@ -274,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_said_how_it_ends_and_is_gone_is_lost_for_that() {
+    async fn a_socket_that_said_how_it_ends_and_is_gone_is_lost_for_that() {
         let mut scene = scene().await;
         let _asking = scene.ask("0x1", &Arc::default()).await;
         scene.say(TopicEvent::Taken).await;
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_full_line_was_not_told_to_end_it_is_told_later() {
+    async fn what_a_full_socket_was_not_told_to_end_it_is_told_later() {
         let (mut scene, outbox) = (scene().await, Arc::<Outbox>::default());
         let asking = scene.ask("0x1", &outbox).await;
         scene.say(TopicEvent::Taken).await;
@@ -310,18 +316,20 @@ mod tests {
         assert!(scene.commands.try_recv().is_err(), "once");
         scene.open.send_modify(OpenSockets::clear);
         scene.feed.end(source, request());
-        assert!(scene.feed.not_ended.is_empty(), "it ended with its line");
+        assert!(scene.feed.not_ended.is_empty(), "it ended with its socket");
     }
 
     #[tokio::test]
-    async fn a_line_that_takes_no_commands_is_asked_for_nothing() {
+    async fn a_socket_that_takes_no_commands_is_asked_for_nothing() {
         let mut scene = scene().await;
         scene.commands.close();
         let _asking = scene.ask("0x1", &Arc::default()).await;
         let (commands, mut taken) = mpsc::channel(8);
-        let line = OpenSocket { epoch: 8, commands };
+        let socket = OpenSocket { epoch: 8, commands };
         let node = scene.source.node;
-        scene.open.send_modify(|open| drop(open.insert(node, line)));
+        scene
+            .open
+            .send_modify(|open| drop(open.insert(node, socket)));
         scene.feed.follow();
         let command = taken.try_recv();
         assert!(

@@ -1,4 +1,4 @@
-//! A line to every node that offers a socket: its heads are heard at once, and what it is
+//! A socket to every node that offers one: its heads are heard at once, and what it is
 //! subscribed to is passed on.
 //!
 //! A node is called at its `ws_url`; an own node without one is tried once at its HTTP port, and if
@@ -29,13 +29,13 @@ use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::feed::takeover::{FeedSource, TopicRequest};
 use forebay_core::vocabulary::node::{NodeId, Role};
 
-/// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
+/// Bytes of news from nodes that wait to be passed on. A full room makes sockets wait.
 pub const SAID_BYTES_MAX: usize = 64 << 20;
-/// Commands that wait for a line: to give all topics up, and to ask for as many others. It takes memory
+/// Commands that wait for a socket: to give all topics up, and to ask for as many others. It takes memory
 /// only as it fills.
 const COMMANDS_MAX: usize = 2 * TOPICS_MAX;
 
-/// What all lines share.
+/// What all sockets share.
 pub struct SocketContext {
     pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,
@@ -49,13 +49,13 @@ pub struct SocketContext {
     pub said_room: Arc<Semaphore>,
     /// The number of the block told last.
     pub told: Arc<AtomicU64>,
-    /// Which lines are open; the order goes by the node.
+    /// Which sockets are open; the order goes by the node.
     pub open: watch::Sender<OpenSockets>,
-    /// Lines opened so far.
+    /// Sockets opened so far.
     pub epochs: AtomicU64,
 }
 
-/// The open lines.
+/// The open sockets.
 pub type OpenSockets = HashMap<NodeId, OpenSocket>;
 
 /// One of them: commands sent to it are refused from when it ends.
@@ -80,7 +80,7 @@ impl SocketContext {
     }
 }
 
-/// An open line's place among the others, left however the line ends.
+/// An open socket's place among the others, left however the socket ends.
 struct SocketRegistration {
     exchange: Arc<SocketContext>,
     source: FeedSource,
@@ -112,18 +112,18 @@ impl Drop for SocketRegistration {
     fn drop(&mut self) {
         let FeedSource { node, epoch } = self.source;
         self.exchange.open.send_if_modified(|open| {
-            let is_here = open.get(&node).is_some_and(|line| line.epoch == epoch);
+            let is_here = open.get(&node).is_some_and(|socket| socket.epoch == epoch);
             is_here && open.remove(&node).is_some()
         });
     }
 }
 
-/// Keeps a line to every node of the list.
+/// Keeps a socket to every node of the list.
 pub struct NodeSockets {
     pub exchange: Arc<SocketContext>,
 }
 
-/// A line's task; it ends with this.
+/// A socket's task; it ends with this.
 struct SocketTask {
     upstream: Arc<Upstream>,
     task: JoinHandle<()>,
@@ -158,10 +158,10 @@ impl NodeSockets {
             .say(|settings| settings.health.sockets)
             || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
-        kept.retain(|_, line| {
-            let stays = nodes().any(|upstream| same_way(upstream, &line.upstream));
+        kept.retain(|_, socket| {
+            let stays = nodes().any(|upstream| same_way(upstream, &socket.upstream));
             if !stays {
-                let name = &line.upstream.spec.name;
+                let name = &socket.upstream.spec.name;
                 self.exchange.metrics.hide_upstream_subscriptions(name);
             }
             stays
@@ -169,12 +169,12 @@ impl NodeSockets {
         for upstream in nodes() {
             if offers_socket(upstream) && !kept.contains_key(&upstream.id) {
                 let chain = self.exchange.metrics.chain();
-                let line = NodeSocket::new(self.exchange.clone(), upstream.clone());
-                let line = SocketTask {
+                let socket = NodeSocket::new(self.exchange.clone(), upstream.clone());
+                let socket = SocketTask {
                     upstream: upstream.clone(),
-                    task: tokio::spawn(logs::for_chain(chain.clone(), line.run())),
+                    task: tokio::spawn(logs::for_chain(chain.clone(), socket.run())),
                 };
-                kept.insert(upstream.id, line);
+                kept.insert(upstream.id, socket);
             }
         }
     }
@@ -185,7 +185,7 @@ fn offers_socket(upstream: &Upstream) -> bool {
     upstream.spec.ws_url.is_some() || upstream.spec.role == Role::Own
 }
 
-/// A changed weight leaves the line as it is.
+/// A changed weight leaves the socket as it is.
 fn same_way(one: &Upstream, other: &Upstream) -> bool {
     let (left, right) = (&one.spec, &other.spec);
     one.id == other.id
@@ -213,7 +213,7 @@ mod tests {
     use forebay_core::feed::subscription::RelayedTopic;
 
     #[test]
-    fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
+    fn what_a_socket_was_told_to_ask_for_and_didnt_is_lost() {
         let (commands, mut taken) = mpsc::channel(4);
         let request = |number, topic| TopicRequest { number, topic };
         let pending = request(2, RelayedTopic::PendingTransactions { full: false });

@@ -30,9 +30,9 @@ impl<'a> ForwardedCall<'a> {
         if self.retry.digs(said.id) {
             searched(state).note(name, clock::now());
         }
-        let (holding, is_for_anyone) = (
+        let (holding, is_for_any_node) = (
             self.plan().holding,
-            matches!(self.plan.affinity, Affinity::Anyone),
+            matches!(self.plan.affinity, Affinity::Any),
         );
         let is_sure = self.null_is_sure;
         self.retry.hear_null(|tier, block, tried| {
@@ -43,7 +43,7 @@ impl<'a> ForwardedCall<'a> {
                 tier,
                 tried,
             };
-            if !is_for_anyone {
+            if !is_for_any_node {
                 return Confirmers::default();
             }
             let view = &state.fleet.snapshot().view;

@@ -17,7 +17,7 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
 
-/// From hand to hand it goes by its place on the heap.
+/// It is moved as a pointer: it is large.
 pub type BoxedMember<'a> = Box<BatchMember<'a>>;
 
 /// A call of a batch on its way.

@@ -21,23 +21,17 @@ const PART_BYTES_MAX: usize = 256 << 10;
 impl Http1Session<'_> {
     pub(super) async fn answer(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
         self.keeps &= !self.endpoint.entry.ends_connections();
         self.output.clear();
-        write_head(
-            &mut self.output,
-            &outgoing,
-            &self.asked,
-            origins,
-            self.keeps,
-        );
-        if self.asked.is_for_head || !outgoing.may_have_body() {
+        write_head(&mut self.output, &response, &self.head, origins, self.keeps);
+        if self.head.is_for_head || !response.may_have_body() {
             return self.flush().await;
         }
         let fits = |bytes: usize| bytes <= TOGETHER_BYTES_MAX;
-        match outgoing.body {
+        match response.body {
             ResponseBody::Text(text) if fits(text.len()) => {
                 self.output.extend_from_slice(text.as_bytes());
                 self.flush().await
@@ -131,13 +125,13 @@ impl Http1Session<'_> {
 
 fn write_head(
     out: &mut Vec<u8>,
-    outgoing: &ClientResponse<'_>,
-    asked: &RequestHead,
+    response: &ClientResponse<'_>,
+    head: &RequestHead,
     origins: &CorsPolicy,
     keeps: bool,
 ) {
     let mut number = itoa::Buffer::new();
-    let status = outgoing.status;
+    let status = response.status;
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(number.format(status).as_bytes());
     out.push(b' ');
@@ -145,7 +139,7 @@ fn write_head(
     let reason = reason.and_then(|status| status.canonical_reason());
     out.extend_from_slice(reason.unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-    if let Some(cached) = outgoing.cached {
+    if let Some(cached) = response.cached {
         out.extend_from_slice(response_header::cache_line(cached).as_bytes());
     }
     let mut line = |name: &str, value: &[u8]| {
@@ -153,9 +147,9 @@ fn write_head(
             out.extend_from_slice(part);
         }
     };
-    outgoing.each_but_cached(asked, origins, |header, value| line(header.text, value));
-    if outgoing.may_have_body() {
-        match outgoing.body.bytes() {
+    response.each_but_cached(head, origins, |header, value| line(header.text, value));
+    if response.may_have_body() {
+        match response.body.bytes() {
             Some(length) => line("Content-Length", number.format(length).as_bytes()),
             None => line("Transfer-Encoding", b"chunked"),
         }

@@ -21,7 +21,7 @@ pub const HEADERS_MAX: usize = 256;
 /// What of a head matters to us.
 #[derive(Debug)]
 pub struct Http1Head {
-    pub asked: RequestHead,
+    pub request: RequestHead,
     pub extent: BodyExtent,
     /// Whether the client wants the connection to go on.
     pub keeps: bool,
@@ -99,8 +99,8 @@ fn parse(bytes: &[u8], options: HeadOptions) -> Result<Http1Head, Refusal> {
 
 fn judge(request: &Request<'_, '_>, options: HeadOptions) -> Result<Http1Head, &'static str> {
     let path = path_of(request.path.unwrap_or_default());
-    let mut asked = RequestHead::new(request.method.unwrap_or_default(), path);
-    asked.is_http_1_0 = request.version == Some(0);
+    let mut head = RequestHead::new(request.method.unwrap_or_default(), path);
+    head.is_http_1_0 = request.version == Some(0);
     let mut fields = RequestFields::default();
     let mut hosts = 0;
     let mut wishes = ConnectionOptions::default();
@@ -111,38 +111,38 @@ fn judge(request: &Request<'_, '_>, options: HeadOptions) -> Result<Http1Head, &
             4 if is("host") => {
                 hosts += 1;
                 if options.hosts {
-                    asked.note_host(value);
+                    head.note_host(value);
                 }
             }
             7 if is("upgrade") => wishes.websocket |= has(value, b"websocket"),
             10 if is("connection") => wishes.note(value),
             14 if is("content-length") => fields.length(value)?,
-            15 if options.packs && is("accept-encoding") => asked.accepts.note(value),
+            15 if options.packs && is("accept-encoding") => head.accepts.note(value),
             17 if is("transfer-encoding") => fields.coding(value)?,
-            _ => asked.note(name, value),
+            _ => head.note(name, value),
         }
     }
     // In absolute form the target says the host (RFC 9112 §3.2.2).
     if options.hosts
         && let Some(authority) = authority_of(request.path.unwrap_or_default())
     {
-        asked.note_host(authority.as_bytes());
+        head.note_host(authority.as_bytes());
     }
-    if hosts > 1 || (hosts == 0 && !asked.is_http_1_0) {
+    if hosts > 1 || (hosts == 0 && !head.is_http_1_0) {
         return Err("not exactly one Host");
     }
-    let extent = fields.judge(asked.is_http_1_0)?;
-    asked.body_bytes = match extent {
+    let extent = fields.judge(head.is_http_1_0)?;
+    head.body_bytes = match extent {
         BodyExtent::Nothing => Some(0),
         BodyExtent::Length(length) => Some(length),
         BodyExtent::Chunked => None,
     };
-    let may_upgrade = request.method == Some("GET") && asked.kind.is_at_endpoint();
-    let upgrades = may_upgrade && wishes.upgrade && wishes.websocket && !asked.is_http_1_0;
+    let may_upgrade = request.method == Some("GET") && head.kind.is_at_endpoint();
+    let upgrades = may_upgrade && wishes.upgrade && wishes.websocket && !head.is_http_1_0;
     let websocket = (upgrades && extent == BodyExtent::Nothing).then(|| whole(request));
     Ok(Http1Head {
-        keeps: !wishes.close && (!asked.is_http_1_0 || wishes.keep_alive),
-        asked,
+        keeps: !wishes.close && (!head.is_http_1_0 || wishes.keep_alive),
+        request: head,
         extent,
         websocket: websocket.flatten().map(Box::new),
     })
@@ -235,7 +235,7 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(
-            (head.asked.kind, head.extent),
+            (head.request.kind, head.extent),
             (RequestKind::Call, BodyExtent::Length(2))
         );
         assert!(head.keeps && head.websocket.is_none());
@@ -261,7 +261,7 @@ mod tests {
                 .take(&mut BytesMut::from(&text[..]))
                 .unwrap()
                 .unwrap();
-            head.asked.host().map(<[u8]>::to_vec)
+            head.request.host().map(<[u8]>::to_vec)
         };
         assert_eq!(host("/", true).as_deref(), Some(&b"a"[..]));
         assert_eq!(host("/x?u=http://c/", true).as_deref(), Some(&b"a"[..]));
@@ -279,7 +279,10 @@ mod tests {
             let taken = reader.take(&mut buffer).unwrap();
             assert_eq!(taken.is_some(), at + 1 == text.len(), "{at}");
             if let Some(head) = taken {
-                assert_eq!((head.asked.kind, head.keeps), (RequestKind::Health, false));
+                assert_eq!(
+                    (head.request.kind, head.keeps),
+                    (RequestKind::Health, false)
+                );
             }
         }
     }

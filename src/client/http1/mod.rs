@@ -89,7 +89,7 @@ pub async fn turn_away(stream: Stream, address: Option<IpAddr>, endpoint: &Endpo
         return;
     };
     session.close();
-    let answered = match session.asked().kind {
+    let answered = match session.head().kind {
         RequestKind::Health => endpoint.serve(&mut session).await,
         _ => {
             endpoint

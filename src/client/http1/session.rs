@@ -53,7 +53,7 @@ pub struct Http1Session<'e> {
     address: Option<IpAddr>,
     /// Whether it may turn out to speak HTTP/2.
     may_be_http2: bool,
-    pub(super) asked: RequestHead,
+    pub(super) head: RequestHead,
     body: BodyReader,
     pub(super) keeps: bool,
     /// Among those of the chain that it called last.
@@ -90,7 +90,7 @@ impl<'e> Http1Session<'e> {
             input: InputBuffer::from(heard),
             output: Vec::new(),
             timer: silent.timer,
-            asked: RequestHead::default(),
+            head: RequestHead::default(),
             body: BodyReader::Ended,
             keeps: true,
             place: silent.place,
@@ -177,8 +177,8 @@ impl<'e> Http1Session<'e> {
         if let Some(head) = head.websocket {
             return SessionStep::Websocket(head);
         }
-        self.asked = head.asked;
-        self.asked.address = self.address;
+        self.head = head.request;
+        self.head.address = self.address;
         self.keeps = head.keeps;
         self.body = BodyReader::new(match head.extent {
             BodyExtent::Nothing => ResponseFraming::Nothing,
@@ -189,7 +189,7 @@ impl<'e> Http1Session<'e> {
     }
 
     fn refused(&mut self, why: Refusal) -> SessionStep {
-        self.asked = RequestHead::default();
+        self.head = RequestHead::default();
         // Where it ends isn't known.
         self.body = BodyReader::UntilClose;
         SessionStep::Refused(why)
@@ -250,12 +250,12 @@ fn some(read: std::io::Result<usize>) -> Result<(), ClientGone> {
 }
 
 impl Downstream for Http1Session<'_> {
-    fn asked(&self) -> &RequestHead {
-        &self.asked
+    fn head(&self) -> &RequestHead {
+        &self.head
     }
 
     fn name(&mut self, request_id: String) {
-        self.asked.request_id = Some(request_id);
+        self.head.request_id = Some(request_id);
     }
 
     fn close(&mut self) {
@@ -319,10 +319,10 @@ impl Downstream for Http1Session<'_> {
 
     async fn send(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
-        self.answer(outgoing, origins).await
+        self.answer(response, origins).await
     }
 
     /// See [`Http1Session::finish`].

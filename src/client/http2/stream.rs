@@ -32,40 +32,40 @@ use forebay_core::wire::framing::{BodyExtent, RequestFields};
 /// # Errors
 /// It can't be read in one way only.
 pub fn read(
-    head: &Parts,
+    parts: &Parts,
     address: Option<IpAddr>,
     options: HeadOptions,
 ) -> Result<RequestHead, Refusal> {
-    let mut asked = RequestHead::new(head.method.as_str(), head.uri.path());
-    asked.address = address;
+    let mut head = RequestHead::new(parts.method.as_str(), parts.uri.path());
+    head.address = address;
     let mut fields = RequestFields::default();
     let mut hosts = 0;
-    for (name, value) in &head.headers {
+    for (name, value) in &parts.headers {
         let value = value.as_bytes();
         match name {
             _ if name == CONTENT_LENGTH => fields.length(value).map_err(Refusal::Framing)?,
             _ if name == HOST => {
                 hosts += 1;
                 if options.hosts {
-                    asked.note_host(value);
+                    head.note_host(value);
                 }
             }
-            _ if options.packs && name == ACCEPT_ENCODING => asked.accepts.note(value),
-            _ => asked.note(name.as_str(), value),
+            _ if options.packs && name == ACCEPT_ENCODING => head.accepts.note(value),
+            _ => head.note(name.as_str(), value),
         }
     }
-    let has_length = head.headers.contains_key(CONTENT_LENGTH);
-    asked.body_bytes = match fields.judge(false).map_err(Refusal::Framing)? {
+    let has_length = parts.headers.contains_key(CONTENT_LENGTH);
+    head.body_bytes = match fields.judge(false).map_err(Refusal::Framing)? {
         BodyExtent::Length(length) => Some(length),
         BodyExtent::Nothing | BodyExtent::Chunked => has_length.then_some(0),
     };
-    if let Some(authority) = head.uri.authority().filter(|_| options.hosts) {
-        asked.note_host(authority.as_str().as_bytes());
+    if let Some(authority) = parts.uri.authority().filter(|_| options.hosts) {
+        head.note_host(authority.as_str().as_bytes());
     }
     // A health check needn't know what we are called: HAProxy's doesn't say it.
-    let is_named = hosts == 1 || (hosts == 0 && head.uri.authority().is_some());
-    if is_named || (hosts == 0 && asked.kind == RequestKind::Health) {
-        Ok(asked)
+    let is_named = hosts == 1 || (hosts == 0 && parts.uri.authority().is_some());
+    if is_named || (hosts == 0 && head.kind == RequestKind::Health) {
+        Ok(head)
     } else {
         Err(Refusal::Framing("not exactly one authority"))
     }
@@ -73,7 +73,7 @@ pub fn read(
 
 /// A request, until it is answered.
 pub struct Http2Stream {
-    asked: RequestHead,
+    head: RequestHead,
     /// Why it gets no more than a no.
     refused: Option<Refusal>,
     body: RecvStream,
@@ -92,12 +92,12 @@ impl Http2Stream {
         backlog: Arc<Backlog>,
         admission: Arc<Admission>,
     ) -> Http2Stream {
-        let (asked, refused) = match read {
-            Ok(asked) => (asked, None),
+        let (head, refused) = match read {
+            Ok(head) => (head, None),
             Err(why) => (RequestHead::default(), Some(why)),
         };
         Http2Stream {
-            asked,
+            head,
             refused,
             body,
             respond,
@@ -118,21 +118,21 @@ impl Http2Stream {
         }
     }
 
-    fn head(
+    fn response_head(
         &self,
-        outgoing: &ClientResponse<'_>,
+        response: &ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<Response<()>, ClientGone> {
         let mut head = Response::new(());
-        *head.status_mut() = StatusCode::from_u16(outgoing.status).map_err(|_| ClientGone)?;
+        *head.status_mut() = StatusCode::from_u16(response.status).map_err(|_| ClientGone)?;
         let headers = head.headers_mut();
-        outgoing.each_header(&self.asked, origins, |header, value| {
+        response.each_header(&self.head, origins, |header, value| {
             // They are plain, but for an origin that is one of the listed.
             if let Ok(value) = HeaderValue::from_bytes(value) {
                 headers.insert(header.name.clone(), value);
             }
         });
-        if let Some(length) = outgoing.body.bytes().filter(|_| outgoing.may_have_body()) {
+        if let Some(length) = response.body.bytes().filter(|_| response.may_have_body()) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         if let Ok(date) = clock::http_date(HeaderValue::from_bytes) {
@@ -206,12 +206,12 @@ impl Http2Stream {
 }
 
 impl Downstream for Http2Stream {
-    fn asked(&self) -> &RequestHead {
-        &self.asked
+    fn head(&self) -> &RequestHead {
+        &self.head
     }
 
     fn name(&mut self, request_id: String) {
-        self.asked.request_id = Some(request_id);
+        self.head.request_id = Some(request_id);
     }
 
     /// The connection is for other streams, too.
@@ -255,15 +255,15 @@ impl Downstream for Http2Stream {
 
     async fn send(
         &mut self,
-        outgoing: ClientResponse<'_>,
+        response: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
-        let head = self.head(&outgoing, origins)?;
-        let has_body = outgoing.may_have_body() && !self.asked.is_for_head;
+        let head = self.response_head(&response, origins)?;
+        let has_body = response.may_have_body() && !self.head.is_for_head;
         let sending = self.respond.send_response(head, !has_body);
         self.sending = Some(sending.map_err(|_| ClientGone)?);
         if has_body {
-            self.write_body(outgoing.body).await?;
+            self.write_body(response.body).await?;
         }
         Ok(())
     }

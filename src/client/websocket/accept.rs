@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::handshake::{Handshake, VERSION};
 use crate::call::context::CallState;
 use crate::client::endpoint::Endpoint;
+use crate::client::request_context;
 use crate::client::request_head::RequestHead;
-use crate::client::request_origin;
 use crate::client::response::{TEXT, retry_after};
 use crate::client::websocket::handshake::HandshakeRefusal;
 use crate::client::websocket::session::{Peer, WebsocketSession};
@@ -25,19 +25,19 @@ use crate::shared::sockets::{SocketPlace, SocketShortage};
 const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 const SWITCHING: u16 = 101;
 
-/// Takes a connection over. `head` is the request that asked for it, `stream` begins with what
+/// Takes a connection over. `request` asked for it, `stream` begins with what
 /// was read behind it; the connection ends with this.
 pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     mut stream: S,
-    head: Request<()>,
+    request: Request<()>,
     address: Option<IpAddr>,
     endpoint: &Endpoint,
 ) {
-    let (accept, state, peer) = match judge(&head, address, endpoint) {
+    let (accept, state, peer) = match judge(&request, address, endpoint) {
         Ok(judged) => judged,
         Err(why) => return deny(&mut stream, why, endpoint).await,
     };
-    drop(head);
+    drop(request);
     let mut place = None;
     if !ChainConnection::settle(&mut place, &state.admission) {
         return deny(&mut stream, HandshakeRefusal::Process, endpoint).await;
@@ -53,40 +53,40 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
 }
 
 fn judge(
-    head: &Request<()>,
+    request: &Request<()>,
     address: Option<IpAddr>,
     endpoint: &Endpoint,
 ) -> Result<(String, Arc<CallState>, Peer), HandshakeRefusal> {
-    let mut asked = RequestHead::new("GET", head.uri().path());
-    asked.address = address;
+    let mut head = RequestHead::new("GET", request.uri().path());
+    head.address = address;
     let mut handshake = Handshake::default();
-    for (name, value) in head.headers() {
+    for (name, value) in request.headers() {
         if name == HOST {
-            asked.note_host(value.as_bytes());
+            head.note_host(value.as_bytes());
         }
-        asked.note(name.as_str(), value.as_bytes());
+        head.note(name.as_str(), value.as_bytes());
         handshake.note(name.as_str(), value.as_bytes());
     }
     // In absolute form the target says the host (RFC 9112 §3.2.2).
-    if let Some(authority) = head.uri().authority() {
-        asked.note_host(authority.as_str().as_bytes());
+    if let Some(authority) = request.uri().authority() {
+        head.note_host(authority.as_str().as_bytes());
     }
     let accept = handshake.accept()?;
-    let found = endpoint.chains.find(asked.chain(), asked.host());
+    let found = endpoint.chains.find(head.chain(), head.host());
     let state = found.map_err(HandshakeRefusal::Chain)?;
     let policy = state.policy.load();
     // A client that names no origin is no web page.
-    if asked.origin.is_some() && policy.origins.allowed(asked.origin.as_deref()).is_none() {
+    if head.origin.is_some() && policy.origins.allowed(head.origin.as_deref()).is_none() {
         return Err(HandshakeRefusal::Origin);
     }
     // Behind a trusted proxy, the client's own.
-    let address = asked.client_address(&policy.proxies);
+    let address = head.client_address(&policy.proxies);
     let peer = Peer {
         place: place(&state, address)?,
-        client: state.recent_writes.client(asked.client.as_deref(), address),
+        client: state.recent_writes.client(head.client.as_deref(), address),
         caller: state.admission.caller(address),
-        request_context: request_origin::of_socket(
-            &asked,
+        request_context: request_context::of_socket(
+            &head,
             policy.settings.log.calls,
             address,
             clock::now(),

@@ -204,7 +204,7 @@ impl ChainFamilies {
             call_duration: list.histograms("call_duration_seconds", "How long calls took, over all their attempts.", &["method"], &DURATION_BUCKETS),
             attempts: list.counters("attempts_total", "Attempts on nodes; a call has several when it fails over.", &["node", "outcome"]),
             attempt_duration: list.histograms("attempt_duration_seconds", "How long attempts took.", &["node"], &DURATION_BUCKETS),
-            refusals: list.counters("node_refusals_total", "Attempts that a node turned away because of our credentials or quota: somebody has to see to it.", &["node", "reason"]),
+            refusals: list.counters("node_refusals_total", "Attempts that a node turned away because of our credentials or quota: an operator has to see to it.", &["node", "reason"]),
             failovers: list.counters("failovers_total", "Calls passed on to another node, by the outcome of the attempt before.", &["reason"]),
             fallback_calls: list.counters("fallback_calls_total", "Calls answered by the leader or a fallback node.", &[]),
             leader_withheld: list.counters("leader_withheld_total", "Calls for what no node is known to have that ended with own nodes' word, as the leader's share was used up.", &[]),

@@ -1,4 +1,4 @@
-//! Stories about metrics, told through the text that Prometheus reads. Here are their stage-hands.
+//! Stories about metrics, told through the text that Prometheus reads. Here are their helpers.
 
 mod counts;
 mod interface;

@@ -5,7 +5,7 @@ const PATIENCE_MS = 12_000
 const ASK_MS = 4_000
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
 
-// What was thrown and caught by nobody ends no witness.
+// What was thrown and not caught ends no witness.
 for (const what of ['uncaughtException', 'unhandledRejection']) process.on(what, (error) => console.error(what, error?.message))
 setTimeout(() => { console.log('no end'); process.exit(1) }, 60_000).unref()
 

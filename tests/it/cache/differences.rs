@@ -133,7 +133,7 @@ async fn compare(stage: &Stage, (method, params): (&str, Value), seed: u64) -> C
     for balancer in stage.balancers().chain(stage.balancers()) {
         let answer = asked(balancer, method, &params).await;
         let said = answer.header("x-forebay-cache").unwrap_or("nothing");
-        let node = answer.header("x-forebay-node").unwrap_or("nobody");
+        let node = answer.header("x-forebay-node").unwrap_or("no node");
         assert_eq!(
             answer.text(),
             truth,

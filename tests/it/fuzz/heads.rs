@@ -67,7 +67,7 @@ pub fn request(bytes: &[u8]) {
     match head.extent {
         BodyExtent::Nothing => assert!(!says(b"\r\ntransfer-encoding:")),
         BodyExtent::Length(length) => {
-            assert_eq!(head.asked.body_bytes, Some(length));
+            assert_eq!(head.request.body_bytes, Some(length));
             assert!(says(b"\r\ncontent-length:") && !says(b"\r\ntransfer-encoding:"));
         }
         BodyExtent::Chunked => {
@@ -107,7 +107,7 @@ fn go_on(
         let Some(head) = heads.take(buffer).map_err(|why| why.sentence())? else {
             return Ok(());
         };
-        told.push((head.asked.kind, Vec::new()));
+        told.push((head.request.kind, Vec::new()));
         *body = BodyReader::new(match head.extent {
             BodyExtent::Nothing => ResponseFraming::Nothing,
             BodyExtent::Length(length) => ResponseFraming::Length(length),

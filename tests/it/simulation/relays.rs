@@ -1,4 +1,4 @@
-//! Clients that listen to what one node tells, and the lines to the nodes.
+//! Clients that listen to what one node tells, and the sockets to the nodes.
 //!
 //! The real `Relays` decide; this file is their hands. What must hold is checked at every look.
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use forebay_core::feed::head_tracker::witnesses;
 use forebay_core::feed::subscription::RelayedTopic;
 use forebay_core::feed::takeover::{
-    FeedSource, OpenLine, PATIENCE, RelayStep, Relays, TakeoverReason, TopicEvent, TopicRequest,
+    FeedSocket, FeedSource, PATIENCE, RelayStep, Relays, TakeoverReason, TopicEvent, TopicRequest,
 };
 use forebay_core::vocabulary::node::NodeId;
 
@@ -20,17 +20,17 @@ use crate::simulation::world::{Event, World};
 const LOOK: Duration = Duration::from_secs(2);
 const TOPIC: RelayedTopic = RelayedTopic::PendingTransactions { full: false };
 
-/// What a node was asked for over its line.
+/// What a node was asked for over its socket.
 #[derive(Clone, Copy)]
 struct Asked {
-    line: FeedSource,
+    socket: FeedSource,
     is_taken: bool,
 }
 
 #[derive(Default)]
 pub struct Listeners {
     relays: Relays,
-    lines: BTreeMap<u32, FeedSource>,
+    sockets: BTreeMap<u32, FeedSource>,
     epochs: u64,
     asked: BTreeMap<u64, Asked>,
     transactions: u64,
@@ -46,7 +46,7 @@ impl Listeners {
     /// Which nodes have taken it; as a rule one.
     pub fn tellers(&self) -> Vec<u32> {
         let taken = self.asked.values().filter(|asked| asked.is_taken);
-        taken.map(|asked| asked.line.node.0).collect()
+        taken.map(|asked| asked.socket.node.0).collect()
     }
 }
 
@@ -54,16 +54,16 @@ impl World {
     /// Lines open and break, nodes answer and tell, and others take over.
     pub fn look(&mut self) {
         self.after(LOOK, Event::Look);
-        self.change_lines();
+        self.change_sockets();
         self.listeners.transactions += 1;
         for (number, asked) in self.listeners.asked.clone() {
             self.speak(number, asked);
         }
-        let lines = self.listeners.lines.values().map(|source| OpenLine {
+        let sockets = self.listeners.sockets.values().map(|source| FeedSocket {
             source: *source,
             takes_commands: true,
         });
-        let (open, now): (Vec<_>, _) = (lines.collect(), self.instant());
+        let (open, now): (Vec<_>, _) = (sockets.collect(), self.instant());
         let relays = &mut self.listeners.relays;
         relays.follow([TOPIC].into(), &self.view, &open, now);
         self.obey();
@@ -80,39 +80,39 @@ impl World {
             .must(is_told_once, "several nodes tell one topic");
     }
 
-    /// A node that is dead or not in the list has no line.
-    fn change_lines(&mut self) {
+    /// A node that is dead or not in the list has no socket.
+    fn change_sockets(&mut self) {
         let nodes = self.view.nodes.iter().map(|node| node.id.0);
         let alive: BTreeSet<_> = nodes
             .filter(|id| self.nodes[id].mood != Mood::Dead)
             .collect();
-        self.listeners.lines.retain(|id, _| alive.contains(id));
-        let lines = &self.listeners.lines;
-        let is_lost = |asked: &Asked| lines.get(&asked.line.node.0) != Some(&asked.line);
+        self.listeners.sockets.retain(|id, _| alive.contains(id));
+        let sockets = &self.listeners.sockets;
+        let is_lost = |asked: &Asked| sockets.get(&asked.socket.node.0) != Some(&asked.socket);
         let mut lost = self.listeners.asked.clone();
         lost.retain(|_, asked| is_lost(asked));
         for (number, asked) in lost {
             self.listeners.asked.remove(&number);
-            self.hear_line(number, asked.line, TopicEvent::Lost(TakeoverReason::Lost));
+            self.hear_socket(number, asked.socket, TopicEvent::Lost(TakeoverReason::Lost));
         }
         for id in alive {
             let listeners = &mut self.listeners;
             let (node, epoch) = (NodeId(id), listeners.epochs);
             listeners.epochs += 1;
-            let line = FeedSource { node, epoch };
-            listeners.lines.entry(id).or_insert(line);
+            let socket = FeedSource { node, epoch };
+            listeners.sockets.entry(id).or_insert(socket);
         }
     }
 
     /// What a node says to what it was asked for, or tells: this look's transaction and the last one's.
     fn speak(&mut self, number: u64, asked: Asked) {
-        let event = match self.nodes[&asked.line.node.0].mood {
+        let event = match self.nodes[&asked.socket.node.0].mood {
             Mood::Stalled | Mood::Dead => return,
             _ if asked.is_taken => {
                 let last = self.listeners.transactions;
                 for transaction in [last - 1, last] {
                     let hash = Bytes::from(format!("\"0x{transaction:064x}\""));
-                    self.hear_line(number, asked.line, TopicEvent::News(hash));
+                    self.hear_socket(number, asked.socket, TopicEvent::News(hash));
                 }
                 return;
             }
@@ -133,20 +133,20 @@ impl World {
                 self.listeners.asked.remove(&number);
             }
         }
-        self.hear_line(number, asked.line, event);
+        self.hear_socket(number, asked.socket, event);
     }
 
-    fn hear_line(&mut self, number: u64, line: FeedSource, event: TopicEvent) {
+    fn hear_socket(&mut self, number: u64, socket: FeedSource, event: TopicEvent) {
         let topic = TOPIC;
         let (request, now) = (TopicRequest { number, topic }, self.instant());
-        self.listeners.relays.hear(line, request, event, now);
+        self.listeners.relays.hear(socket, request, event, now);
         self.obey();
     }
 
     fn obey(&mut self) {
         while let Some(step) = self.listeners.relays.next_step() {
             match step {
-                RelayStep::Subscribe(line, request) => self.subscribe(line, request.number),
+                RelayStep::Subscribe(socket, request) => self.subscribe(socket, request.number),
                 RelayStep::Unsubscribe(_, request) => {
                     let asked = self.listeners.asked.remove(&request.number);
                     self.oracle
@@ -168,21 +168,21 @@ impl World {
         }
     }
 
-    fn subscribe(&mut self, line: FeedSource, number: u64) {
-        let is_open = self.listeners.lines.get(&line.node.0) == Some(&line);
+    fn subscribe(&mut self, socket: FeedSource, number: u64) {
+        let is_open = self.listeners.sockets.get(&socket.node.0) == Some(&socket);
         self.oracle
-            .must(is_open, "a node is asked that has no such line");
-        let node = self.view.node(line.node);
+            .must(is_open, "a node is asked that has no such socket");
+        let node = self.view.node(socket.node);
         let drains = node.is_none_or(|node| node.weight.drains());
         self.oracle
             .must(!drains, "a node is asked to tell that is drained");
-        let is_stranger = self.oracle.is_known_stranger(line.node);
+        let is_stranger = self.oracle.is_known_stranger(socket.node);
         self.oracle
             .must(!is_stranger, "a stranger is asked to tell");
         let is_taken = false;
         self.listeners
             .asked
-            .insert(number, Asked { line, is_taken });
+            .insert(number, Asked { socket, is_taken });
     }
 
     /// Whether one node tells, of those whose word counts.

@@ -1,4 +1,4 @@
-//! The stage-hands of the integration tests: real nodes, the built binary, raw sockets, patience.
+//! The fixtures of the integration tests: real nodes, the built binary, raw sockets, patience.
 //!
 //! Everything waits with a deadline and fails with what it was waiting for. Every process started
 //! here is killed by its own id when its handle is dropped; what it printed is shown when the test

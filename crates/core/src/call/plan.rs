@@ -246,7 +246,7 @@ fn ask<M: CallMemory>(
             is_never_null: method.is_never_null,
             is_range: matches!(method.place, BlockParam::Range { .. }),
             is_pending: block_refs.is_pending,
-            affinity: Affinity::Anyone,
+            affinity: Affinity::Any,
             may_be_hedged: is_read && method.may_be_hedged,
             may_be_grouped: is_read,
             keep,

@@ -32,18 +32,18 @@ pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// So long a node that is unfit goes on with what no other node took.
 pub const STAY: Duration = Duration::from_secs(60);
 
-/// What tells a topic: a node, over this one of its lines. The next line knows nothing of it.
+/// What tells a topic: a node, over this one of its sockets. The next socket knows nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeedSource {
-    /// The node that the line leads to.
+    /// The node that the socket leads to.
     pub node: NodeId,
-    /// No other line of this process has it.
+    /// No other socket of this process has it.
     pub epoch: u64,
 }
 
-/// A line that is open.
+/// A socket that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenLine {
+pub struct FeedSocket {
     /// Where it leads to.
     pub source: FeedSource,
     /// It may be asked for more.
@@ -60,7 +60,7 @@ pub struct TopicRequest {
     pub topic: RelayedTopic,
 }
 
-/// What a line says of a topic.
+/// What a socket says of a topic.
 #[derive(Clone, Debug)]
 pub enum TopicEvent {
     /// The node has given the subscription an id.
@@ -74,7 +74,7 @@ pub enum TopicEvent {
     Useless,
     /// What is told: the notification's `result`, as JSON.
     News(Bytes),
-    /// The line is lost, and with it the subscription: [`TakeoverReason::Lost`], or
+    /// The socket is lost, and with it the subscription: [`TakeoverReason::Lost`], or
     /// [`TakeoverReason::Stale`].
     Lost(TakeoverReason),
 }
@@ -119,7 +119,7 @@ impl TakeoverReason {
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RelayStep {
-    /// Where the line doesn't take the order, say so: [`Relays::unsent`].
+    /// Where the socket doesn't take the order, say so: [`Relays::unsent`].
     Subscribe(FeedSource, TopicRequest),
     /// Give it up, whether it was taken or not yet.
     Unsubscribe(FeedSource, TopicRequest),
@@ -175,26 +175,26 @@ impl RelaySteps {
 #[derive(Debug)]
 struct RelayScene<'a> {
     view: &'a FleetView,
-    open: &'a [OpenLine],
-    /// The nodes' lines that may be asked, the best first.
+    open: &'a [FeedSocket],
+    /// The nodes' sockets that may be asked, the best first.
     tellers: Vec<FeedSource>,
     now: Instant,
 }
 
 impl RelayScene<'_> {
     fn is_open(&self, source: FeedSource) -> bool {
-        self.open.iter().any(|line| line.source == source)
+        self.open.iter().any(|socket| socket.source == source)
     }
 }
 
 impl Relays {
-    /// Clients want these topics, and these lines are open: as often as either changes, or the fleet
+    /// Clients want these topics, and these sockets are open: as often as either changes, or the fleet
     /// does, and again and again while [`Relays::is_seeking`].
     pub fn follow(
         &mut self,
         wanted: HashSet<RelayedTopic>,
         view: &FleetView,
-        open: &[OpenLine],
+        open: &[FeedSocket],
         now: Instant,
     ) {
         let steps = &mut self.steps;
@@ -218,7 +218,7 @@ impl Relays {
             .retain(|topic, relay| relay.follow(topic, &scene, steps));
     }
 
-    /// What a line says of what it was asked for.
+    /// What a socket says of what it was asked for.
     pub fn hear(
         &mut self,
         source: FeedSource,
@@ -233,7 +233,7 @@ impl Relays {
         }
     }
 
-    /// The line didn't take the order to ask for it.
+    /// The socket didn't take the order to ask for it.
     pub fn unsent(&mut self, request: &TopicRequest) {
         if let Some(relay) = self.topics.get_mut(&request.topic) {
             relay.unsent(request.number);
@@ -264,13 +264,13 @@ fn may_tell(view: &FleetView, id: NodeId) -> Result<(), TakeoverReason> {
     })
 }
 
-/// The lines that may be asked for a topic, the best first: of nodes whose word counts, the highest head first.
-fn tellers(view: &FleetView, open: &[OpenLine]) -> Vec<FeedSource> {
+/// The sockets that may be asked for a topic, the best first: of nodes whose word counts, the highest head first.
+fn tellers(view: &FleetView, open: &[FeedSocket]) -> Vec<FeedSource> {
     let counted = witnesses(view);
     let mut tellers: Vec<_> = open
         .iter()
-        .filter(|line| line.takes_commands && counted.contains(&line.source.node))
-        .filter_map(|line| Some((view.node(line.source.node)?.head, line.source)))
+        .filter(|socket| socket.takes_commands && counted.contains(&socket.source.node))
+        .filter_map(|socket| Some((view.node(socket.source.node)?.head, socket.source)))
         .collect();
     tellers.sort_by_key(|(head, source)| (std::cmp::Reverse(*head), source.node));
     tellers.into_iter().map(|(_, source)| source).collect()

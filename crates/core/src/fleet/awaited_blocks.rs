@@ -133,8 +133,8 @@ pub fn held_from_subscribers(view: &FleetView, others: OtherBalancers, now: Inst
 /// Whether nodes with half of the own weight tell their heads unasked.
 fn are_heads_told(view: &FleetView, now: Instant) -> bool {
     let weight = |node: &NodeView| u64::from(node.weight.get());
-    let telling = own(view).filter(|node| tells(node, view, now));
-    telling.map(weight).sum::<u64>() * 2 >= own(view).map(weight).sum()
+    let announcing = own(view).filter(|node| tells(node, view, now));
+    announcing.map(weight).sum::<u64>() * 2 >= own(view).map(weight).sum()
 }
 
 fn tells(node: &NodeView, view: &FleetView, now: Instant) -> bool {

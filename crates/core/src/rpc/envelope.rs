@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::refusal::Refusal;
-use crate::json::element_places::ElementPlaces;
+use crate::json::element_offsets::ElementOffsets;
 use crate::json::grammar::{InvalidJson, RawString, Scanner};
 
 /// How deep the arrays and objects of one call may be nested, the call itself included.
@@ -23,7 +23,7 @@ pub struct Call<'a> {
     /// An array or an object, byte for byte.
     pub params: Option<&'a str>,
     /// Where the params have elements, should they be an array.
-    pub(crate) elements: ElementPlaces,
+    pub(crate) elements: ElementOffsets,
 }
 
 /// One place in a request: a call, or why it isn't one.
@@ -121,7 +121,7 @@ struct Envelope<'a> {
     method: Option<&'a str>,
     params: Option<&'a str>,
     /// Of params under a key without escapes, should they be an array.
-    elements: Option<ElementPlaces>,
+    elements: Option<ElementOffsets>,
     is_ambiguous: bool,
     /// How deep arrays and objects nest in it, itself included.
     depth: usize,
@@ -146,16 +146,16 @@ impl<'a> Envelope<'a> {
     fn array(&mut self, scanner: &mut Scanner<'a>) -> Result<(&'a str, usize), InvalidJson> {
         let begin = scanner.at();
         let mut depth_max = 0;
-        let mut places = ElementPlaces::default();
+        let mut offsets = ElementOffsets::default();
         scanner.array(|scanner| {
             scanner.peek();
             let at = scanner.at();
             let (_, depth) = scanner.value()?;
             depth_max = depth_max.max(depth);
-            places.add(at - begin..scanner.at() - begin);
+            offsets.add(at - begin..scanner.at() - begin);
             Ok::<_, InvalidJson>(())
         })?;
-        self.elements = Some(places);
+        self.elements = Some(offsets);
         Ok((scanner.since(begin)?, depth_max + 1))
     }
 
@@ -214,7 +214,7 @@ impl<'a> Envelope<'a> {
             method,
             params,
             elements: (self.elements)
-                .unwrap_or_else(|| params.map(ElementPlaces::of).unwrap_or_default()),
+                .unwrap_or_else(|| params.map(ElementOffsets::of).unwrap_or_default()),
         })
     }
 }
@@ -331,7 +331,7 @@ impl<'a> Call<'a> {
             id,
             method: method.into(),
             params,
-            elements: params.map(ElementPlaces::of).unwrap_or_default(),
+            elements: params.map(ElementOffsets::of).unwrap_or_default(),
         }
     }
 

@@ -2,7 +2,7 @@
 //! headers isn't as Ethereum's.
 //!
 //! Names, ids and times are those of alloy-chains 0.2.39 (`assets/chains.json`), without networks that have ended
-//! and without those that everybody has at home. What we know otherwise is said at its row or alias.
+//! and without local test networks. What we know otherwise is said at its row or alias.
 
 use std::time::Duration;
 

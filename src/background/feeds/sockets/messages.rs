@@ -1,17 +1,17 @@
-//! What is said to a line, and by it.
+//! What is said to a socket, and by it.
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use forebay_core::feed::takeover::{FeedSource, TopicEvent, TopicRequest};
 
-/// What a line is to do.
+/// What a socket is to do.
 #[derive(Debug)]
 pub enum SocketCommand {
     Subscribe(TopicRequest),
     Unsubscribe(TopicRequest),
 }
 
-/// What a line says of a topic.
+/// What a socket says of a topic.
 #[derive(Debug)]
 pub struct TopicReport {
     pub source: FeedSource,

@@ -1,4 +1,4 @@
-//! One node's line: opened, listened to, replaced when it is lost or silent.
+//! One node's socket: opened, listened to, replaced when it is lost or silent.
 
 mod heads;
 mod state;
@@ -29,7 +29,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LAST: Duration = Duration::from_secs(15);
 /// A node that has a socket and no heads to tell is called again after this long.
 const PAUSE_NO_HEADS: Duration = Duration::from_secs(600);
-/// A line that lived so long is opened again after the first pause.
+/// A socket that lived so long is opened again after the first pause.
 const LIVED_LONG: Duration = Duration::from_secs(60);
 /// A sign of life is asked for this often, and must come within twice that.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// A longer error of a node's, in bytes, is not passed on: it refuses without a word.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 
-/// A line to one node.
+/// A socket to one node.
 pub(super) struct NodeSocket {
     exchange: Arc<SocketContext>,
     upstream: Arc<Upstream>,
@@ -57,7 +57,7 @@ impl NodeSocket {
         }
     }
 
-    /// Opens the line, again and again; ends when the node turns out to have no socket.
+    /// Opens the socket, again and again; ends when the node turns out to have none.
     pub(super) async fn run(mut self) {
         let mut pause = PAUSE_FIRST;
         loop {
@@ -81,7 +81,7 @@ impl NodeSocket {
         }
     }
 
-    /// Tells of it once, and not again before a line stood.
+    /// Tells of it once, and not again before a socket stood.
     fn is_final(&mut self, end: &SocketFailure) -> bool {
         let name = &self.upstream.spec.name;
         let is_asked_for = self.upstream.spec.ws_url.is_some();
@@ -277,7 +277,7 @@ impl NodeSocket {
         Ok(())
     }
 
-    /// The node tells heads from now on: the line is open.
+    /// The node tells heads from now on: the socket is open.
     fn begin(&mut self, live: &mut SocketState, id: &Bytes) -> Result<(), SocketFailure> {
         live.subscriptions
             .take(id, None)
@@ -352,7 +352,7 @@ impl NodeSocket {
             self.say(live.source, request, TopicEvent::Lost(end.loss()))
                 .await;
         }
-        // Not before all is said: a relay that finds the line gone asks for no reason.
+        // Not before all is said: a relay that finds the socket gone asks for no reason.
         drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
         self.exchange.fleet.hurry();
@@ -381,7 +381,7 @@ async fn send(live: &mut SocketState) -> Result<(), SocketFault> {
         let Some((method, params)) = what.call() else {
             continue;
         };
-        // What can't be sent is lost with the line.
+        // What can't be sent is lost with the socket.
         let call = live.socket.next_call();
         live.subscriptions.ask(call, what, clock::now());
         live.socket.call(method, &params).await?;

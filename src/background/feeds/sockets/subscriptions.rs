@@ -1,4 +1,4 @@
-//! What a line has asked its node for, and what the node tells.
+//! What a socket has asked its node for, and what the node tells.
 //!
 //! Some nodes' errors don't say to which call they are the answer (evmd: `"id": null`). Such a one is
 //! the answer to the only call that waits for one. Where several wait, or an earlier one may still be
@@ -34,7 +34,7 @@ pub(super) enum InvalidId {
     TooLong,
 }
 
-/// What a call over the line is for.
+/// What a call over the socket is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CallPurpose {
     Heads,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::json::element_places::ElementPlaces;
+use crate::json::element_offsets::ElementOffsets;
 
 const CALL: BlockPlace = BlockPlace::Element {
     index: 1,
@@ -21,7 +21,7 @@ fn canonical(params: &str, place: BlockPlace) -> Option<Vec<u8>> {
     })
     .map(|()| form);
     if serde_json::from_str::<serde::de::IgnoredAny>(params).is_ok() {
-        let elements = ElementPlaces::of(params);
+        let elements = ElementOffsets::of(params);
         let written = ParamsAsWritten::of(Some(params), &elements, place);
         if let Some(written) = written.filter(ParamsAsWritten::are_canonical) {
             assert_eq!(found, Some(written.pieces().concat()), "{params}");
@@ -146,7 +146,7 @@ fn params_as_most_clients_write_them_are_known_to_be_in_their_form() {
         (r#"["0xab"]"#, CALL, false),
         (r#"["0x1","0x2","0x3","0x4"]"#, BlockPlace::Nowhere, false),
     ] {
-        let elements = ElementPlaces::of(params);
+        let elements = ElementOffsets::of(params);
         let written = ParamsAsWritten::of(Some(params), &elements, place);
         let are_known = written.is_some_and(|written| written.are_canonical());
         assert_eq!(are_known, is_so, "{params}");

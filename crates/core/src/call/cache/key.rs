@@ -163,7 +163,7 @@ fn hashed<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::element_places::ElementPlaces;
+    use crate::json::element_offsets::ElementOffsets;
     use crate::vocabulary::chain::BlockHash;
 
     fn key(secret: u64, chain: u64, block: u64, params: &str) -> CacheKey {
@@ -255,7 +255,7 @@ mod tests {
         };
         for length in (0..600).chain(980..1030) {
             let params = format!(r#"["0x{}","0x7","0x8"]"#, "a".repeat(length));
-            let elements = ElementPlaces::of(&params);
+            let elements = ElementOffsets::of(&params);
             let written = ParamsAsWritten::of(Some(&params), &elements, place).unwrap();
             let key = of(&secret, &head, Some(&params), place);
             assert_eq!(Some(of_written(&secret, &head, &written)), key, "{length}");

@@ -23,7 +23,7 @@ use crate::vocabulary::node::NodeId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Affinity {
     /// Any node that has what the call reads.
-    Anyone,
+    Any,
     /// Any of these rather than others: they have what it asks for.
     Rather(Vec<NodeId>),
     /// This one alone: it has the filter that the call names.
@@ -34,7 +34,7 @@ impl Affinity {
     /// The same, as a draw heeds it.
     pub fn shortlist(&self) -> Shortlist<'_> {
         match self {
-            Affinity::Anyone => Shortlist::Empty,
+            Affinity::Any => Shortlist::Empty,
             Affinity::Rather(holders) => Shortlist::Rather(holders),
             Affinity::Only(node) => Shortlist::Only(*node),
         }
@@ -45,7 +45,7 @@ impl Affinity {
     pub fn refusal(&self, last: Option<AttemptClass>, why: Refusal) -> Refusal {
         match (self, last) {
             (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
-            (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
+            (Affinity::Only(_), Some(_)) | (Affinity::Any | Affinity::Rather(_), _) => why,
         }
     }
 }
@@ -166,7 +166,7 @@ impl From<Treatment> for ForwardPlan {
             is_never_null: false,
             is_range: false,
             is_pending: false,
-            affinity: Affinity::Anyone,
+            affinity: Affinity::Any,
             may_be_hedged: false,
             may_be_grouped: false,
             keep: KeepDecision::Never,

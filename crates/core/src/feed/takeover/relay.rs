@@ -118,7 +118,7 @@ impl Relay {
             let is_late = self.has_begun && self.is_seeking() && silent_for >= PATIENCE;
             self.seek_anew(now);
             if is_late {
-                // Else a line that breaks time after time would be asked for ever.
+                // Else a socket that breaks time after time would be asked for ever.
                 self.refused.push(by.source.node);
             }
         } else {
@@ -190,7 +190,7 @@ impl Relay {
     }
 
     /// No other node tells it: the one that told it before goes on. Clients that ask are told so when they were
-    /// refused or no line came, clients that listen when it has lasted.
+    /// refused or no socket came, clients that listen when it has lasted.
     fn give_up(&mut self, topic: &RelayedTopic, now: Instant, steps: &mut RelaySteps) -> bool {
         if let Some((by, _)) = self.former.take() {
             self.carrier = Carrier::Teller {
@@ -202,7 +202,7 @@ impl Relay {
         }
         let patience = match self.refusal {
             _ if self.has_begun => PATIENCE,
-            // A line may be on its way.
+            // A socket may be on its way.
             None => ANSWER_TIME_MAX,
             Some(_) => Duration::ZERO,
         };
@@ -223,7 +223,7 @@ impl Relay {
         }
     }
 
-    /// The line didn't take the order: another is asked at the next look.
+    /// The socket didn't take the order: another is asked at the next look.
     pub(super) fn unsent(&mut self, number: u64) {
         if matches!(self.carrier, Carrier::Asked { by, .. } if by.number == number) {
             self.carrier = Carrier::Sought;

@@ -50,19 +50,19 @@ fn begin() -> RelayStep {
     RelayStep::Begin(TOPIC)
 }
 
-/// One topic that clients want, and nodes with a line each.
+/// One topic that clients want, and nodes with a socket each.
 struct Stage {
     relays: Relays,
     wanted: HashSet<RelayedTopic>,
     view: FleetView,
-    open: Vec<OpenLine>,
+    open: Vec<FeedSocket>,
     now: Instant,
 }
 
 impl Stage {
     fn new(nodes: u32) -> Stage {
         let now = testing::now();
-        let line = |node| OpenLine {
+        let socket = |node| FeedSocket {
             source: source(node),
             takes_commands: true,
         };
@@ -70,7 +70,7 @@ impl Stage {
             relays: Relays::default(),
             wanted: HashSet::from([TOPIC]),
             view: view(nodes, now),
-            open: (1..=nodes).map(line).collect(),
+            open: (1..=nodes).map(socket).collect(),
             now,
         }
     }
@@ -113,12 +113,12 @@ impl Stage {
     }
 
     fn close(&mut self, node: u32) {
-        self.open.retain(|line| line.source != source(node));
+        self.open.retain(|socket| socket.source != source(node));
     }
 }
 
 #[test]
-fn the_highest_node_with_an_open_line_is_asked_first() {
+fn the_highest_node_with_an_open_socket_is_asked_first() {
     let mut stage = Stage::new(3);
     stage.view.nodes[1].head = Some(BlockNumber(10));
     assert_eq!(stage.follow(), [subscribe(2, 1)]);
@@ -153,7 +153,7 @@ fn an_answer_to_an_earlier_asking_is_not_the_answer_to_this_one() {
 }
 
 #[test]
-fn a_line_says_how_it_was_lost_and_another_node_is_asked() {
+fn a_socket_says_how_it_was_lost_and_another_node_is_asked() {
     for why in [TakeoverReason::Stale, TakeoverReason::Lost] {
         let mut stage = Stage::told(2);
         let lost = stage.hear(1, 1, TopicEvent::Lost(why));
@@ -164,7 +164,7 @@ fn a_line_says_how_it_was_lost_and_another_node_is_asked() {
 }
 
 #[test]
-fn a_line_that_is_gone_or_another_tells_nothing_more() {
+fn a_socket_that_is_gone_or_another_tells_nothing_more() {
     let mut stage = Stage::told(1);
     stage.open[0].source.epoch += 1;
     let again = stage.open[0].source;
@@ -202,16 +202,16 @@ fn each_node_is_asked_until_one_takes_it_and_the_first_refusal_is_told() {
 }
 
 #[test]
-fn a_client_that_asks_while_no_line_is_open_waits_and_is_refused_in_the_end() {
+fn a_client_that_asks_while_no_socket_is_open_waits_and_is_refused_in_the_end() {
     let mut stage = Stage::new(1);
-    let line = stage.open.pop().unwrap();
+    let socket = stage.open.pop().unwrap();
     assert_eq!(stage.follow(), []);
     let [before, after] = stage.pass(ANSWER_TIME_MAX);
     assert_eq!(
         (before, after),
         (vec![], vec![end(Refusal::NoNotifications)])
     );
-    stage.open.push(line);
+    stage.open.push(socket);
     assert_eq!(
         stage.follow(),
         [subscribe(1, 1)],
@@ -299,17 +299,17 @@ fn a_node_that_must_be_left_and_breaks_off_is_lost_then_and_patience_begins() {
 }
 
 #[test]
-fn a_line_that_opens_and_breaks_again_gives_subscribers_no_more_patience() {
+fn a_socket_that_opens_and_breaks_again_gives_subscribers_no_more_patience() {
     let mut stage = Stage::told(1);
-    let mut line = stage.open.pop().unwrap();
+    let mut socket = stage.open.pop().unwrap();
     let lost = RelayStep::Count(TakeoverReason::Lost);
     assert_eq!(stage.follow(), [lost]);
     stage.now += PATIENCE - MOMENT;
-    line.source.epoch += 1;
-    stage.open.push(line);
+    socket.source.epoch += 1;
+    stage.open.push(socket);
     assert_eq!(
         stage.follow(),
-        [RelayStep::Subscribe(line.source, request(2))]
+        [RelayStep::Subscribe(socket.source, request(2))]
     );
     stage.open.clear();
     stage.now += MOMENT;
@@ -327,7 +327,7 @@ fn an_unfit_node_is_left_only_for_one_that_lives() {
 }
 
 #[test]
-fn a_line_that_takes_no_order_is_passed_over() {
+fn a_socket_that_takes_no_order_is_passed_over() {
     let mut stage = Stage::new(3);
     stage.follow();
     stage.hear(1, 1, TopicEvent::Full);
@@ -351,7 +351,7 @@ fn a_topic_that_no_client_wants_any_more_is_given_up_by_all_nodes_that_tell_it()
 }
 
 #[test]
-fn a_node_whose_line_breaks_each_time_is_not_asked_for_ever() {
+fn a_node_whose_socket_breaks_each_time_is_not_asked_for_ever() {
     let mut stage = Stage::told(1);
     let second = Duration::from_secs(1);
     let is_over = |steps: &Vec<RelayStep>| steps.contains(&end(Refusal::NoNotifications));

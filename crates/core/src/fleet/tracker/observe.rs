@@ -71,7 +71,7 @@ impl Fleet {
 
     /// Of `probes` those that say something of their nodes: one that a node had no time for, while it
     /// answers calls, says nothing of the node.
-    pub fn telling(
+    pub fn conclusive(
         &self,
         probes: &[(NodeId, ProbeOutcome)],
         details: &[(NodeId, ProbeDetails)],
@@ -89,8 +89,8 @@ impl Fleet {
             let answers = |entry: &NodeState| overload::answers_calls(&entry.load.conduct, now);
             may_be && entry.is_some_and(answers)
         };
-        let telling = probes.iter().filter(|probe| !is_overload(probe));
-        telling.copied().collect()
+        let conclusive = probes.iter().filter(|probe| !is_overload(probe));
+        conclusive.copied().collect()
     }
 
     /// Whether the word of a node that it is syncing is not to be believed.
@@ -287,8 +287,8 @@ mod tests {
         let tells = |probe, details: &ProbeDetails, after| {
             let now = then + Duration::from_millis(after);
             let details = [(ONE, details.clone())];
-            let telling = scene.fleet.telling(&[(ONE, probe)], &details, now);
-            !telling.is_empty()
+            let conclusive = scene.fleet.conclusive(&[(ONE, probe)], &details, now);
+            !conclusive.is_empty()
         };
         let late = met(Reason::Silent, "no answer within 2 s");
         let busy = met(Reason::BadAnswer, "HTTP 503");

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::json::element_places::ElementPlaces;
+use crate::json::element_offsets::ElementOffsets;
 use crate::json::scanner;
 use crate::method::block::edits::{Around, EditText, ParamEdit, ParamEdits};
 use crate::method::block::{BlockParam, BlockParamForm, TagPins};
@@ -55,16 +55,16 @@ fn numbered(named: BlockName, pins: &TagPins) -> Option<BlockNumber> {
 
 /// A name, and where its number would be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct BlockMention {
+struct BlockArgument {
     named: BlockName,
     at: Range<usize>,
     /// What is written before and after the number.
     around: &'static Around,
 }
 
-impl BlockMention {
-    fn written(named: BlockName, at: Range<usize>) -> BlockMention {
-        BlockMention {
+impl BlockArgument {
+    fn written(named: BlockName, at: Range<usize>) -> BlockArgument {
+        BlockArgument {
             named,
             at,
             around: &("", ""),
@@ -94,7 +94,7 @@ impl BlockMention {
 /// Reads what `params`, whose elements stand where `elements` says, say at `place`.
 pub(crate) fn read(
     place: BlockParam,
-    (params, elements): (Option<&str>, &ElementPlaces),
+    (params, elements): (Option<&str>, &ElementOffsets),
     pins: &TagPins,
 ) -> BlockRefs {
     let params = params.unwrap_or_default();
@@ -106,7 +106,7 @@ pub(crate) fn read(
                 BlockParamForm::Plain => TagPins::default(),
             };
             read_one((params, elements), index, form == BlockParamForm::OrLatest)
-                .map(|mention| one(&mention, reads, &pins))
+                .map(|argument| one(&argument, reads, &pins))
                 .unwrap_or_default()
         }
         BlockParam::Hash { index, reads } => (elements.get(index))
@@ -148,25 +148,25 @@ fn hashed(named: BlockName, reads: BlockData) -> BlockRefs {
     block_refs
 }
 
-fn one(mention: &BlockMention, reads: BlockData, pins: &TagPins) -> BlockRefs {
-    let need = numbered(mention.named, pins).map(|number| BlockRange {
+fn one(argument: &BlockArgument, reads: BlockData, pins: &TagPins) -> BlockRefs {
+    let need = numbered(argument.named, pins).map(|number| BlockRange {
         from: number,
         to: number,
         reads,
     });
-    let hashed = hashed(mention.named, reads);
+    let hashed = hashed(argument.named, reads);
     BlockRefs {
         need,
-        is_pending: mention.named == BlockName::Pending,
+        is_pending: argument.named == BlockName::Pending,
         is_exact: need.is_some() || hashed.is_exact,
-        edits: ParamEdits::of(mention.edit(pins), None),
+        edits: ParamEdits::of(argument.edit(pins), None),
         ..hashed
     }
 }
 
-fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
+fn range(from: &BlockArgument, to: &BlockArgument, pins: &TagPins) -> BlockRefs {
     let (low, high) = (numbered(from.named, pins), numbered(to.named, pins));
-    let is_written = |mention: &BlockMention| matches!(mention.named, BlockName::Number(_));
+    let is_written = |argument: &BlockArgument| matches!(argument.named, BlockName::Number(_));
     let is_reversed = is_written(from) && is_written(to) && low > high;
     let need = low.or(high).map(|any| {
         let (low, high) = (low.unwrap_or(any), high.unwrap_or(any));
@@ -199,10 +199,10 @@ fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
 }
 
 fn read_one(
-    (params, elements): (&str, &ElementPlaces),
+    (params, elements): (&str, &ElementOffsets),
     index: usize,
     may_be_missing: bool,
-) -> Option<BlockMention> {
+) -> Option<BlockArgument> {
     if let Some(element) = elements.get(index) {
         return Some(named_at(params, element, may_be_missing));
     }
@@ -212,7 +212,7 @@ fn read_one(
     };
     let end = before.as_ref().map_or(1, |before| before.end);
     let is_next = params.starts_with('[') && may_be_missing;
-    is_next.then_some(BlockMention {
+    is_next.then_some(BlockArgument {
         named: BlockName::Latest,
         at: end..end,
         around: if before.is_some() {
@@ -224,7 +224,7 @@ fn read_one(
 }
 
 /// The block that one parameter names: text, a number, or an object (EIP-1898).
-fn named_at(params: &str, at: Range<usize>, null_is_latest: bool) -> BlockMention {
+fn named_at(params: &str, at: Range<usize>, null_is_latest: bool) -> BlockArgument {
     let value = &params[at.clone()];
     match value.as_bytes().first() {
         Some(b'{') => {
@@ -235,20 +235,20 @@ fn named_at(params: &str, at: Range<usize>, null_is_latest: bool) -> BlockMentio
                 [Some(number), None] if is_clear => {
                     let named = named(&params[number.clone()]);
                     let is_hash = matches!(named, BlockName::Hash(_));
-                    BlockMention::written(if is_hash { BlockName::Other } else { named }, number)
+                    BlockArgument::written(if is_hash { BlockName::Other } else { named }, number)
                 }
                 [None, Some(hash)] if is_clear => {
                     let named = named(&params[hash]);
                     let is_hash = matches!(named, BlockName::Hash(_));
-                    BlockMention::written(if is_hash { named } else { BlockName::Other }, at)
+                    BlockArgument::written(if is_hash { named } else { BlockName::Other }, at)
                 }
-                _ => BlockMention::written(BlockName::Other, at),
+                _ => BlockArgument::written(BlockName::Other, at),
             }
         }
         Some(_) if value == "null" && null_is_latest => {
-            BlockMention::written(BlockName::Latest, at)
+            BlockArgument::written(BlockName::Latest, at)
         }
-        Some(_) | None => BlockMention::written(named(value), at),
+        Some(_) | None => BlockArgument::written(named(value), at),
     }
 }
 
@@ -267,7 +267,7 @@ fn read_range(
     params: &str,
     filter: usize,
     missing: BlockName,
-) -> Option<(BlockMention, BlockMention)> {
+) -> Option<(BlockArgument, BlockArgument)> {
     let mut found = [const { None }; 3];
     let keys = ["fromBlock", "toBlock", "blockHash"];
     let is_clear = find_members(params, filter, &keys, &mut found);
@@ -277,10 +277,10 @@ fn read_range(
     let is_bare = text.get(scanner::skip_space(text, inside)) == Some(&b'}');
     let end = |found: Option<Range<usize>>, around: &'static Around| match found {
         Some(at) if &params[at.clone()] != "null" => {
-            BlockMention::written(named(&params[at.clone()]), at)
+            BlockArgument::written(named(&params[at.clone()]), at)
         }
-        Some(at) => BlockMention::written(missing, at),
-        None => BlockMention {
+        Some(at) => BlockArgument::written(missing, at),
+        None => BlockArgument {
             named: missing,
             at: inside..inside,
             around,
@@ -292,8 +292,8 @@ fn read_range(
     } else {
         &("\"toBlock\":", ",")
     };
-    let mentions = (end(from, &("\"fromBlock\":", ",")), end(to, around_to));
-    is_clear.then_some(mentions)
+    let arguments = (end(from, &("\"fromBlock\":", ",")), end(to, around_to));
+    is_clear.then_some(arguments)
 }
 
 /// Finds the values of `keys` in the object at `at`; `false` if it can be read in two ways: by a

@@ -1,7 +1,7 @@
 //! Stories of block parameters.
 
 use super::*;
-use crate::json::element_places::ELEMENTS_MAX;
+use crate::json::element_offsets::ELEMENTS_MAX;
 use crate::method::{MethodRules, listed};
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ const PINS: TagPins = TagPins {
 };
 
 fn read_params(place: BlockParam, params: &str, pins: &TagPins) -> BlockRefs {
-    read(place, (Some(params), &ElementPlaces::of(params)), pins)
+    read(place, (Some(params), &ElementOffsets::of(params)), pins)
 }
 
 fn written(edits: &ParamEdits, params: &str) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! What a line does with the heads that its node tells: see [`SocketHeads`](forebay_core::feed::socket_heads::SocketHeads).
+//! What a socket does with its node's heads: see [`SocketHeads`](forebay_core::feed::socket_heads::SocketHeads).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,7 +38,7 @@ impl NodeSocket {
         self.hurry(&header);
     }
 
-    /// Calls aren't served the block yet: nodes without a line are asked soon whether they have it, too.
+    /// Calls aren't served the block yet: nodes without a socket are asked soon whether they have it, too.
     fn hurry(&self, header: &Header) {
         let view = &self.exchange.fleet.snapshot().view;
         let open = self.exchange.open.borrow();

@@ -1,4 +1,4 @@
-//! An open line, and why one ends.
+//! An open socket, and why one ends.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use forebay_core::fleet::staleness::SocketStaleness;
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::header::Header;
 
-/// An open line.
+/// An open socket.
 pub(super) struct SocketState {
     pub socket: UpstreamSocket,
     pub source: FeedSource,
@@ -64,7 +64,7 @@ pub(super) struct BlockAnswer {
     pub block: Option<Arc<Header>>,
 }
 
-/// Why a line ended.
+/// Why a socket ended.
 pub(super) enum SocketFailure {
     Fault(SocketFault),
     Stale,

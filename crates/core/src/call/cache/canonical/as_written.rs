@@ -6,7 +6,7 @@ use wide::u8x16;
 
 use super::plain_block::is_plain_block;
 use super::{BLOCK, BlockPlace, are_all, is_settled_byte};
-use crate::json::element_places::ElementPlaces;
+use crate::json::element_offsets::ElementOffsets;
 
 /// Clients that write capitals or spaces, as in addresses with a checksum, do so within the first bytes.
 const LOOKED_AT_BYTES: usize = 32;
@@ -22,7 +22,7 @@ const PLAIN_QUARTER: u8 = 0x20;
 #[derive(Debug)]
 pub(in crate::call::cache) struct ParamsAsWritten<'a> {
     text: &'a str,
-    elements: &'a ElementPlaces,
+    elements: &'a ElementOffsets,
     /// The index of its element, and where that stands.
     block: Option<(usize, Range<usize>)>,
 }
@@ -33,7 +33,7 @@ impl<'a> ParamsAsWritten<'a> {
     #[inline]
     pub(in crate::call::cache) fn of(
         params: Option<&'a str>,
-        elements: &'a ElementPlaces,
+        elements: &'a ElementOffsets,
         place: BlockPlace,
     ) -> Option<ParamsAsWritten<'a>> {
         let text = params?;
@@ -337,7 +337,7 @@ mod tests {
             for (place, wanted) in [("\"to\"", true), ("\"to\" ", false)] {
                 let digits = "a".repeat(length);
                 let params = format!(r#"[{{{place}:"0x1","data":"{digits}"}},"0x7"]"#);
-                let elements = ElementPlaces::of(&params);
+                let elements = ElementOffsets::of(&params);
                 let written = ParamsAsWritten::of(Some(&params), &elements, BlockPlace::Nowhere);
                 let are_known = written.is_some_and(|written| written.are_canonical());
                 assert_eq!(are_known, wanted, "{length}");

@@ -29,7 +29,7 @@ struct Held {
 struct Wanted {
     has_begun: bool,
     was_refused: bool,
-    /// The look found a line that took no order.
+    /// The look found a socket that took no order.
     was_unsent: bool,
     /// Since when no node tells it; before any did, since when none was asked.
     since: Instant,
@@ -45,9 +45,9 @@ struct World {
     stage: Stage,
     epochs: u64,
     requests: u64,
-    /// The lines that are really open, what they were asked for, and whether they tell it.
-    lines: BTreeMap<FeedSource, BTreeMap<u64, (TopicRequest, bool)>>,
-    /// What lines said, and wasn't heard yet.
+    /// The sockets that are really open, what they were asked for, and whether they tell it.
+    sockets: BTreeMap<FeedSource, BTreeMap<u64, (TopicRequest, bool)>>,
+    /// What sockets said, and wasn't heard yet.
     said: VecDeque<(FeedSource, TopicRequest, TopicEvent)>,
     held: BTreeMap<u64, Held>,
     clients: BTreeMap<RelayedTopic, Wanted>,
@@ -63,7 +63,7 @@ impl World {
             stage,
             epochs: 0,
             requests: 0,
-            lines: BTreeMap::new(),
+            sockets: BTreeMap::new(),
             said: VecDeque::new(),
             held: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -79,17 +79,17 @@ impl World {
     }
 
     fn step(&mut self) {
-        let at = self.below(self.lines.len().max(1));
-        let line = self.lines.keys().nth(at).copied();
-        match (self.below(20), line) {
+        let at = self.below(self.sockets.len().max(1));
+        let socket = self.sockets.keys().nth(at).copied();
+        match (self.below(20), socket) {
             (0, _) => {
                 let node = 1 + self.below(3);
-                self.open_line(u32::try_from(node).unwrap());
+                self.open_socket(u32::try_from(node).unwrap());
             }
-            (1, Some(line)) => self.break_line(line),
+            (1, Some(socket)) => self.break_socket(socket),
             (2, _) => self.change_node(),
             (3, _) => self.come_or_go(),
-            (4..10, Some(line)) => self.answer(line),
+            (4..10, Some(socket)) => self.answer(socket),
             (10..16, _) => self.hear_one(),
             _ => {
                 let pause = PAUSE_MAX.mul_f64(self.dice.fraction());
@@ -99,23 +99,24 @@ impl World {
         }
     }
 
-    fn open_line(&mut self, node: u32) {
+    fn open_socket(&mut self, node: u32) {
         let node = NodeId(node);
-        if self.lines.keys().all(|line| line.node != node) {
+        if self.sockets.keys().all(|socket| socket.node != node) {
             self.epochs += 1;
             let epoch = self.epochs;
-            self.lines
+            self.sockets
                 .insert(FeedSource { node, epoch }, BTreeMap::new());
         }
     }
 
     /// It says so, unless its node left the list.
-    fn break_line(&mut self, line: FeedSource) {
+    fn break_socket(&mut self, socket: FeedSource) {
         let loss = [TakeoverReason::Lost, TakeoverReason::Stale][self.below(2)];
         let says_so = self.below(3) > 0;
-        let asked = self.lines.remove(&line).unwrap_or_default();
+        let asked = self.sockets.remove(&socket).unwrap_or_default();
         for (request, _) in asked.into_values().filter(|_| says_so) {
-            self.said.push_back((line, request, TopicEvent::Lost(loss)));
+            self.said
+                .push_back((socket, request, TopicEvent::Lost(loss)));
         }
     }
 
@@ -151,9 +152,9 @@ impl World {
     }
 
     /// A node says something of what it was asked for, which is heard at once or later.
-    fn answer(&mut self, line: FeedSource) {
+    fn answer(&mut self, socket: FeedSource) {
         let (at, choice, item) = (self.below(4), self.below(9), self.below(30));
-        let Some(asked) = self.lines.get_mut(&line) else {
+        let Some(asked) = self.sockets.get_mut(&socket) else {
             return;
         };
         let Some((request, tells)) = asked.values_mut().nth(at) else {
@@ -177,7 +178,7 @@ impl World {
         if !tells {
             asked.remove(&request.number);
         }
-        self.said.push_back((line, request, event));
+        self.said.push_back((socket, request, event));
     }
 
     fn hear_one(&mut self) {
@@ -247,20 +248,20 @@ impl World {
         }
     }
 
-    /// A look, as it is done: lines first, then what they said, then what is to be done.
+    /// A look, as it is done: sockets first, then what they said, then what is to be done.
     fn follow(&mut self) {
         let is_ready = |dice: &mut SeededDice| !dice.roll().is_multiple_of(8);
         let dice = &mut self.dice;
-        let lines = self.lines.keys().map(|source| OpenLine {
+        let sockets = self.sockets.keys().map(|source| FeedSocket {
             source: *source,
             takes_commands: is_ready(dice),
         });
-        self.stage.open = lines.collect();
+        self.stage.open = sockets.collect();
         for (source, request, event) in std::mem::take(&mut self.said) {
             self.hear(source, request, event);
         }
         let open = self.stage.open.clone();
-        let is_gone = |held: &Held| open.iter().all(|line| line.source != held.source);
+        let is_gone = |held: &Held| open.iter().all(|socket| socket.source != held.source);
         let gone = self.held.iter().filter(|(_, held)| is_gone(held));
         for number in gone.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.lose(number);
@@ -305,7 +306,7 @@ impl World {
             return self.stage.relays.unsent(&request);
         }
         wanted.asked_at.insert(source.node, now);
-        let asked = self.lines.get_mut(&source).unwrap();
+        let asked = self.sockets.get_mut(&source).unwrap();
         asked.insert(request.number, (request.clone(), false));
         let held = Held {
             source,
@@ -322,7 +323,7 @@ impl World {
         let is_held = held.is_some_and(|held| held.source == source);
         self.must(is_held, "what isn't held is given up");
         let late = [TopicEvent::Taken, TopicEvent::Full, news("true")];
-        if let Some(asked) = self.lines.get_mut(&source) {
+        if let Some(asked) = self.sockets.get_mut(&source) {
             asked.remove(&request.number);
             // What it says before it hears that.
             let late = late.into_iter().nth(self.dice.roll() as usize % 4);
@@ -422,14 +423,14 @@ impl World {
             (node.lives, node.weight) = (true, Weight::ONE);
         }
         for round in 0..40 {
-            self.open_line(1 + round % 3);
+            self.open_socket(1 + round % 3);
             self.stage.now += Duration::from_secs(2);
             self.follow();
             let mut said = Vec::new();
-            for (line, asked) in &mut self.lines {
+            for (socket, asked) in &mut self.sockets {
                 for (request, tells) in asked.values_mut() {
                     if !std::mem::replace(tells, true) {
-                        said.push((*line, request.clone(), TopicEvent::Taken));
+                        said.push((*socket, request.clone(), TopicEvent::Taken));
                     }
                 }
             }
@@ -440,8 +441,8 @@ impl World {
             let is_told = held.len() == 1 && held.iter().all(|held| held.is_taken);
             self.must(is_told, "it isn't told after a long peace");
         }
-        let of_lines: usize = self.lines.values().map(BTreeMap::len).sum();
-        self.must(of_lines == self.held.len(), "a node tells for no client");
+        let of_sockets: usize = self.sockets.values().map(BTreeMap::len).sum();
+        self.must(of_sockets == self.held.len(), "a node tells for no client");
     }
 }
 

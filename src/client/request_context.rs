@@ -1,4 +1,4 @@
-//! Where a request comes from, read off its request's head.
+//! Where a request or socket comes from (its [`RequestContext`]), read off its head.
 //!
 //! Where no lines are wanted in the log this costs two looks at the headers, and no memory.
 
@@ -18,7 +18,7 @@ use forebay_core::wire::{forwarded, trace};
 
 /// Of the request of the client at `address`. One without a usable id is given one where there are lines.
 pub(super) fn of_request(
-    caller: &mut impl Downstream,
+    downstream: &mut impl Downstream,
     policy: &Policy,
     address: Option<IpAddr>,
     arrived_at: Instant,
@@ -27,23 +27,23 @@ pub(super) fn of_request(
     let client = policy.settings.log.calls.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
-        request_id: request_id(caller),
+        request_id: request_id(downstream),
         address,
         arrived_at,
     });
-    let asked = caller.asked();
-    RequestContext::new(asked.trace(), trail(asked, policy, address), client)
+    let head = downstream.head();
+    RequestContext::new(head.trace(), trail(head, policy, address), client)
 }
 
 /// Of a socket, as its opening handshake says it.
 pub(super) fn of_socket(
-    asked: &RequestHead,
+    head: &RequestHead,
     share: Option<f64>,
     address: Option<IpAddr>,
     opened_at: Instant,
     chain: &ChainName,
 ) -> RequestContext {
-    let given = || asked.request_id.clone().unwrap_or_else(new_request_id);
+    let given = || head.request_id.clone().unwrap_or_else(new_request_id);
     let client = share.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
@@ -51,27 +51,27 @@ pub(super) fn of_socket(
         address,
         arrived_at: opened_at,
     });
-    RequestContext::new(asked.trace(), None, client)
+    RequestContext::new(head.trace(), None, client)
 }
 
 /// Where the client asks to be told of its attempts, and may be.
 fn trail(
-    asked: &RequestHead,
+    head: &RequestHead,
     policy: &Policy,
     address: Option<IpAddr>,
 ) -> Option<Arc<RequestTrail>> {
-    let is_told = asked.wants_trail && forwarded::has(&policy.settings.listen.trail_for, address?);
+    let is_told = head.wants_trail && forwarded::has(&policy.settings.listen.trail_for, address?);
     is_told.then(Arc::default)
 }
 
 /// The request's id, after it was given one if it has none.
-fn request_id(caller: &mut impl Downstream) -> String {
-    if let Some(id) = &caller.asked().request_id {
+fn request_id(downstream: &mut impl Downstream) -> String {
+    if let Some(id) = &downstream.head().request_id {
         return id.clone();
     }
     let id = new_request_id();
     // From here the answer's head takes it.
-    caller.name(id.clone());
+    downstream.name(id.clone());
     id
 }
 

@@ -9,26 +9,26 @@ pub(crate) const ELEMENTS_MAX: usize = 3;
 
 /// From the beginning of the array on; of what is no array, nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ElementPlaces {
+pub(crate) struct ElementOffsets {
     first: [(u32, u32); ELEMENTS_MAX],
     count: u32,
 }
 
-impl ElementPlaces {
+impl ElementOffsets {
     /// Of `text`, which is well formed.
-    pub(crate) fn of(text: &str) -> ElementPlaces {
-        let mut places = ElementPlaces::default();
+    pub(crate) fn of(text: &str) -> ElementOffsets {
+        let mut offsets = ElementOffsets::default();
         for at in scanner::elements(text.as_bytes(), 0).take(ELEMENTS_MAX) {
-            places.add(at);
+            offsets.add(at);
         }
-        places
+        offsets
     }
 
     /// The next element stands at `at`. What is too far behind isn't remembered.
     pub(crate) fn add(&mut self, at: Range<usize>) {
-        let place = u32::try_from(at.start).ok().zip(u32::try_from(at.end).ok());
-        if let (Some(next), Some(place)) = (self.first.get_mut(self.count as usize), place) {
-            *next = place;
+        let offset = u32::try_from(at.start).ok().zip(u32::try_from(at.end).ok());
+        if let (Some(next), Some(offset)) = (self.first.get_mut(self.count as usize), offset) {
+            *next = offset;
             self.count += 1;
         }
     }
@@ -54,16 +54,16 @@ mod tests {
     #[test]
     fn the_first_elements_are_where_they_were_written() {
         let text = r#"[ "a]" ,{"b":[1]},3, 4]"#;
-        let places = ElementPlaces::of(text);
+        let offsets = ElementOffsets::of(text);
         let found: Vec<_> = (0..5)
-            .map(|index| places.get(index).map(|at| &text[at]))
+            .map(|index| offsets.get(index).map(|at| &text[at]))
             .collect();
         let wanted = [Some(r#""a]""#), Some(r#"{"b":[1]}"#), Some("3"), None, None];
         assert_eq!(found, wanted);
         for none in ["[]", "{}", ""] {
-            assert_eq!(ElementPlaces::of(none).get(0), None);
+            assert_eq!(ElementOffsets::of(none).get(0), None);
         }
-        let mut far = ElementPlaces::default();
+        let mut far = ElementOffsets::default();
         far.add(0..usize::MAX);
         assert_eq!(far.get(0), None);
     }
