@@ -4,6 +4,8 @@
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 
+use forebay_core::vocabulary::hex;
+
 /// The filling of a long answer, written from here.
 static FILLING: [u8; 256 << 10] = [b'0'; 256 << 10];
 /// The longest answer that can be asked for.
@@ -213,7 +215,8 @@ fn word_place(body: &[u8], what: &[u8], digits: usize) -> Range<usize> {
 
 fn word_in(body: &[u8], what: &[u8], digits: usize) -> u64 {
     let word = String::from_utf8_lossy(&body[word_place(body, what, digits)]).into_owned();
-    u64::from_str_radix(word.get(digits.saturating_sub(16)..).unwrap_or("0"), 16).unwrap_or(0)
+    let last = word.get(digits.saturating_sub(16)..);
+    last.and_then(hex::digits).unwrap_or(0)
 }
 
 /// The hex digits after `what`; `None` where there are none.
@@ -221,5 +224,5 @@ fn number_in(body: &[u8], what: &[u8]) -> Option<u64> {
     let digits = body.get(after(body, what)?..)?;
     let length = memchr::memchr(b'"', digits)?;
     let text = std::str::from_utf8(&digits[..length]).ok()?;
-    u64::from_str_radix(text, 16).ok()
+    hex::digits(text)
 }

@@ -9,7 +9,7 @@ use forebay_core::vocabulary::node::Secret;
 use forebay_core::wire::chain_path::HOST_BYTES_MAX;
 
 /// The longest token, in bytes: it has to fit into a header.
-const TOKEN_BYTES_MAX: usize = 1024;
+pub(super) const TOKEN_BYTES_MAX: usize = 1024;
 
 pub(super) fn token<S: 'static>() -> Form<S, Option<Secret>> {
     Form::new(

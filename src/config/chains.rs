@@ -69,7 +69,7 @@ pub(super) const PROCESS_KEYS: [&str; 7] = [
     "cache.shared",
 ];
 /// The most host names of one chain.
-const HOSTS_MAX: usize = 100;
+pub(super) const HOSTS_MAX: usize = 100;
 
 /// Whether a setting can differ by chain; its key is as in the table.
 pub(super) fn is_a_chains(key: &str) -> bool {

@@ -16,7 +16,7 @@ const DEFAULT_BASE: &str = "http://localhost:4318";
 /// The path of traces below a base (OTLP/HTTP).
 const TRACES: &str = "v1/traces";
 /// Headers for the collector.
-const HEADERS_MAX: usize = 16;
+pub(super) const HEADERS_MAX: usize = 16;
 
 /// What the environment holds.
 pub(super) fn variables<'a>(context: &'a ReadContext<'_>) -> impl Fn(&str) -> Option<String> + 'a {

@@ -103,7 +103,71 @@ fn value(noted: &SchemaRecorder, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use forebay_core::fleet::spread::NODES_MAX;
+    use forebay_core::vocabulary::caps::Caps;
+    use forebay_core::vocabulary::node::{NAME_BYTES_MAX, SERVED_GLOBS_MAX, TEXT_BYTES_MAX};
+
     use super::*;
+    use crate::config::{admin, chains, field, otlp, sockets};
+
+    /// As sentences have it: `1,000`.
+    fn thousands(number: usize) -> String {
+        format!("{},{:03}", number / 1000, number % 1000)
+    }
+
+    #[test]
+    fn numbers_in_meanings_are_those_of_the_code() {
+        let mut meanings: Vec<(String, &str)> = Vec::new();
+        for setting in table() {
+            meanings.push((setting.key.to_string(), setting.meaning));
+        }
+        for (key, meaning) in nodes::KEYS {
+            meanings.push((format!("a node's {key}"), meaning));
+        }
+        for (key, _, meaning) in chains::OWN_KEYS {
+            meanings.push((format!("a chain's {key}"), meaning));
+        }
+        let defaults = Settings::default();
+        let block_time = duration_text(defaults.chain.block_time);
+        // From so many calls on, a second earns less than they do.
+        let calls = defaults.calls.retry_per_second / defaults.calls.retry_per_call;
+        let cached = size_text(Caps::ROOMY.cache).replace("MiB", " MiB");
+        for (of, said) in [
+            ("chain.block_time", format!("else {block_time}.")),
+            ("a chain's block_time", format!("else {block_time}")),
+            ("chains", format!("up to {},", chains::CHAINS_MAX)),
+            ("a chain's hosts", format!("up to {}", chains::HOSTS_MAX)),
+            ("nodes", format!("up to {}.", thousands(field::ITEMS_MAX))),
+            (
+                "a node's url",
+                format!("up to {} bytes", thousands(TEXT_BYTES_MAX)),
+            ),
+            ("a node's name", format!("up to {NAME_BYTES_MAX} letters")),
+            (
+                "a node's serves",
+                format!("up to {SERVED_GLOBS_MAX} names and globs"),
+            ),
+            (
+                "calls.retry_budget.per_second",
+                format!("from {calls} calls a second"),
+            ),
+            ("calls.broadcast", format!("up to {NODES_MAX}.")),
+            ("cache.memory", format!("{cached} at most")),
+            (
+                "admin.token",
+                format!("up to {} characters", thousands(admin::TOKEN_BYTES_MAX)),
+            ),
+            (
+                "sockets.per_address_max",
+                format!("{} where", sockets::PER_CLIENT_ADDRESS_MAX),
+            ),
+            ("otlp.headers", format!("up to {};", otlp::HEADERS_MAX)),
+        ] {
+            let meaning = meanings.iter().find(|(key, _)| key == of);
+            let meaning = meaning.map_or("it isn't there", |(_, meaning)| *meaning);
+            assert!(meaning.contains(&said), "{of}: {meaning} isn't {said}");
+        }
+    }
 
     #[test]
     fn the_committed_page_is_the_one_that_the_code_makes() {

@@ -5,7 +5,7 @@ use super::settings::{Settings, SocketSettings};
 
 /// Sockets of one client's address, where trusted proxies tell it. Many clients may share one behind a
 /// provider's NAT.
-const PER_CLIENT_ADDRESS_MAX: usize = 1000;
+pub(super) const PER_CLIENT_ADDRESS_MAX: usize = 1000;
 /// The part of all sockets that one address may have where it may be a load balancer's, with all
 /// clients behind it: so one alone doesn't take them all.
 const PER_ADDRESS_PARTS: (usize, usize) = (3, 4);

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support::in_repository;
 use forebay::admin;
 use forebay::client::websocket::close::CloseReason;
-use forebay::client::{endpoint, http1, http2, request_body};
+use forebay::client::{compression, endpoint, http1, http2, request_body};
 use forebay::config;
 use forebay::config::quantity::size_text;
 use forebay::config::settings::Settings;
@@ -262,6 +262,13 @@ fn the_limits_are_those_of_the_code() {
             assert!(said.contains(&wanted), "{of}: {said} isn't {wanted}");
         }
     }
+}
+
+#[test]
+fn answers_are_compressed_from_the_size_on_that_the_settings_say() {
+    let least = spaced(compression::PACKED_BYTES_MIN as u64);
+    let said = format!("Answers of {least} and more are compressed");
+    assert!(text_of(SETTINGS).contains(&said), "{said}");
 }
 
 /// Mebibytes with as many digits as a reader wants, rounded or cut.

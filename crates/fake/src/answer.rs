@@ -13,7 +13,7 @@ use sha3::{Digest, Keccak256};
 
 use super::behaviour::{Behaviour, Fault};
 use crate::behaviour::{AnswerShape, FakeRpcError};
-use crate::chain::{FakeBlock, FakeChain, data};
+use crate::chain::{FakeBlock, FakeChain};
 use forebay_core::vocabulary::hex;
 
 /// What was asked.
@@ -350,7 +350,7 @@ fn echo(call: &Value) -> FakeOutcome {
 fn digest(value: &Value) -> String {
     let text = value.as_str().unwrap_or_default();
     let bytes = hex::data_of_any(text);
-    data(&Keccak256::digest(
+    hex::data_text(&Keccak256::digest(
         bytes.unwrap_or_else(|| text.as_bytes().to_vec()),
     ))
 }
@@ -361,7 +361,7 @@ fn quantity(number: u64) -> String {
 
 /// A block as geth writes it, empty of transactions.
 fn header(block: &FakeBlock) -> Value {
-    let zeros = |bytes: usize| data(&vec![0; bytes]);
+    let zeros = |bytes: usize| hex::data_text(&vec![0; bytes]);
     json!({
         "number": quantity(block.number),
         "hash": block.hash,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use forebay_core::vocabulary::hex;
 use sha3::{Digest, Keccak256};
 
 use crate::clock;
@@ -111,7 +112,7 @@ impl FakeChain {
             hash: self.hash(number, forked_from),
             parent_hash: match number.checked_sub(1) {
                 Some(parent) => self.hash(parent, forked_from),
-                None => data(&[0; 32]),
+                None => hex::data_text(&[0; 32]),
             },
             timestamp: self.born.saturating_add(above),
         }
@@ -127,7 +128,7 @@ impl FakeChain {
             .chain_update(salt.map_or(0, |(_, salt)| *salt).to_be_bytes())
             .chain_update([u8::from(astray)])
             .finalize();
-        data(&digest)
+        hex::data_text(&digest)
     }
 
     fn state(&self) -> MutexGuard<'_, FakeChainState> {
@@ -137,18 +138,6 @@ impl FakeChain {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// `0x` and two digits a byte.
-pub(super) fn data(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(2 + bytes.len() * 2);
-    text.push_str("0x");
-    for byte in bytes {
-        // Writing into a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

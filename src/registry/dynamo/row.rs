@@ -14,6 +14,7 @@ use crate::registry::dynamo::requests::{Attributes, natural, number, text, writt
 use crate::registry::node_list::{self, StoredNode as _};
 use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
 use crate::registry::{ItemOrigin, NodeEdit, RegistryItem, StoredHealth};
+use forebay_core::vocabulary::hex;
 use forebay_core::vocabulary::node::{
     InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, ServedMethods, Weight,
 };
@@ -278,11 +279,7 @@ impl node_list::StoredNode for DynamoRow {
 
 /// 16 hex digits that tell URLs apart and show nothing of them.
 pub(super) fn digest(url: &str) -> String {
-    let hash = Sha3_256::digest(url);
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::digits_text(&Sha3_256::digest(url)[..8])
 }
 
 /// What `edit` changes.

@@ -41,8 +41,7 @@ impl TxHash {
 
 impl fmt::Display for TxHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("0x")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write_data(&self.0, f)
     }
 }
 
@@ -65,7 +64,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{}", ::hex::encode(self.0))
+        hex::write_data(&self.0, f)
     }
 }
 
@@ -157,8 +156,7 @@ mod tests {
     }
 
     fn params(bytes: &[u8]) -> String {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!(r#"["0x{digits}"]"#)
+        format!(r#"["{}"]"#, hex::data_text(bytes))
     }
 
     #[test]

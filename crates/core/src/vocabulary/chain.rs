@@ -132,7 +132,7 @@ impl BlockHash {
 /// As JSON-RPC writes it.
 impl fmt::Display for BlockHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{}", ::hex::encode(self.0))
+        hex::write_data(&self.0, f)
     }
 }
 

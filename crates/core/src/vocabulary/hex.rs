@@ -1,5 +1,7 @@
 //! Numbers and bytes as hexadecimal digits, as the execution API has them.
 
+use std::fmt;
+
 /// The DATA of the execution API where its length is known, as a hash's: `0x` and two digits for each byte, of
 /// either case.
 pub fn data<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -11,6 +13,34 @@ pub fn data<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// The same of any length.
 pub fn data_of_any(text: &str) -> Option<Vec<u8>> {
     hex::decode(text.strip_prefix("0x")?).ok()
+}
+
+/// `bytes` as DATA, in lower case.
+pub fn data_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    // Writing into a String can't fail.
+    let _ = write_data(bytes, &mut text);
+    text
+}
+
+/// The same without memory of its own.
+pub(crate) fn write_data(bytes: &[u8], to: &mut impl fmt::Write) -> fmt::Result {
+    to.write_str("0x")?;
+    let mut digits = [0; 2 * WRITTEN_BYTES];
+    for bytes in bytes.chunks(WRITTEN_BYTES) {
+        let digits = &mut digits[..2 * bytes.len()];
+        hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
+        to.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)?;
+    }
+    Ok(())
+}
+
+/// Bytes that are written at once: a hash.
+const WRITTEN_BYTES: usize = 32;
+
+/// `bytes` as digits alone, in lower case.
+pub fn digits_text(bytes: &[u8]) -> String {
+    hex::encode(bytes)
 }
 
 /// [`data`] behind `0X`, too, which geth takes.
@@ -146,6 +176,17 @@ mod tests {
         }
         for bad in ["00a5", "0x00a", "0x+0a5", "x00a5"] {
             assert_eq!(data_of_either_prefix::<2>(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn data_is_written_in_lower_case_whatever_its_length() {
+        assert_eq!(data_text(&[0, 0xa5, 0xff]), "0x00a5ff");
+        for length in [0, 1, WRITTEN_BYTES, WRITTEN_BYTES + 1, 3 * WRITTEN_BYTES] {
+            let bytes: Vec<u8> = (0..=u8::MAX).rev().take(length).collect();
+            let text = data_text(&bytes);
+            assert_eq!(text, format!("0x{}", digits_text(&bytes)));
+            assert_eq!(data_of_any(&text), Some(bytes));
         }
     }
 
