@@ -153,7 +153,7 @@ impl Attempt {
         (attempt, came)
     }
 
-    /// Ends it with what each of its calls came to, in their order: see [`Attempt::settle`]. What follows for its node
+    /// Ends it with what each of its calls came to, in their order: as its load and the metrics are told. What follows for its node
     /// is carried out.
     #[inline]
     pub async fn end<'v>(
@@ -199,10 +199,6 @@ impl Attempt {
         self.placement.upstream()
     }
 
-    pub fn began_at(&self) -> Instant {
-        self.began_at
-    }
-
     /// The answer has begun, and goes to the client as it comes: however slowly that takes it, no other
     /// call waits for the place.
     pub fn commit(&mut self) {
@@ -216,8 +212,8 @@ impl Attempt {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
-    /// Tells load and metrics what each of its calls came to; `None`: only what the call comes to later counts. For the metrics each is an attempt that took as long as all of them, for the load it is many
-    /// answers at once, or one fault. What follows for the node is returned: a penalty, unless a call may have caused
+    /// Tells load and metrics what each of its calls came to; `None`: only what the call comes to later counts. For the
+    /// metrics each is an attempt that took as long as all of them, for the load it is many answers at once, or one fault. What follows for the node is returned: a penalty, unless a call may have caused
     /// the fault (then the call's end tells), and a rest, where it asked for one. The verdicts tell from now on
     /// whether the node had too much to do.
     fn settle<'v>(
@@ -271,9 +267,10 @@ impl Attempt {
         let _ = self.settle([Some(&mut class.into())]);
         let now = clock::now();
         let conduct = &self.placement.load().conduct;
-        class
-            .may_be_the_calls()
-            .then(|| conduct.faulted("", now, now))?
+        if !class.may_be_the_calls() {
+            return None;
+        }
+        conduct.faulted("", now, now)
     }
 }
 

@@ -162,7 +162,7 @@ impl<'a> BroadcastCall<'a> {
         self.finish()
     }
 
-    fn next_round(&mut self) -> Option<BroadcastRound> {
+    fn next_round(&self) -> Option<BroadcastRound> {
         let (state, now) = (self.state, clock::now());
         // Where not all are asked: those that have this client's earlier ones, or it can't follow.
         let holders = state.recent_writes.holders_for(self.context.client);
@@ -185,6 +185,7 @@ impl<'a> BroadcastCall<'a> {
         piece: BackgroundSend,
     ) -> Option<(ServedAnswer, TransactionOutcome)> {
         let state = self.state;
+        self.rounds.begin(&round);
         let question = FanoutCall {
             method: (*self.call.method).into(),
             body: body.clone(),

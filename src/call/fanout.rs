@@ -148,7 +148,8 @@ impl FanoutTask {
             Lesson::AnswersMethod => node.hear_well(method, clock::now()),
             Lesson::LacksMethod => self.fleet.learn_lack(id, method),
             Lesson::RestsMethod(rest) => self.fleet.rest_method(id, method, rest),
-            // What data a call needs isn't known here, nor how much it asks for.
+            // What data a call needs isn't known here, nor how much it asks for; calls and probes find out that a node
+            // was away.
             Lesson::LacksData(_) | Lesson::Limits(_) | Lesson::WasAway | Lesson::Nothing => {}
         }
         let answer = match content {

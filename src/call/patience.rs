@@ -10,8 +10,8 @@ use crate::shared::node_clients::Upstream;
 use forebay_core::call::patience::{Patience, PatienceStep};
 use forebay_core::fleet::node_view::NodeView;
 
-/// Waits for `exchange`, an attempt that began at `began_at`, until its time is over or, if it `may_move`, its node has fallen out while another
-/// is fit, or gives no sign of life.
+/// Waits for `exchange`, an attempt that began at `began_at`, until its time is over or, if it `may_move`, its node has
+/// fallen out while another is fit, or gives no sign of life.
 pub async fn in_time<T>(
     fleet: &FleetState,
     (upstream, node): (&Upstream, &NodeView),

@@ -30,15 +30,14 @@ impl ForwardedCall<'_> {
         node: &NodeView,
         content: &AttemptContent<'_>,
     ) -> Verdict {
+        let verdict = self.retry.weigh(verdict, node);
         let Some(answer) = content.whole() else {
-            return self.retry.weigh(verdict, node);
+            return verdict;
         };
-        let plan = self.plan();
         let is_null = || answer.result() == Some(b"null");
-        if verdict.class == AttemptClass::Ok && plan.is_never_null && is_null() {
+        if verdict.class == AttemptClass::Ok && self.plan().is_never_null && is_null() {
             return Meaning::NoResult.into();
         }
-        let verdict = self.retry.weigh(verdict, node);
         if verdict.meaning != Some(Meaning::Doubtful) || !self.plan().treatment.is_read() {
             return verdict;
         }

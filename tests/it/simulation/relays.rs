@@ -51,7 +51,7 @@ impl Listeners {
 }
 
 impl World {
-    /// Lines open and break, nodes answer and tell, and others take over.
+    /// Sockets open and break, nodes answer and tell, and others take over.
     pub fn look(&mut self) {
         self.after(LOOK, Event::Look);
         self.change_sockets();

@@ -53,9 +53,11 @@ impl World {
         let (mut asked, mut is_taken, mut is_delivered) = (Vec::new(), false, false);
         while !is_delivered && broadcast.goes_on() {
             let next = rounds.next((&view, &[]), now, &mut self.ways, || true);
-            let Some(BroadcastRound { nodes, until, .. }) = next else {
+            let Some(round) = next else {
                 break;
             };
+            rounds.begin(&round);
+            let BroadcastRound { nodes, until, .. } = round;
             self.oracle
                 .must(nodes.len() <= nodes_max, "it is sent to too many nodes");
             let is_short = until <= now + ATTEMPT;

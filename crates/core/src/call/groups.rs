@@ -1,4 +1,4 @@
-//! How calls of a batch are split into groups: each goes to one node as one request.
+//! How calls of a batch are split into groups: each goes to one node as one request; and when a batch is refused as one.
 //!
 //! A call joins a group whose node a draw for it might have come to as well. Where there is none it is
 //! drawn a node and begins a group there, as long as more may begin. One that goes to no node, or must

@@ -104,12 +104,12 @@ impl OwnLack<'_> {
                 self.is_known_to_have(node, view, now) || granted == LeaderGrant::Of(id)
             }
         };
-        match granted {
-            _ if is_open => ShareAccess::Open,
-            LeaderGrant::NotAsked if node.role != Role::Own => ShareAccess::ByShare,
-            LeaderGrant::NotAsked | LeaderGrant::Of(_) | LeaderGrant::Withheld => {
-                ShareAccess::Closed
-            }
+        if is_open {
+            ShareAccess::Open
+        } else if node.role != Role::Own && granted == LeaderGrant::NotAsked {
+            ShareAccess::ByShare
+        } else {
+            ShareAccess::Closed
         }
     }
 

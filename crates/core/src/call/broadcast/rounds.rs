@@ -78,7 +78,7 @@ impl<'a> BroadcastRounds<'a> {
     /// earlier transactions, without which a node can't take it. One that may repeat what a node has done is to be
     /// `paid` for.
     pub fn next(
-        &mut self,
+        &self,
         (view, first): (&FleetView, &[NodeId]),
         now: Instant,
         dice: &mut impl Dice,
@@ -104,14 +104,18 @@ impl<'a> BroadcastRounds<'a> {
         if !is_free && !pay() {
             return None;
         }
-        self.count += 1;
-        self.sent_to.extend_from_slice(&nodes);
         let until = match self.form {
             BroadcastForm::Hash => until.min(now + self.limits.round),
             // The node itself waits for a block.
             BroadcastForm::Receipt => until,
         };
         Some(BroadcastRound { nodes, tier, until })
+    }
+
+    /// It is sent to the nodes of `round` now.
+    pub fn begin(&mut self, round: &BroadcastRound) {
+        self.count += 1;
+        self.sent_to.extend_from_slice(&round.nodes);
     }
 
     /// What a node came to, and the `word` that is read from it.
@@ -218,7 +222,9 @@ mod tests {
 
     fn next(rounds: &mut BroadcastRounds<'_>, now: Instant) -> Option<BroadcastRound> {
         let paid = || panic!("no node may have taken it");
-        rounds.next((&view(now), &[]), now, &mut SeededDice::new(1), paid)
+        let round = rounds.next((&view(now), &[]), now, &mut SeededDice::new(1), paid)?;
+        rounds.begin(&round);
+        Some(round)
     }
 
     #[test]
@@ -241,6 +247,23 @@ mod tests {
         let mut rounds = BroadcastRounds::new(BroadcastForm::Hash, open);
         let sent: Vec<_> = (0..3).map(|_| ids(next(&mut rounds, now))).collect();
         assert_eq!(sent, [Some(vec![1, 2]), Some(vec![0]), Some(vec![3])]);
+    }
+
+    #[test]
+    fn nodes_that_have_the_clients_earlier_ones_come_first() {
+        let now = testing::now();
+        let one = RoundLimits {
+            nodes_max: 1,
+            ..limits(now)
+        };
+        let rounds = BroadcastRounds::new(BroadcastForm::Hash, one);
+        for seed in 0..20 {
+            for holder in [1, 2] {
+                let (dice, first) = (&mut SeededDice::new(seed), [NodeId(holder)]);
+                let round = rounds.next((&view(now), &first), now, dice, || false);
+                assert_eq!(ids(round), Some(vec![holder]), "{seed}");
+            }
+        }
     }
 
     #[test]

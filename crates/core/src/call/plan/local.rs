@@ -9,6 +9,7 @@ use crate::vocabulary::hex;
 
 /// What `web3_clientVersion` says.
 const CLIENT_VERSION: &str = concat!("\"forebay/", env!("CARGO_PKG_VERSION"), "\"");
+
 /// `None`: it isn't known here.
 pub(super) fn answer<M>(local: LocalMethod, by: &PlanContext<'_, M>) -> Option<Plan> {
     let view = by.view;
