@@ -190,3 +190,23 @@ impl From<SharedRefusal> for ServedAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    #[test]
+    fn a_refusal_says_for_which_network_it_was_made_and_one_of_a_size_is_nobody_elses() {
+        let client = Client::At("2001:db8::7".parse().unwrap());
+        let FlightOutcome::Refused(refused) = landed(&failed(Refusal::Timeout), client) else {
+            panic!("others may have it");
+        };
+        let network: IpAddr = "2001:db8::".parse().unwrap();
+        assert_eq!(refused.network, Some(network));
+        assert_eq!(refused.why, Refusal::Timeout);
+        assert_eq!(refused.outcome, CallOutcome::Failed);
+        let too_large = landed(&failed(Refusal::AnswerTooLarge), client);
+        assert!(matches!(too_large, FlightOutcome::Nothing));
+    }
+}
