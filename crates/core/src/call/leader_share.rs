@@ -258,6 +258,8 @@ impl LeaderShare {
 
 #[cfg(test)]
 mod tests {
+    use OwnShortfall::{NoData, NoMethod, NoResult, Nothing, TooMuch};
+
     use super::*;
     use crate::fleet::FleetMember;
     use crate::fleet::depth::Depth;
@@ -416,66 +418,23 @@ mod tests {
             ..question("[]")
         };
         for (what, word, question, wanted) in [
-            (
-                "a method of the table",
-                OwnShortfall::NoMethod,
-                of(None),
-                true,
-            ),
-            (
-                "a method outside it",
-                OwnShortfall::NoMethod,
-                unlisted,
-                false,
-            ),
-            ("an old block", OwnShortfall::NoData, of(at(5)), true),
-            ("the head", OwnShortfall::NoData, of(at(100)), true),
-            (
-                "a block beyond its head",
-                OwnShortfall::NoData,
-                of(at(101)),
-                false,
-            ),
-            (
-                "a hash that no node told of",
-                OwnShortfall::NoData,
-                of(None),
-                false,
-            ),
-            ("a tag", OwnShortfall::NoData, tagged, true),
-            (
-                "a block that own nodes pruned",
-                OwnShortfall::Nothing,
-                of(at(5)),
-                true,
-            ),
-            (
-                "something in a block of theirs",
-                OwnShortfall::Nothing,
-                of(at(95)),
-                false,
-            ),
-            (
-                "a hash that says nothing",
-                OwnShortfall::Nothing,
-                of(None),
-                false,
-            ),
-            ("too wide a range", OwnShortfall::TooMuch, of(at(95)), false),
-            (
-                "a result that none has",
-                OwnShortfall::NoResult,
-                of(at(95)),
-                false,
-            ),
+            ("a method of the table", NoMethod, of(None), true),
+            ("a method outside it", NoMethod, unlisted, false),
+            ("an old block", NoData, of(at(5)), true),
+            ("the head", NoData, of(at(100)), true),
+            ("a block beyond its head", NoData, of(at(101)), false),
+            ("a hash that no node told of", NoData, of(None), false),
+            ("a tag", NoData, tagged, true),
+            ("a block that own nodes pruned", Nothing, of(at(5)), true),
+            ("something in a block of theirs", Nothing, of(at(95)), false),
+            ("a hash that says nothing", Nothing, of(None), false),
+            ("too wide a range", TooMuch, of(at(95)), false),
+            ("a result that none has", NoResult, of(at(95)), false),
         ] {
             assert_eq!(is_known(word, question), wanted, "{what}");
         }
         view.nodes[0].learn_lack("eth_getTransactionReceipt", now);
-        assert!(
-            !is_known(OwnShortfall::NoMethod, of(None)),
-            "the leader lacks it, too"
-        );
+        assert!(!is_known(NoMethod, of(None)), "the leader lacks it, too");
     }
 
     #[test]
@@ -488,7 +447,7 @@ mod tests {
             word,
             tried: vec![NodeId(2)],
         };
-        let access = |id, granted| lack(OwnShortfall::NoData).access(id, &view, granted, now);
+        let access = |id, granted| lack(NoData).access(id, &view, granted, now);
         for granted in [
             LeaderGrant::NotAsked,
             LeaderGrant::Of(leader),
@@ -508,7 +467,7 @@ mod tests {
         }
         let gone = access(NodeId(9), LeaderGrant::NotAsked);
         assert_eq!(gone, ShareAccess::Closed);
-        let no_method = lack(OwnShortfall::NoMethod);
+        let no_method = lack(NoMethod);
         view.nodes[1].learn_lack("eth_getTransactionReceipt", now);
         let lacking = no_method.access(own, &view, LeaderGrant::NotAsked, now);
         assert_eq!(lacking, ShareAccess::Closed, "it is known to lack it, too");
