@@ -6,10 +6,9 @@
 //! it whatever the share is.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::call::told_blocks::RecentMap;
+use crate::call::confirmation::SearchMemory;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::method::block::BlockParam;
@@ -19,8 +18,6 @@ use crate::vocabulary::node::{NodeId, Role};
 
 /// However few calls there are.
 const PER_SECOND_MIN: f64 = 1.0;
-/// Questions remembered.
-const QUESTIONS_MAX: usize = 8_192;
 /// Callers that stand in line; one that comes when it is full gets no place.
 pub const CALLERS_MAX: usize = 256;
 /// A caller that hasn't asked again for so long has lost its place.
@@ -174,27 +171,14 @@ pub struct ShareRate {
 }
 
 /// What is left of the share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LeaderShare {
     tokens: f64,
     at: Option<Instant>,
     /// Callers that were put off, in the order in which they came, and when they asked last.
     line: VecDeque<(Client, Instant)>,
-    /// By caller and question: when the leader was asked.
-    asked: RecentMap<u64, Instant>,
-    names: RandomState,
-}
-
-impl Default for LeaderShare {
-    fn default() -> LeaderShare {
-        LeaderShare {
-            tokens: 0.0,
-            at: None,
-            line: VecDeque::new(),
-            asked: RecentMap::new(QUESTIONS_MAX),
-            names: RandomState::default(),
-        }
-    }
+    /// What the leader was asked, by caller and question.
+    asked: SearchMemory,
 }
 
 impl LeaderShare {
@@ -211,9 +195,7 @@ impl LeaderShare {
         }
         let caller = caller.key();
         let asks = (caller, question.method, question.params);
-        let name = self.names.hash_one(asks);
-        let is_again = |at: Instant| now.saturating_duration_since(at) < rate.block_time;
-        if self.asked.get(&name).is_some_and(is_again) {
+        if self.asked.knows(asks, rate.block_time, now) {
             return false;
         }
         let per_second = rate.calls_per_second * rate.share;
@@ -222,7 +204,7 @@ impl LeaderShare {
             return false;
         }
         self.tokens -= 1.0;
-        self.asked.insert(name, now);
+        self.asked.note(asks, now);
         true
     }
 
