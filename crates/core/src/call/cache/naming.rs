@@ -126,26 +126,23 @@ mod tests {
     #[test]
     fn a_result_says_which_block_it_is_of() {
         use BlockNaming::{Each, Inside, Itself};
+        use NamedBlock::{One, Unclear, Unsaid};
         let (a, b) = (hash(0xaa), hash(0xbb));
         let inside = |number: &str, hash: BlockHash| {
             format!(r#"{{"blockNumber":{number},"x":1,"blockHash":"{hash}"}}"#)
         };
-        let one = NamedBlock::One(BlockNumber(16), a);
+        let one = One(BlockNumber(16), a);
         for (naming, result, wanted) in [
             (Itself, format!(r#" {{"number":"0x10","hash":"{a}"}}"#), one),
-            (Itself, inside("\"0x10\"", a), NamedBlock::Unclear),
-            (
-                Itself,
-                r#"{"number":null,"hash":null}"#.into(),
-                NamedBlock::Unclear,
-            ),
+            (Itself, inside("\"0x10\"", a), Unclear),
+            (Itself, r#"{"number":null,"hash":null}"#.into(), Unclear),
             (Inside, inside("\"0x10\"", a), one),
             (
                 Inside,
                 r#"{"blockNumber":null,"blockHash":null}"#.into(),
-                NamedBlock::Unclear,
+                Unclear,
             ),
-            (Each, "[]".into(), NamedBlock::Unsaid),
+            (Each, "[]".into(), Unsaid),
             (Each, format!("[{}]", inside("16", a)), one),
             (
                 Each,
@@ -155,15 +152,11 @@ mod tests {
             (
                 Each,
                 format!("[{},{}]", inside("16", a), inside("16", b)),
-                NamedBlock::Unclear,
+                Unclear,
             ),
-            (
-                Each,
-                format!("[{},1]", inside("16", a)),
-                NamedBlock::Unclear,
-            ),
-            (Each, "{}".into(), NamedBlock::Unclear),
-            (BlockNaming::Unsaid, "\"0x1\"".into(), NamedBlock::Unsaid),
+            (Each, format!("[{},1]", inside("16", a)), Unclear),
+            (Each, "{}".into(), Unclear),
+            (BlockNaming::Unsaid, "\"0x1\"".into(), Unsaid),
         ] {
             assert_eq!(
                 named(result.as_bytes(), naming),

@@ -60,6 +60,10 @@ fn same(place: BlockParam, params: &str, wanted: Option<u64>) {
     assert_eq!(travels(place, params, &PINS), (wanted, params.to_string()));
 }
 
+fn pinned(place: BlockParam, params: &str, wanted: &str) {
+    assert_eq!(travels(place, params, &PINS).1, wanted, "{params}");
+}
+
 #[test]
 fn no_block_stands_behind_the_elements_whose_places_are_known() {
     for method in crate::method::TABLE {
@@ -119,24 +123,15 @@ fn latest_and_a_missing_block_travel_as_the_served_head() {
             "without a pin it stays"
         );
     }
-    assert_eq!(
-        travels(BLOCK, r#"["latest",true]"#, &PINS).1,
-        r#"["0x64",true]"#
-    );
+    pinned(BLOCK, r#"["latest",true]"#, r#"["0x64",true]"#);
     same(BLOCK, "[]", None);
     same(BLOCK, "[null,true]", None);
 }
 
 #[test]
 fn safe_and_finalized_travel_as_numbers_where_they_are_pinned() {
-    assert_eq!(
-        travels(BLOCK, r#"["safe",false]"#, &PINS).1,
-        r#"["0x40",false]"#
-    );
-    assert_eq!(
-        travels(STATE, r#"["0xa","finalized"]"#, &PINS).1,
-        r#"["0xa","0x20"]"#
-    );
+    pinned(BLOCK, r#"["safe",false]"#, r#"["0x40",false]"#);
+    pinned(STATE, r#"["0xa","finalized"]"#, r#"["0xa","0x20"]"#);
     let monotonic = TagPins {
         latest: PINS.latest,
         ..TagPins::default()
@@ -323,7 +318,7 @@ fn validators_are_asked_for_at_the_block_that_a_tag_means() {
         (r#"["0x7"]"#, r#"["0x7"]"#),
         ("[7]", "[7]"),
     ] {
-        assert_eq!(travels(place, params, &PINS).1, wanted, "{params}");
+        pinned(place, params, wanted);
     }
 }
 
