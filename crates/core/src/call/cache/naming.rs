@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::call::told_blocks;
 use crate::json::scanner;
 use crate::method::retention::BlockNaming;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
@@ -86,9 +87,9 @@ fn of_object(text: &[u8], at: usize, [number_key, hash_key]: [&[u8]; 2]) -> Name
     for (key, value) in scanner::members(text, at) {
         let (key, value) = (&text[key], &text[value]);
         if key == number_key {
-            number = number.or_else(|| read_number(value));
+            number = number.or_else(|| hex::read_number(value).map(BlockNumber));
         } else if key == hash_key {
-            hash = hash.or_else(|| read_hash(value));
+            hash = hash.or_else(|| told_blocks::hash(value));
         }
         if let (Some(number), Some(hash)) = (number, hash) {
             return NamedBlock::One(number, hash);
@@ -104,15 +105,6 @@ fn member(text: &[u8], at: usize, keys: &[&[u8]]) -> Option<Range<usize>> {
         members.find(|(key, _)| &&text[key.clone()] == wanted)
     };
     keys.iter().find_map(found).map(|(_, value)| value)
-}
-
-fn read_hash(value: &[u8]) -> Option<BlockHash> {
-    let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    BlockHash::read(std::str::from_utf8(text).ok()?)
-}
-
-fn read_number(value: &[u8]) -> Option<BlockNumber> {
-    hex::read_number(value).map(BlockNumber)
 }
 
 #[cfg(test)]
