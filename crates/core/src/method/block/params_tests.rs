@@ -346,26 +346,23 @@ fn what_is_as_long_as_a_hash_is_one_also_with_zeros_in_front() {
 
 #[test]
 fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
+    use BlockData::{Block, Receipts, State};
     let digits = "aB".repeat(32);
     let by_hash = BlockParam::Hash {
         index: 0,
-        reads: BlockData::Block,
+        reads: Block,
     };
     for (place, params, reads) in [
-        (
-            STATE,
-            format!(r#"["0xa","0x{digits}"]"#),
-            Some(BlockData::State),
-        ),
+        (STATE, format!(r#"["0xa","0x{digits}"]"#), Some(State)),
         (
             STATE,
             format!(r#"["0xa",{{"blockHash":"0x{digits}"}}]"#),
-            Some(BlockData::State),
+            Some(State),
         ),
         (
             STATE,
             format!(r#"["0xa",{{"blockHash":"0x{digits}","requireCanonical":true}}]"#),
-            Some(BlockData::State),
+            Some(State),
         ),
         (
             STATE,
@@ -373,23 +370,19 @@ fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
             None,
         ),
         (STATE, r#"["0xa",{"blockHash":"latest"}]"#.into(), None),
-        (BLOCK, format!(r#"["0x{digits}"]"#), Some(BlockData::Block)),
+        (BLOCK, format!(r#"["0x{digits}"]"#), Some(Block)),
         (BLOCK, format!(r#"["0x{digits}0"]"#), None),
         (
             LOGS,
             format!(r#"[{{"blockHash":"0x{digits}"}}]"#),
-            Some(BlockData::Receipts),
+            Some(Receipts),
         ),
         (
             LOGS,
             format!(r#"[{{"blockHash":"0x{digits}","toBlock":"0x1"}}]"#),
             None,
         ),
-        (
-            by_hash,
-            format!(r#"["0x{digits}","0x0"]"#),
-            Some(BlockData::Block),
-        ),
+        (by_hash, format!(r#"["0x{digits}","0x0"]"#), Some(Block)),
         (by_hash, r#"["latest"]"#.into(), None),
         (by_hash, r#"["0x10"]"#.into(), None),
     ] {
