@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use AttemptClass::{BadAnswer, NoConnection, Shut, Throttled, Timeout, Transport};
+use BroadcastAction::{Deliver, DeliverHash, Drop, Keep};
+use BroadcastReply::{Accepted, Known, Refused, Silent, Spent, Unmined, Untaken};
+
 use super::*;
 
 fn said(code: i64, message: &str) -> BroadcastReply {
@@ -16,70 +20,50 @@ fn said(code: i64, message: &str) -> BroadcastReply {
 #[test]
 fn the_words_of_pools_are_understood() {
     for (code, message, wanted) in [
-        (-32000, "already known", BroadcastReply::Known),
-        (-32000, "known transaction: 0xabc", BroadcastReply::Known),
-        (
-            -32010,
-            "AlreadyKnown, already imported",
-            BroadcastReply::Known,
-        ),
-        (-32000, "nonce too low", BroadcastReply::Spent),
-        (
-            -32003,
-            "nonce too low: next nonce 5, tx nonce 1",
-            BroadcastReply::Spent,
-        ),
-        (-32602, "invalid params", BroadcastReply::Refused(2)),
+        (-32000, "already known", Known),
+        (-32000, "known transaction: 0xabc", Known),
+        (-32010, "AlreadyKnown, already imported", Known),
+        (-32000, "nonce too low", Spent),
+        (-32003, "nonce too low: next nonce 5, tx nonce 1", Spent),
+        (-32602, "invalid params", Refused(2)),
         (
             -32000,
             "rlp: element is larger than containing list",
-            BroadcastReply::Refused(3),
+            Refused(3),
         ),
-        (
-            -32000,
-            "transaction underpriced",
-            BroadcastReply::Refused(3),
-        ),
-        (
-            -32000,
-            "replacement transaction underpriced",
-            BroadcastReply::Refused(3),
-        ),
+        (-32000, "transaction underpriced", Refused(3)),
+        (-32000, "replacement transaction underpriced", Refused(3)),
         (
             -32000,
             "insufficient funds for gas * price + value",
-            BroadcastReply::Refused(3),
+            Refused(3),
         ),
-        (-32000, "txpool is full", BroadcastReply::Refused(2)),
+        (-32000, "txpool is full", Refused(2)),
         (
             -32601,
             "the method does not exist/is not available",
-            BroadcastReply::Refused(1),
+            Refused(1),
         ),
-        (
-            -32000,
-            "unknown transaction type",
-            BroadcastReply::Refused(2),
-        ),
-        (429, "slow down", BroadcastReply::Untaken),
-        (-32002, "request timed out", BroadcastReply::Silent),
+        (-32000, "unknown transaction type", Refused(2)),
+        (429, "slow down", Untaken),
+        (-32002, "request timed out", Silent),
         // EIP-7966: sent, and in no block within its time.
         (
             4,
             "The transaction was added to the mempool but wasn't processed",
-            BroadcastReply::Unmined,
+            Unmined,
         ),
     ] {
         assert_eq!(said(code, message), wanted, "{message}");
     }
     for (class, wanted) in [
-        (AttemptClass::Ok, BroadcastReply::Accepted),
-        (AttemptClass::NoConnection, BroadcastReply::Untaken),
-        (AttemptClass::Throttled, BroadcastReply::Untaken),
-        (AttemptClass::Shut, BroadcastReply::Untaken),
-        (AttemptClass::Timeout, BroadcastReply::Silent),
-        (AttemptClass::Transport, BroadcastReply::Silent),
-        (AttemptClass::BadAnswer, BroadcastReply::Silent),
+        (AttemptClass::Ok, Accepted),
+        (NoConnection, Untaken),
+        (Throttled, Untaken),
+        (Shut, Untaken),
+        (Timeout, Silent),
+        (Transport, Silent),
+        (BadAnswer, Silent),
     ] {
         assert_eq!(word(class, None), wanted, "{class:?}");
     }
@@ -87,65 +71,38 @@ fn the_words_of_pools_are_understood() {
 
 #[test]
 fn the_first_that_takes_it_decides_whatever_was_said_before() {
-    for before in [
-        BroadcastReply::Refused(3),
-        BroadcastReply::Spent,
-        BroadcastReply::Silent,
-        BroadcastReply::Untaken,
-    ] {
+    for before in [Refused(3), Spent, Silent, Untaken] {
         let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
-        assert_ne!(
-            broadcast.hear(before),
-            BroadcastAction::Deliver,
-            "{before:?}"
-        );
-        assert_eq!(
-            broadcast.hear(BroadcastReply::Accepted),
-            BroadcastAction::Deliver
-        );
+        assert_ne!(broadcast.hear(before), Deliver, "{before:?}");
+        assert_eq!(broadcast.hear(Accepted), Deliver);
     }
     let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
-    assert_eq!(
-        broadcast.hear(BroadcastReply::Known),
-        BroadcastAction::DeliverHash
-    );
+    assert_eq!(broadcast.hear(Known), DeliverHash);
 }
 
 #[test]
 fn nothing_is_called_failed_before_it_was_looked_up() {
-    for doubtful in [BroadcastReply::Silent, BroadcastReply::Spent] {
+    for doubtful in [Silent, Spent] {
         let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
-        broadcast.hear(BroadcastReply::Refused(3));
+        broadcast.hear(Refused(3));
         broadcast.hear(doubtful);
         assert!(broadcast.is_in_doubt(), "{doubtful:?}");
         assert!(!broadcast.goes_on(), "{doubtful:?}");
     }
     let mut silent = Broadcast::new(BroadcastForm::Hash, true);
-    silent.hear(BroadcastReply::Silent);
+    silent.hear(Silent);
     assert!(silent.is_in_doubt() && silent.goes_on());
 }
 
 #[test]
 fn when_all_refuse_the_error_that_says_most_is_told() {
     let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
-    assert_eq!(
-        broadcast.hear(BroadcastReply::Refused(1)),
-        BroadcastAction::Keep
-    );
-    assert_eq!(
-        broadcast.hear(BroadcastReply::Refused(3)),
-        BroadcastAction::Keep
-    );
-    assert_eq!(
-        broadcast.hear(BroadcastReply::Refused(3)),
-        BroadcastAction::Drop
-    );
-    assert_eq!(
-        broadcast.hear(BroadcastReply::Refused(2)),
-        BroadcastAction::Drop
-    );
+    assert_eq!(broadcast.hear(Refused(1)), Keep);
+    assert_eq!(broadcast.hear(Refused(3)), Keep);
+    assert_eq!(broadcast.hear(Refused(3)), Drop);
+    assert_eq!(broadcast.hear(Refused(2)), Drop);
     assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
-    for word in [BroadcastReply::Untaken, BroadcastReply::Refused(1)] {
+    for word in [Untaken, Refused(1)] {
         let mut unheard = Broadcast::new(BroadcastForm::Hash, true);
         unheard.hear(word);
         assert!(!unheard.is_in_doubt());
@@ -156,40 +113,28 @@ fn when_all_refuse_the_error_that_says_most_is_told() {
 #[test]
 fn a_caller_that_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
     let mut broadcast = Broadcast::new(BroadcastForm::Receipt, true);
-    assert_eq!(broadcast.hear(BroadcastReply::Known), BroadcastAction::Keep);
+    assert_eq!(broadcast.hear(Known), Keep);
     assert!(broadcast.is_in_doubt());
-    assert_eq!(
-        broadcast.hear(BroadcastReply::Accepted),
-        BroadcastAction::Deliver
-    );
+    assert_eq!(broadcast.hear(Accepted), Deliver);
 }
 
 #[test]
 fn a_node_that_waited_in_vain_outweighs_one_that_only_has_it_and_a_receipt_both() {
-    for words in [
-        [BroadcastReply::Known, BroadcastReply::Unmined],
-        [BroadcastReply::Unmined, BroadcastReply::Known],
-    ] {
+    for words in [[Known, Unmined], [Unmined, Known]] {
         let mut broadcast = Broadcast::new(BroadcastForm::Receipt, true);
         let uses = words.map(|word| broadcast.hear(word));
-        let kept = uses.map(|told| told == BroadcastAction::Keep);
-        assert!(
-            kept[usize::from(words[0] == BroadcastReply::Known)],
-            "{words:?}: {uses:?}"
-        );
+        let kept = uses.map(|told| told == Keep);
+        assert!(kept[usize::from(words[0] == Known)], "{words:?}: {uses:?}");
         assert_eq!(broadcast.kept, Some(UNMINED_RANK));
         assert!(broadcast.is_in_doubt() && !broadcast.waits(), "{words:?}");
-        assert_eq!(
-            broadcast.hear(BroadcastReply::Accepted),
-            BroadcastAction::Deliver
-        );
+        assert_eq!(broadcast.hear(Accepted), Deliver);
     }
     let mut known = Broadcast::new(BroadcastForm::Receipt, true);
-    known.hear(BroadcastReply::Known);
-    known.hear(BroadcastReply::Refused(3));
+    known.hear(Known);
+    known.hear(Refused(3));
     assert!(known.waits());
     let mut other = Broadcast::new(BroadcastForm::Hash, true);
-    other.hear(BroadcastReply::Unmined);
+    other.hear(Unmined);
     assert!(!other.is_in_doubt() && !other.waits());
 }
 
@@ -213,7 +158,7 @@ fn a_receipt_is_waited_for_as_long_as_the_call_says() {
 #[test]
 fn without_a_hash_there_is_nothing_to_look_up() {
     let mut broadcast = Broadcast::new(BroadcastForm::Hash, false);
-    assert_eq!(broadcast.hear(BroadcastReply::Known), BroadcastAction::Keep);
+    assert_eq!(broadcast.hear(Known), Keep);
     assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
 }
 
@@ -221,23 +166,14 @@ fn without_a_hash_there_is_nothing_to_look_up() {
 fn without_a_word_of_any_node_the_refusal_says_why() {
     for (heard, wanted) in [
         (&[][..], Refusal::NoNode),
+        (&[Timeout, Transport], Refusal::Timeout),
         (
-            &[AttemptClass::Timeout, AttemptClass::Transport],
-            Refusal::Timeout,
-        ),
-        (
-            &[AttemptClass::Throttled, AttemptClass::NoConnection],
+            &[Throttled, NoConnection],
             Refusal::RateLimited { seconds: 1 },
         ),
-        (&[AttemptClass::Transport], Refusal::BadAnswer),
-        (
-            &[AttemptClass::NoConnection, AttemptClass::Transport],
-            Refusal::BadAnswer,
-        ),
-        (
-            &[AttemptClass::NoConnection, AttemptClass::Shut],
-            Refusal::Unserved,
-        ),
+        (&[Transport], Refusal::BadAnswer),
+        (&[NoConnection, Transport], Refusal::BadAnswer),
+        (&[NoConnection, Shut], Refusal::Unserved),
     ] {
         assert_eq!(refusal(heard), wanted, "{heard:?}");
     }

@@ -19,7 +19,7 @@ const DEEP_PART: u32 = 10;
 /// What was looked for of late is remembered of so many.
 const SEARCHED_MAX: usize = 8_192;
 
-/// What the nodes that go back furthest were found to lack.
+/// What was looked for of late: the nodes that go back furthest lack it, or the leader was asked for it.
 #[derive(Debug)]
 pub struct SearchMemory {
     names: RandomState,
@@ -36,12 +36,12 @@ impl Default for SearchMemory {
 }
 
 impl SearchMemory {
-    /// They lack `what`.
+    /// It was looked for.
     pub fn note(&mut self, what: impl Hash, now: Instant) {
         self.at.insert(self.names.hash_one(what), now);
     }
 
-    /// Whether they lacked it within a block time.
+    /// Whether it was looked for within a block time.
     pub fn knows(&self, what: impl Hash, block_time: Duration, now: Instant) -> bool {
         let at = self.at.get(&self.names.hash_one(what));
         at.is_some_and(|at| now.saturating_duration_since(at) < block_time)

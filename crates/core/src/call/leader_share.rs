@@ -6,10 +6,9 @@
 //! it whatever the share is.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::call::told_blocks::RecentMap;
+use crate::call::confirmation::SearchMemory;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::method::block::BlockParam;
@@ -19,8 +18,6 @@ use crate::vocabulary::node::{NodeId, Role};
 
 /// However few calls there are.
 const PER_SECOND_MIN: f64 = 1.0;
-/// Questions remembered.
-const QUESTIONS_MAX: usize = 8_192;
 /// Callers that stand in line; one that comes when it is full gets no place.
 pub const CALLERS_MAX: usize = 256;
 /// A caller that hasn't asked again for so long has lost its place.
@@ -174,27 +171,14 @@ pub struct ShareRate {
 }
 
 /// What is left of the share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LeaderShare {
     tokens: f64,
     at: Option<Instant>,
     /// Callers that were put off, in the order in which they came, and when they asked last.
     line: VecDeque<(Client, Instant)>,
-    /// By caller and question: when the leader was asked.
-    asked: RecentMap<u64, Instant>,
-    names: RandomState,
-}
-
-impl Default for LeaderShare {
-    fn default() -> LeaderShare {
-        LeaderShare {
-            tokens: 0.0,
-            at: None,
-            line: VecDeque::new(),
-            asked: RecentMap::new(QUESTIONS_MAX),
-            names: RandomState::default(),
-        }
-    }
+    /// What the leader was asked, by caller and question.
+    asked: SearchMemory,
 }
 
 impl LeaderShare {
@@ -211,9 +195,7 @@ impl LeaderShare {
         }
         let caller = caller.key();
         let asks = (caller, question.method, question.params);
-        let name = self.names.hash_one(asks);
-        let is_again = |at: Instant| now.saturating_duration_since(at) < rate.block_time;
-        if self.asked.get(&name).is_some_and(is_again) {
+        if self.asked.knows(asks, rate.block_time, now) {
             return false;
         }
         let per_second = rate.calls_per_second * rate.share;
@@ -222,7 +204,7 @@ impl LeaderShare {
             return false;
         }
         self.tokens -= 1.0;
-        self.asked.insert(name, now);
+        self.asked.note(asks, now);
         true
     }
 
@@ -258,6 +240,8 @@ impl LeaderShare {
 
 #[cfg(test)]
 mod tests {
+    use OwnShortfall::{NoData, NoMethod, NoResult, Nothing, TooMuch};
+
     use super::*;
     use crate::fleet::FleetMember;
     use crate::fleet::depth::Depth;
@@ -416,66 +400,23 @@ mod tests {
             ..question("[]")
         };
         for (what, word, question, wanted) in [
-            (
-                "a method of the table",
-                OwnShortfall::NoMethod,
-                of(None),
-                true,
-            ),
-            (
-                "a method outside it",
-                OwnShortfall::NoMethod,
-                unlisted,
-                false,
-            ),
-            ("an old block", OwnShortfall::NoData, of(at(5)), true),
-            ("the head", OwnShortfall::NoData, of(at(100)), true),
-            (
-                "a block beyond its head",
-                OwnShortfall::NoData,
-                of(at(101)),
-                false,
-            ),
-            (
-                "a hash that no node told of",
-                OwnShortfall::NoData,
-                of(None),
-                false,
-            ),
-            ("a tag", OwnShortfall::NoData, tagged, true),
-            (
-                "a block that own nodes pruned",
-                OwnShortfall::Nothing,
-                of(at(5)),
-                true,
-            ),
-            (
-                "something in a block of theirs",
-                OwnShortfall::Nothing,
-                of(at(95)),
-                false,
-            ),
-            (
-                "a hash that says nothing",
-                OwnShortfall::Nothing,
-                of(None),
-                false,
-            ),
-            ("too wide a range", OwnShortfall::TooMuch, of(at(95)), false),
-            (
-                "a result that none has",
-                OwnShortfall::NoResult,
-                of(at(95)),
-                false,
-            ),
+            ("a method of the table", NoMethod, of(None), true),
+            ("a method outside it", NoMethod, unlisted, false),
+            ("an old block", NoData, of(at(5)), true),
+            ("the head", NoData, of(at(100)), true),
+            ("a block beyond its head", NoData, of(at(101)), false),
+            ("a hash that no node told of", NoData, of(None), false),
+            ("a tag", NoData, tagged, true),
+            ("a block that own nodes pruned", Nothing, of(at(5)), true),
+            ("something in a block of theirs", Nothing, of(at(95)), false),
+            ("a hash that says nothing", Nothing, of(None), false),
+            ("too wide a range", TooMuch, of(at(95)), false),
+            ("a result that none has", NoResult, of(at(95)), false),
         ] {
             assert_eq!(is_known(word, question), wanted, "{what}");
         }
         view.nodes[0].learn_lack("eth_getTransactionReceipt", now);
-        assert!(
-            !is_known(OwnShortfall::NoMethod, of(None)),
-            "the leader lacks it, too"
-        );
+        assert!(!is_known(NoMethod, of(None)), "the leader lacks it, too");
     }
 
     #[test]
@@ -488,7 +429,7 @@ mod tests {
             word,
             tried: vec![NodeId(2)],
         };
-        let access = |id, granted| lack(OwnShortfall::NoData).access(id, &view, granted, now);
+        let access = |id, granted| lack(NoData).access(id, &view, granted, now);
         for granted in [
             LeaderGrant::NotAsked,
             LeaderGrant::Of(leader),
@@ -508,7 +449,7 @@ mod tests {
         }
         let gone = access(NodeId(9), LeaderGrant::NotAsked);
         assert_eq!(gone, ShareAccess::Closed);
-        let no_method = lack(OwnShortfall::NoMethod);
+        let no_method = lack(NoMethod);
         view.nodes[1].learn_lack("eth_getTransactionReceipt", now);
         let lacking = no_method.access(own, &view, LeaderGrant::NotAsked, now);
         assert_eq!(lacking, ShareAccess::Closed, "it is known to lack it, too");

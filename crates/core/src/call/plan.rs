@@ -364,15 +364,16 @@ mod ways_tests;
 
 #[cfg(test)]
 mod tests {
+    use AbsenceAnswer::{Future, Null};
+    use Plan::{Answer, AwaitBlock, Refuse};
+
     use super::*;
     use crate::call::tag_pins;
     use crate::fleet::FleetMember;
-
     use crate::method::block::Consistency;
     use crate::rpc::answer::RpcError;
     use crate::testing::{self, NoMemory};
     use crate::vocabulary::block_ref::BlockData;
-
     use crate::vocabulary::chain::ChainId;
     use crate::vocabulary::node::NodeId;
 
@@ -470,29 +471,18 @@ mod tests {
     fn what_lies_beyond_the_highest_head_is_waited_for_refused_or_null() {
         let plan =
             |method, params| planned_with(method, Some(params), &at_100(), Consistency::Monotonic);
-        let refused = |why| Plan::Refuse(Refusal::InvalidParams(why));
-        let null = || Plan::Answer("null".into());
+        let awaited = |absence| AwaitBlock(BlockNumber(0x66), absence);
+        let refused = |why| Refuse(Refusal::InvalidParams(why));
+        let null = || Answer("null".into());
         for (method, params, wanted) in [
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
-                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Future),
+                awaited(Future),
             ),
-            (
-                "eth_getLogs",
-                r#"[{"fromBlock":"0x66"}]"#,
-                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Future),
-            ),
-            (
-                "eth_getBlockByNumber",
-                r#"["0x66",false]"#,
-                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Null),
-            ),
-            (
-                "eth_getBlockReceipts",
-                r#"["0x66"]"#,
-                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Null),
-            ),
+            ("eth_getLogs", r#"[{"fromBlock":"0x66"}]"#, awaited(Future)),
+            ("eth_getBlockByNumber", r#"["0x66",false]"#, awaited(Null)),
+            ("eth_getBlockReceipts", r#"["0x66"]"#, awaited(Null)),
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x1","toBlock":"0xffffffffff"}]"#,
@@ -509,32 +499,20 @@ mod tests {
         ] {
             assert_eq!(plan(method, params), wanted, "{method} {params}");
         }
-        let monotonic = |method, params| forward_plan(method, params, Consistency::Monotonic);
-        assert!(
-            monotonic("eth_getBalance", r#"["0x1","0x66"]"#)
-                .wait
-                .is_some()
-        );
-        assert!(
-            monotonic("eth_feeHistory", r#"["0x1","0x66",[]]"#)
-                .wait
-                .is_none()
-        );
-        assert!(
-            monotonic("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#)
-                .wait
-                .is_none()
-        );
-        assert!(
-            monotonic("eth_getBlockByNumber", r#"["0x65",false]"#)
-                .wait
-                .is_some()
-        );
-        assert!(
-            monotonic("eth_getLogs", r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#)
-                .wait
-                .is_some()
-        );
+        for (method, params, waits) in [
+            ("eth_getBalance", r#"["0x1","0x66"]"#, true),
+            ("eth_feeHistory", r#"["0x1","0x66",[]]"#, false),
+            ("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#, false),
+            ("eth_getBlockByNumber", r#"["0x65",false]"#, true),
+            (
+                "eth_getLogs",
+                r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#,
+                true,
+            ),
+        ] {
+            let plan = forward_plan(method, params, Consistency::Monotonic);
+            assert_eq!(plan.wait.is_some(), waits, "{method} {params}");
+        }
     }
 
     #[test]
@@ -630,10 +608,7 @@ mod tests {
             net_version: Some("4\"2".into()),
             ..FleetView::default()
         };
-        assert_eq!(
-            planned("net_version", &view),
-            Plan::Answer(r#""4\"2""#.into())
-        );
+        assert_eq!(planned("net_version", &view), Answer(r#""4\"2""#.into()));
     }
 
     #[test]
@@ -654,10 +629,7 @@ mod tests {
             chain_id: Some(ChainId(10)),
             ..FleetView::default()
         };
-        assert_eq!(
-            planned("eth_chainId", &view),
-            Plan::Answer("\"0xa\"".into())
-        );
+        assert_eq!(planned("eth_chainId", &view), Answer("\"0xa\"".into()));
         assert_eq!(
             planned("eth_chainId", &FleetView::default()),
             asked(&FleetView::default())
@@ -665,7 +637,7 @@ mod tests {
         assert_eq!(planned("eth_syncing", &view), asked(&view));
         assert_eq!(planned("eth_blockNumber", &view), asked(&view));
         assert_eq!(planned("net_version", &view), asked(&view));
-        assert_eq!(planned("eth_accounts", &view), Plan::Answer("[]".into()));
+        assert_eq!(planned("eth_accounts", &view), Answer("[]".into()));
     }
 
     #[test]
@@ -674,10 +646,7 @@ mod tests {
             served_head: Some(BlockNumber(7)),
             ..FleetView::default()
         };
-        assert_eq!(
-            planned("eth_blockNumber", &view),
-            Plan::Refuse(Refusal::NoNode)
-        );
+        assert_eq!(planned("eth_blockNumber", &view), Refuse(Refusal::NoNode));
     }
 
     #[test]
@@ -687,16 +656,13 @@ mod tests {
         for node in &mut view.nodes {
             node.methods = "eth_*,!eth_getLogs".parse().unwrap();
         }
-        let refused = Plan::Refuse(Refusal::MethodNotServed);
+        let refused = Refuse(Refusal::MethodNotServed);
         for method in ["eth_getLogs", "net_version", "zks_foo", "trace_block"] {
             assert_eq!(planned(method, &view), refused, "{method}");
         }
         assert_ne!(planned("eth_call", &view), refused);
         assert_ne!(planned("eth_sendRawTransaction", &view), refused);
-        assert!(matches!(
-            planned("web3_clientVersion", &view),
-            Plan::Answer(_)
-        ));
+        assert!(matches!(planned("web3_clientVersion", &view), Answer(_)));
         assert_ne!(planned("eth_getLogs", &FleetView::default()), refused);
     }
 
@@ -705,7 +671,7 @@ mod tests {
         let view = FleetView::default();
         assert_eq!(
             planned("admin_peers", &view),
-            Plan::Refuse(Refusal::MethodNotAllowed)
+            Refuse(Refusal::MethodNotAllowed)
         );
         assert_eq!(
             planned("zks_foo", &view),

@@ -384,6 +384,16 @@ impl<'a> RetryPlanner<'a> {
 
 #[cfg(test)]
 mod tests {
+    use AttemptClass::{
+        BadAnswer, MissingData, NoConnection, NodeTimeout, RequestSize, RpcError, Throttled,
+        Timeout, Transport, Unknown, Unsupported,
+    };
+    use CallEnding::{Kept, Refused};
+    use MissingKind::{Lost, Newer, Older, Unsaid};
+    use NodePreference::{Deepest, Freshest};
+    use ReplyAction::{Deliver, Drop, Keep};
+    use RetryStep::Finish;
+
     use super::*;
     use crate::call::confirmation::Confirmers;
     use crate::call::leader_share::OwnShortfall;
@@ -459,14 +469,11 @@ mod tests {
         let mut retry = retry(Treatment::Read);
         for node in 1..=8 {
             assert_eq!(asked(&mut retry, 20), Some(node));
-            assert_eq!(
-                retry.hear(AttemptClass::NoConnection, false),
-                ReplyAction::Drop
-            );
+            assert_eq!(retry.hear(NoConnection, false), Drop);
         }
         for node in 9..=10 {
             assert_eq!(asked(&mut retry, 20), Some(node));
-            retry.hear(AttemptClass::Timeout, false);
+            retry.hear(Timeout, false);
         }
         assert_eq!(asked(&mut retry, 20), None, "8, and two beyond them");
     }
@@ -474,10 +481,10 @@ mod tests {
     #[test]
     fn where_all_own_nodes_broke_off_the_fallback_is_asked_once_more() {
         for (class, own, wanted) in [
-            (AttemptClass::Transport, 3, Some(0)),
-            (AttemptClass::BadAnswer, 3, Some(0)),
-            (AttemptClass::Timeout, 3, None),
-            (AttemptClass::Transport, 4, None),
+            (Transport, 3, Some(0)),
+            (BadAnswer, 3, Some(0)),
+            (Timeout, 3, None),
+            (Transport, 4, None),
         ] {
             let mut retry = retry(Treatment::Read);
             for node in 1..=3 {
@@ -497,13 +504,13 @@ mod tests {
         let now = testing::now();
         for node in [1, 2, 3, 0] {
             let step = retry.next(now, drawing(3), || false);
-            assert!(matches!(step, RetryStep::Ask { node: asked, .. } if asked == NodeId(node)));
+            assert_eq!(node_of(&step), Some(node));
             assert_eq!(
-                retry.hear_unanswered(NodeId(node), AttemptClass::Timeout.into(), true),
-                ReplyAction::Drop
+                retry.hear_unanswered(NodeId(node), Timeout.into(), true),
+                Drop
             );
         }
-        let over = RetryStep::Finish(CallEnding::Refused(Refusal::Timeout));
+        let over = Finish(Refused(Refusal::Timeout));
         assert_eq!(retry.next(now, drawing(3), || true), over);
     }
 
@@ -511,7 +518,7 @@ mod tests {
     fn what_may_have_run_is_not_repeated_though_its_node_is_silent() {
         let mut once = retry(Treatment::Once);
         assert_eq!(asked(&mut once, 2), Some(1));
-        once.hear_unanswered(NodeId(1), AttemptClass::Timeout.into(), true);
+        once.hear_unanswered(NodeId(1), Timeout.into(), true);
         assert_eq!(asked(&mut once, 2), None);
     }
 
@@ -525,26 +532,26 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(asked(&mut read, 1), Some(1));
             assert_eq!(
-                read.hear_unanswered(NodeId(1), busy(AttemptClass::Transport), false),
-                ReplyAction::Drop
+                read.hear_unanswered(NodeId(1), busy(Transport), false),
+                Drop
             );
         }
         assert_eq!(read.attempts(), 20, "for show");
         assert_eq!(asked(&mut read, 1), Some(1));
         read.turn_away();
-        let over = RetryStep::Finish(CallEnding::Refused(Refusal::OverCapacity));
+        let over = Finish(Refused(Refusal::OverCapacity));
         let now = testing::now();
         assert_eq!(read.next(now, drawing(1), || true), over);
         // What may have run isn't run again; what was let wait is an attempt as any other.
         let mut once = retry(Treatment::Once);
         asked(&mut once, 2);
-        once.hear_unanswered(NodeId(1), busy(AttemptClass::Transport), false);
+        once.hear_unanswered(NodeId(1), busy(Transport), false);
         assert_eq!(asked(&mut once, 2), None);
         let mut read = retry(Treatment::Read);
         assert_eq!(asked(&mut read, 2), Some(1));
         let waited = Verdict {
             overload: Some(Overload::Waited),
-            ..AttemptClass::Timeout.into()
+            ..Timeout.into()
         };
         read.hear_unanswered(NodeId(1), waited, false);
         assert_eq!(asked(&mut read, 2), Some(2));
@@ -554,7 +561,7 @@ mod tests {
     fn of_two_at_once_the_one_that_has_too_much_to_do_may_be_asked_again() {
         let busy = Verdict {
             overload: Some(Overload::Refused),
-            ..AttemptClass::Throttled.into()
+            ..Throttled.into()
         };
         for (refuses, is_under_way) in [(1, 2), (2, 1)] {
             let mut read = retry(Treatment::Read);
@@ -573,18 +580,12 @@ mod tests {
         assert_eq!(asked(&mut read, 3), Some(1));
         assert_eq!(read.wants().passed, []);
         read.divert(NodeId(3));
-        assert_eq!(
-            read.hear(AttemptClass::MissingData, true),
-            ReplyAction::Keep
-        );
+        assert_eq!(read.hear(MissingData, true), Keep);
         assert_eq!(asked(&mut read, 3), Some(1), "it wasn't asked");
         assert_eq!(read.wants().passed, [NodeId(3)]);
         read.turn_away();
         let now = testing::now();
-        assert_eq!(
-            read.next(now, drawing(3), || true),
-            RetryStep::Finish(CallEnding::Kept)
-        );
+        assert_eq!(read.next(now, drawing(3), || true), Finish(Kept));
     }
 
     #[test]
@@ -613,15 +614,19 @@ mod tests {
     }
 
     fn asked(retry: &mut RetryPlanner<'_>, own: u32) -> Option<u32> {
-        match retry.next(testing::now(), drawing(own), || true) {
+        node_of(&retry.next(testing::now(), drawing(own), || true))
+    }
+
+    fn node_of(step: &RetryStep) -> Option<u32> {
+        match step {
             RetryStep::Ask { node, .. } => Some(node.0),
-            RetryStep::Finish(_) | RetryStep::WaitUntil(_) => None,
+            Finish(_) | RetryStep::WaitUntil(_) => None,
         }
     }
 
     fn ending(retry: &mut RetryPlanner<'_>) -> CallEnding {
         match retry.next(testing::now(), drawing(1), || true) {
-            RetryStep::Finish(ending) => ending,
+            Finish(ending) => ending,
             RetryStep::Ask { .. } | RetryStep::WaitUntil(_) => panic!("it goes on"),
         }
     }
@@ -631,10 +636,7 @@ mod tests {
         let mut retry = retry(Treatment::Read);
         for wanted in [1, 2, 0] {
             assert_eq!(asked(&mut retry, 2), Some(wanted));
-            assert_eq!(
-                retry.hear(AttemptClass::Transport, false),
-                ReplyAction::Drop
-            );
+            assert_eq!(retry.hear(Transport, false), Drop);
         }
         assert_eq!(asked(&mut retry, 2), None, "three attempts are all");
     }
@@ -642,21 +644,13 @@ mod tests {
     #[test]
     fn what_a_node_may_have_executed_is_never_repeated() {
         for treatment in [Treatment::Once, Treatment::Unknown] {
-            for class in [
-                AttemptClass::Transport,
-                AttemptClass::Timeout,
-                AttemptClass::BadAnswer,
-            ] {
+            for class in [Transport, Timeout, BadAnswer] {
                 let mut retry = retry(treatment);
                 asked(&mut retry, 2);
                 retry.hear(class, false);
                 assert_eq!(asked(&mut retry, 2), None, "{treatment:?} {class:?}");
             }
-            for class in [
-                AttemptClass::NoConnection,
-                AttemptClass::Throttled,
-                AttemptClass::Unsupported,
-            ] {
+            for class in [NoConnection, Throttled, Unsupported] {
                 let mut retry = retry(treatment);
                 asked(&mut retry, 2);
                 retry.hear(class, false);
@@ -669,69 +663,48 @@ mod tests {
     fn a_revert_is_delivered_at_once() {
         let mut retry = retry(Treatment::Read);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::RpcError, true),
-            ReplyAction::Deliver
-        );
+        assert_eq!(retry.hear(RpcError, true), Deliver);
     }
 
     #[test]
     fn an_unknown_error_is_asked_about_once_and_for_a_write_never() {
         let mut read = retry(Treatment::Read);
         asked(&mut read, 3);
-        assert_eq!(read.hear(AttemptClass::Unknown, true), ReplyAction::Keep);
+        assert_eq!(read.hear(Unknown, true), Keep);
         asked(&mut read, 3);
-        assert_eq!(read.hear(AttemptClass::Unknown, true), ReplyAction::Deliver);
+        assert_eq!(read.hear(Unknown, true), Deliver);
         let mut write = retry(Treatment::Broadcast);
         asked(&mut write, 3);
-        assert_eq!(
-            write.hear(AttemptClass::Unknown, true),
-            ReplyAction::Deliver
-        );
+        assert_eq!(write.hear(Unknown, true), Deliver);
     }
 
     #[test]
     fn a_heavy_call_that_timed_out_on_its_node_is_not_asked_elsewhere() {
         let mut retry = retry(Treatment::Heavy);
         asked(&mut retry, 3);
-        assert_eq!(
-            retry.hear(AttemptClass::NodeTimeout, true),
-            ReplyAction::Deliver
-        );
+        assert_eq!(retry.hear(NodeTimeout, true), Deliver);
     }
 
     #[test]
     fn the_client_gets_the_error_that_says_most() {
         let mut retry = retry(Treatment::Read);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::MissingData, true),
-            ReplyAction::Keep
-        );
+        assert_eq!(retry.hear(MissingData, true), Keep);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::Transport, false),
-            ReplyAction::Drop
-        );
+        assert_eq!(retry.hear(Transport, false), Drop);
         asked(&mut retry, 2);
-        assert_eq!(retry.hear(AttemptClass::Throttled, true), ReplyAction::Drop);
-        assert_eq!(ending(&mut retry), CallEnding::Kept);
+        assert_eq!(retry.hear(Throttled, true), Drop);
+        assert_eq!(ending(&mut retry), Kept);
     }
 
     #[test]
     fn the_last_error_is_not_told_where_an_earlier_one_says_more() {
         let mut retry = retry(Treatment::Heavy);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::MissingData, true),
-            ReplyAction::Keep
-        );
+        assert_eq!(retry.hear(MissingData, true), Keep);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::NodeTimeout, true),
-            ReplyAction::Drop
-        );
-        assert_eq!(ending(&mut retry), CallEnding::Kept);
+        assert_eq!(retry.hear(NodeTimeout, true), Drop);
+        assert_eq!(ending(&mut retry), Kept);
     }
 
     #[test]
@@ -742,13 +715,10 @@ mod tests {
         ] {
             let mut retry = retry(Treatment::Unknown);
             asked(&mut retry, 1);
-            assert_eq!(retry.hear(Meaning::Shut(why), true), ReplyAction::Drop);
+            assert_eq!(retry.hear(Meaning::Shut(why), true), Drop);
             asked(&mut retry, 1);
-            assert_eq!(
-                retry.hear(AttemptClass::NoConnection, false),
-                ReplyAction::Drop
-            );
-            assert_eq!(ending(&mut retry), CallEnding::Refused(refusal));
+            assert_eq!(retry.hear(NoConnection, false), Drop);
+            assert_eq!(ending(&mut retry), Refused(refusal));
         }
     }
 
@@ -764,58 +734,40 @@ mod tests {
     fn a_nodes_own_limit_is_asked_elsewhere_and_the_widest_is_told() {
         let mut served = retry(Treatment::Heavy);
         asked(&mut served, 2);
-        assert_eq!(served.hear(limit(Some(1000)), true), ReplyAction::Keep);
+        assert_eq!(served.hear(limit(Some(1000)), true), Keep);
         assert_eq!(asked(&mut served, 2), Some(2));
-        assert_eq!(served.hear(AttemptClass::Ok, true), ReplyAction::Deliver);
-        for (second, wanted) in [
-            (Some(500), ReplyAction::Drop),
-            (Some(5000), ReplyAction::Keep),
-            (None, ReplyAction::Drop),
-        ] {
+        assert_eq!(served.hear(AttemptClass::Ok, true), Deliver);
+        for (second, wanted) in [(Some(500), Drop), (Some(5000), Keep), (None, Drop)] {
             let mut refused = retry(Treatment::Heavy);
             asked(&mut refused, 1);
-            assert_eq!(refused.hear(limit(Some(1000)), true), ReplyAction::Keep);
+            assert_eq!(refused.hear(limit(Some(1000)), true), Keep);
             assert_eq!(asked(&mut refused, 1), Some(0), "the leader");
             assert_eq!(refused.hear(limit(second), true), wanted, "{second:?}");
-            assert_eq!(ending(&mut refused), CallEnding::Kept);
+            assert_eq!(ending(&mut refused), Kept);
         }
         let mut wordless = retry(Treatment::Heavy);
         asked(&mut wordless, 1);
-        assert_eq!(wordless.hear(limit(None), true), ReplyAction::Keep);
+        assert_eq!(wordless.hear(limit(None), true), Keep);
         asked(&mut wordless, 1);
-        assert_eq!(
-            wordless.hear(limit(None), true),
-            ReplyAction::Keep,
-            "the last heard"
-        );
+        assert_eq!(wordless.hear(limit(None), true), Keep, "the last heard");
         let mut paid = retry(Treatment::Heavy);
         asked(&mut paid, 2);
         paid.hear(limit(None), true);
         let step = paid.next(testing::now(), drawing(2), || false);
-        assert_eq!(
-            step,
-            RetryStep::Finish(CallEnding::Kept),
-            "within the budget"
-        );
+        assert_eq!(step, Finish(Kept), "within the budget");
     }
 
     #[test]
     fn a_call_too_long_for_one_node_is_asked_elsewhere_for_nothing() {
         let mut retry = retry(Treatment::Once);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::RequestSize, true),
-            ReplyAction::Drop
-        );
+        assert_eq!(retry.hear(RequestSize, true), Drop);
         let step = retry.next(testing::now(), drawing(2), || false);
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
-        retry.hear(AttemptClass::RequestSize, false);
+        retry.hear(RequestSize, false);
         assert_eq!(asked(&mut retry, 2), Some(0));
-        retry.hear(AttemptClass::RequestSize, false);
-        assert_eq!(
-            ending(&mut retry),
-            CallEnding::Refused(Refusal::CallTooLarge)
-        );
+        retry.hear(RequestSize, false);
+        assert_eq!(ending(&mut retry), Refused(Refusal::CallTooLarge));
     }
 
     #[test]
@@ -824,7 +776,7 @@ mod tests {
         retry.avoid(vec![NodeId(1)]);
         for wanted in [2, 1, 0] {
             assert_eq!(asked(&mut retry, 2), Some(wanted));
-            retry.hear(AttemptClass::Transport, false);
+            retry.hear(Transport, false);
         }
     }
 
@@ -835,12 +787,12 @@ mod tests {
         let now = testing::now();
         assert_eq!(
             retry.next(now, none, || true),
-            RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
+            Finish(Refused(Refusal::NoNode))
         );
         let late = now + Duration::from_secs(31);
         assert_eq!(
             retry.next(late, none, || true),
-            RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
+            Finish(Refused(Refusal::Timeout))
         );
     }
 
@@ -848,19 +800,13 @@ mod tests {
     fn an_empty_budget_stops_repeats_but_not_those_that_cost_no_node_anything() {
         let mut spent = retry(Treatment::Read);
         asked(&mut spent, 2);
-        spent.hear(AttemptClass::Timeout, false);
+        spent.hear(Timeout, false);
         let step = spent.next(testing::now(), drawing(2), || false);
-        assert_eq!(
-            step,
-            RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
-        );
+        assert_eq!(step, Finish(Refused(Refusal::Timeout)));
         let mut free = retry(Treatment::Read);
         asked(&mut free, 2);
-        free.hear(AttemptClass::NoConnection, false);
-        assert!(matches!(
-            free.next(testing::now(), drawing(2), || false),
-            RetryStep::Ask { .. }
-        ));
+        free.hear(NoConnection, false);
+        assert!(node_of(&free.next(testing::now(), drawing(2), || false)).is_some());
     }
 
     #[test]
@@ -879,10 +825,7 @@ mod tests {
         retry.budget.fails_open = false;
         let last = from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(1)));
         let step = retry.next(testing::now(), last, || true);
-        assert_eq!(
-            step,
-            RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
-        );
+        assert_eq!(step, Finish(Refused(Refusal::NoNode)));
     }
 
     #[test]
@@ -890,33 +833,24 @@ mod tests {
         let mut retry = retry(Treatment::Read);
         retry.budget.attempts_max = 1;
         assert_eq!(asked(&mut retry, 2), Some(1));
-        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), Keep);
         let step = retry.next(testing::now(), drawing(2), || false);
-        assert!(
-            matches!(
-                step,
-                RetryStep::Ask {
-                    node: NodeId(2),
-                    ..
-                }
-            ),
-            "{step:?}"
-        );
+        assert_eq!(node_of(&step), Some(2), "{step:?}");
         assert_eq!(retry.own_word(), Some(OwnShortfall::Nothing));
-        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), Keep);
         assert_eq!(asked(&mut retry, 3), Some(0), "no third own node");
-        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Deliver);
+        assert_eq!(retry.hear_null(no_confirmers), Deliver);
         let mut alone = self::retry(Treatment::Read);
         asked(&mut alone, 1);
-        assert_eq!(alone.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(alone.hear_null(no_confirmers), Keep);
         assert_eq!(asked(&mut alone, 1), Some(0));
-        assert_eq!(alone.hear_null(no_confirmers), ReplyAction::Deliver);
+        assert_eq!(alone.hear_null(no_confirmers), Deliver);
         let mut withheld = self::retry(Treatment::Read);
         asked(&mut withheld, 1);
-        assert_eq!(withheld.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(withheld.hear_null(no_confirmers), Keep);
         assert_eq!(
             withheld.next(testing::now(), own_alone, || true),
-            RetryStep::Finish(CallEnding::Kept)
+            Finish(Kept)
         );
     }
 
@@ -938,20 +872,17 @@ mod tests {
         for (verdict, wanted) in [
             (Meaning::Unsupported.into(), Some(OwnShortfall::NoMethod)),
             (Meaning::NoResult.into(), Some(OwnShortfall::NoResult)),
-            (
-                Meaning::Missing(MissingKind::Unsaid).into(),
-                Some(OwnShortfall::NoData),
-            ),
+            (Meaning::Missing(Unsaid).into(), Some(OwnShortfall::NoData)),
             (Meaning::Range.into(), Some(OwnShortfall::TooMuch)),
             (Meaning::Unknown.into(), None),
-            (AttemptClass::Transport.into(), None),
-            (AttemptClass::Timeout.into(), None),
+            (Transport.into(), None),
+            (Timeout.into(), None),
         ] {
             assert_eq!(said(verdict), wanted, "{verdict:?}");
         }
         let mut by_leader = retry(Treatment::Read);
         assert_eq!(asked(&mut by_leader, 0), Some(0));
-        by_leader.hear(AttemptClass::MissingData, true);
+        by_leader.hear(MissingData, true);
         assert_eq!(by_leader.own_word(), None);
     }
 
@@ -971,19 +902,15 @@ mod tests {
             }
         };
         assert!(!retry.digs(NodeId(1)));
-        assert_eq!(retry.hear_null(find), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(find), Keep);
         assert_eq!(asked(&mut retry, 5), Some(3));
         assert!(!retry.digs(NodeId(3)));
-        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), Keep);
         assert_eq!(asked(&mut retry, 5), Some(4));
         assert!(retry.digs(NodeId(4)));
-        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), Keep);
         assert_eq!(asked(&mut retry, 5), Some(0), "the leader after them");
-        assert_eq!(
-            retry.hear_null(no_confirmers),
-            ReplyAction::Deliver,
-            "they all say so"
-        );
+        assert_eq!(retry.hear_null(no_confirmers), Deliver, "they all say so");
     }
 
     #[test]
@@ -994,7 +921,7 @@ mod tests {
         };
         let mut read = retry(Treatment::Read);
         asked(&mut read, 5);
-        assert_eq!(read.hear_null(builder), ReplyAction::Keep);
+        assert_eq!(read.hear_null(builder), Keep);
         assert_eq!(asked(&mut read, 5), Some(3));
         assert!(!read.digs(NodeId(3)), "it is the only one there");
         // Nor does one that is asked like any other, after it began anew.
@@ -1004,11 +931,11 @@ mod tests {
         };
         let mut again = retry(Treatment::Read);
         asked(&mut again, 5);
-        assert_eq!(again.hear_null(deepest), ReplyAction::Keep);
+        assert_eq!(again.hear_null(deepest), Keep);
         again.begin_anew();
         assert!(!again.digs(NodeId(4)));
         assert_eq!(asked(&mut again, 5), Some(1));
-        assert_eq!(again.hear_stray(), ReplyAction::Keep);
+        assert_eq!(again.hear_stray(), Keep);
         assert_eq!(asked(&mut again, 5), Some(2), "it was of another answer");
     }
 
@@ -1016,14 +943,11 @@ mod tests {
     fn a_null_that_no_node_can_confirm_is_the_answer() {
         let mut retry = retry(Treatment::Read);
         asked(&mut retry, 2);
-        assert_eq!(retry.hear_null(no_confirmers), ReplyAction::Keep);
+        assert_eq!(retry.hear_null(no_confirmers), Keep);
         asked(&mut retry, 2);
-        assert_eq!(
-            retry.hear(AttemptClass::Transport, false),
-            ReplyAction::Drop
-        );
+        assert_eq!(retry.hear(Transport, false), Drop);
         let step = retry.next(testing::now(), own_alone, || true);
-        assert_eq!(step, RetryStep::Finish(CallEnding::Kept));
+        assert_eq!(step, Finish(Kept));
     }
 
     /// Own node 1 has no block 7; a query that asks for less than the block finds the node.
@@ -1045,20 +969,8 @@ mod tests {
             );
         }
         let step = retry.next(until, lacking, || true);
-        assert!(
-            matches!(
-                step,
-                RetryStep::Ask {
-                    node: NodeId(1),
-                    ..
-                }
-            ),
-            "{step:?}"
-        );
-        assert!(matches!(
-            retry.next(until, lacking, || true),
-            RetryStep::Finish(_)
-        ));
+        assert_eq!(node_of(&step), Some(1), "{step:?}");
+        assert!(matches!(retry.next(until, lacking, || true), Finish(_)));
     }
 
     #[test]
@@ -1071,16 +983,10 @@ mod tests {
             short.next(now, lacking, || true),
             RetryStep::WaitUntil(until)
         );
-        assert!(matches!(
-            short.next(now, drawing(1), || true),
-            RetryStep::Ask { .. }
-        ));
+        assert!(node_of(&short.next(now, drawing(1), || true)).is_some());
         let mut impatient = of_block_7(BlockData::State);
         impatient.budget.block_wait = None;
-        assert!(matches!(
-            impatient.next(now, lacking, || true),
-            RetryStep::Ask { .. }
-        ));
+        assert!(node_of(&impatient.next(now, lacking, || true)).is_some());
     }
 
     #[test]
@@ -1091,16 +997,7 @@ mod tests {
             (reads != Some(BlockData::State)).then_some(NodeId(3))
         });
         let step = retry.next(testing::now(), pruned, || true);
-        assert!(
-            matches!(
-                step,
-                RetryStep::Ask {
-                    node: NodeId(3),
-                    ..
-                }
-            ),
-            "{step:?}"
-        );
+        assert_eq!(node_of(&step), Some(3), "{step:?}");
     }
 
     #[test]
@@ -1130,7 +1027,7 @@ mod tests {
                 } => assert_eq!((asked, of), (NodeId(node), tier)),
                 other => panic!("{other:?}"),
             }
-            retry.hear(AttemptClass::MissingData, true);
+            retry.hear(MissingData, true);
         }
         let mut none_fit = of_block_7(BlockData::Block);
         let step = none_fit.next(
@@ -1150,16 +1047,7 @@ mod tests {
             Tier::LastResort => None,
         });
         let step = retry.next(testing::now(), leader, || true);
-        assert!(
-            matches!(
-                step,
-                RetryStep::Ask {
-                    node: NodeId(0),
-                    ..
-                }
-            ),
-            "{step:?}"
-        );
+        assert_eq!(node_of(&step), Some(0), "{step:?}");
     }
 
     #[test]
@@ -1176,114 +1064,35 @@ mod tests {
                 of_block_7(BlockData::Receipts).weigh(Meaning::OddRange.into(), &node(head));
             verdict.missing()
         };
-        assert_eq!(
-            (odd(7), odd(6)),
-            (None, Some(MissingKind::Newer)),
-            "an odd range"
-        );
+        assert_eq!((odd(7), odd(6)), (None, Some(Newer)), "an odd range");
         for (reads, missing, head, preference, shown) in [
-            (
-                BlockData::State,
-                MissingKind::Newer,
-                100,
-                NodePreference::Freshest,
-                None,
-            ),
-            (
-                BlockData::State,
-                MissingKind::Unsaid,
-                6,
-                NodePreference::Freshest,
-                None,
-            ),
-            (
-                BlockData::State,
-                MissingKind::Unsaid,
-                70,
-                NodePreference::Deepest,
-                None,
-            ),
-            (
-                BlockData::State,
-                MissingKind::Unsaid,
-                71,
-                NodePreference::Deepest,
-                Some(7),
-            ),
-            (
-                BlockData::State,
-                MissingKind::Older,
-                71,
-                NodePreference::Deepest,
-                Some(7),
-            ),
-            (
-                BlockData::State,
-                MissingKind::Older,
-                70,
-                NodePreference::Deepest,
-                None,
-            ),
-            (
-                BlockData::State,
-                MissingKind::Lost,
-                8,
-                NodePreference::Deepest,
-                Some(7),
-            ),
-            (
-                BlockData::State,
-                MissingKind::Lost,
-                7,
-                NodePreference::Deepest,
-                None,
-            ),
-            (
-                BlockData::Proof,
-                MissingKind::Lost,
-                71,
-                NodePreference::Deepest,
-                Some(7),
-            ),
-            (
-                BlockData::Receipts,
-                MissingKind::Older,
-                71,
-                NodePreference::Deepest,
-                Some(7),
-            ),
-            (
-                BlockData::Receipts,
-                MissingKind::Older,
-                70,
-                NodePreference::Deepest,
-                None,
-            ),
-            (
-                BlockData::Head,
-                MissingKind::Older,
-                71,
-                NodePreference::Deepest,
-                None,
-            ),
+            (BlockData::State, Newer, 100, Freshest, None),
+            (BlockData::State, Unsaid, 6, Freshest, None),
+            (BlockData::State, Unsaid, 70, Deepest, None),
+            (BlockData::State, Unsaid, 71, Deepest, Some(7)),
+            (BlockData::State, Older, 71, Deepest, Some(7)),
+            (BlockData::State, Older, 70, Deepest, None),
+            (BlockData::State, Lost, 8, Deepest, Some(7)),
+            (BlockData::State, Lost, 7, Deepest, None),
+            (BlockData::Proof, Lost, 71, Deepest, Some(7)),
+            (BlockData::Receipts, Older, 71, Deepest, Some(7)),
+            (BlockData::Receipts, Older, 70, Deepest, None),
+            (BlockData::Head, Older, 71, Deepest, None),
         ] {
             let mut retry = of_block_7(reads);
             let missed = retry.miss(&node(head), missing, "at block 7");
             let shown = shown.map(|number| Gap {
                 reads,
                 block: BlockNumber(number),
-                is_lost: missing == MissingKind::Lost,
+                is_lost: missing == Lost,
             });
             assert_eq!(missed, shown, "{missing:?} {head}");
             assert_eq!(retry.needs.preference, preference, "{missing:?} {head}");
         }
         let mut by_hash = retry(Treatment::Read);
-        assert_eq!(by_hash.miss(&node(100), MissingKind::Older, ""), None);
+        assert_eq!(by_hash.miss(&node(100), Older, ""), None);
         let mut another = of_block_7(BlockData::State);
-        assert_eq!(
-            another.miss(&node(100), MissingKind::Lost, "at block 6"),
-            None
-        );
-        assert_eq!(by_hash.needs.preference, NodePreference::Deepest);
+        assert_eq!(another.miss(&node(100), Lost, "at block 6"), None);
+        assert_eq!(by_hash.needs.preference, Deepest);
     }
 }

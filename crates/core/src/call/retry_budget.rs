@@ -119,11 +119,7 @@ impl BudgetBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    fn now() -> Instant {
-        crate::testing::now()
-    }
+    use crate::testing::now;
 
     const RATES: BudgetRates = BudgetRates {
         per_call: 0.2,

@@ -68,7 +68,8 @@ pub fn block_named(result: &[u8]) -> Option<(BlockHash, BlockNumber)> {
     None
 }
 
-fn hash(written: &[u8]) -> Option<BlockHash> {
+/// The hash that stands in quotes.
+pub(crate) fn hash(written: &[u8]) -> Option<BlockHash> {
     let text = written.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     BlockHash::read(std::str::from_utf8(text).ok()?)
 }

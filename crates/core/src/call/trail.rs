@@ -160,6 +160,8 @@ impl TrailStep {
 
 #[cfg(test)]
 mod tests {
+    use AttemptKind::{Batch, Confirm, Fallback, First, Hedge, LastResort, Repeat};
+
     use super::*;
 
     /// Of a node's name, what it was asked for, and what came of it after so many milliseconds.
@@ -180,13 +182,9 @@ mod tests {
     fn each_attempt_says_node_kind_outcome_and_time() {
         assert_eq!(AttemptTrail::default().written(), "local");
         let trail = trail(&[
-            (
-                "geth-1",
-                AttemptKind::First,
-                Some((AttemptClass::NoConnection, 12)),
-            ),
-            ("10.0.0.2:8545", AttemptKind::Repeat, None),
-            ("geth-2", AttemptKind::Hedge, Some((AttemptClass::Ok, 34))),
+            ("geth-1", First, Some((AttemptClass::NoConnection, 12))),
+            ("10.0.0.2:8545", Repeat, None),
+            ("geth-2", Hedge, Some((AttemptClass::Ok, 34))),
         ]);
         assert_eq!(
             trail.written(),
@@ -197,7 +195,7 @@ mod tests {
     #[test]
     fn an_attempt_ends_once() {
         let mut trail = AttemptTrail::default();
-        let place = trail.begin(&"a".into(), AttemptKind::First);
+        let place = trail.begin(&"a".into(), First);
         trail.end(place, "ok", Duration::ZERO);
         trail.end(place, "cancelled", Duration::from_secs(1));
         assert_eq!(trail.written(), "a;first;ok;0ms");
@@ -206,7 +204,7 @@ mod tests {
     #[test]
     fn what_has_no_room_is_counted() {
         for (name, attempts) in [("a", 10_000), ("n", STEPS_MAX), (&*"n".repeat(64), 1_000)] {
-            let steps = vec![(name, AttemptKind::Repeat, Some((AttemptClass::Ok, 1))); attempts];
+            let steps = vec![(name, Repeat, Some((AttemptClass::Ok, 1))); attempts];
             let text = trail(&steps).written();
             let length = text.len();
             assert!(length <= TRAIL_BYTES_MAX, "{length}");
@@ -221,7 +219,7 @@ mod tests {
     fn as_many_as_have_room_are_shown_and_not_one_more() {
         let one = "aaaaa;batch;ok;1ms, ".len();
         let room = TRAIL_BYTES_MAX - MARK_BYTES_MAX + ", ".len();
-        let steps = |count| vec![("aaaaa", AttemptKind::Batch, Some((AttemptClass::Ok, 1))); count];
+        let steps = |count| vec![("aaaaa", Batch, Some((AttemptClass::Ok, 1))); count];
         assert!(!trail(&steps(room / one)).written().contains('…'));
         let text = trail(&steps(room / one + 1)).written();
         assert!(text.ends_with(", …+1"), "{text}");
@@ -230,24 +228,20 @@ mod tests {
     #[test]
     fn whatever_a_node_is_called_the_header_is_a_valid_one() {
         let odd = "a\r\nset-cookie: b;c,d é…\u{7f}\0\t";
-        let text = trail(&[(odd, AttemptKind::First, Some((AttemptClass::Ok, 1)))]).written();
+        let text = trail(&[(odd, First, Some((AttemptClass::Ok, 1)))]).written();
         assert_eq!(text, "a??set-cookie:?b?c?d??????;first;ok;1ms");
-        let many = trail(&vec![(odd, AttemptKind::First, None); 1_000]).written();
+        let many = trail(&vec![(odd, First, None); 1_000]).written();
         assert!(http::HeaderValue::from_bytes(many.as_bytes()).is_ok());
     }
 
     #[test]
     fn the_kind_is_told_by_what_came_before() {
         for (last, tier, kind) in [
-            (None, Tier::Own, AttemptKind::First),
-            (Some(AttemptClass::Timeout), Tier::Own, AttemptKind::Repeat),
-            (Some(AttemptClass::Ok), Tier::Own, AttemptKind::Confirm),
-            (None, Tier::Fallback, AttemptKind::Fallback),
-            (
-                Some(AttemptClass::Ok),
-                Tier::LastResort,
-                AttemptKind::LastResort,
-            ),
+            (None, Tier::Own, First),
+            (Some(AttemptClass::Timeout), Tier::Own, Repeat),
+            (Some(AttemptClass::Ok), Tier::Own, Confirm),
+            (None, Tier::Fallback, Fallback),
+            (Some(AttemptClass::Ok), Tier::LastResort, LastResort),
         ] {
             assert_eq!(AttemptKind::after(last, tier), kind);
         }

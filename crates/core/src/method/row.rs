@@ -1,7 +1,8 @@
 //! How a row of the method table is written: what it is, and then what is said of it.
 
-use crate::method::block::FutureBlockPolicy::{self, PassOn};
-use crate::method::block::{BlockParam, BlockParamForm};
+use crate::method::block::BlockParam;
+use crate::method::block::BlockParamForm::{self, Given, OrLatest, Plain};
+use crate::method::block::FutureBlockPolicy::{self, PassOn, Wait};
 use crate::method::retention::{BlockNaming, Retention};
 use crate::method::treatment::LocalMethod;
 use crate::method::treatment::Treatment::{self, Broadcast, Denied, Heavy, Once, Read};
@@ -113,57 +114,33 @@ impl Method {
     /// Reads the state of the block at `index`. Where it isn't the first parameter it may be left
     /// out.
     pub(super) const fn state(self, index: usize) -> Method {
-        let form = if index > 0 {
-            BlockParamForm::OrLatest
-        } else {
-            BlockParamForm::Given
-        };
-        self.at(index, BlockData::State, form, FutureBlockPolicy::Wait)
+        let form = if index > 0 { OrLatest } else { Given };
+        self.at(index, BlockData::State, form, Wait)
     }
 
     /// Proves the state of the block at `index`, or of the latest.
     pub(super) const fn proof(self, index: usize) -> Method {
-        self.at(
-            index,
-            BlockData::Proof,
-            BlockParamForm::OrLatest,
-            FutureBlockPolicy::Wait,
-        )
+        self.at(index, BlockData::Proof, OrLatest, Wait)
     }
 
     /// Reads the state of the block at `index`; without one the method has a meaning of its own.
     pub(super) const fn given_state(self, index: usize) -> Method {
-        self.at(
-            index,
-            BlockData::State,
-            BlockParamForm::Given,
-            FutureBlockPolicy::Wait,
-        )
+        self.at(index, BlockData::State, Given, Wait)
     }
 
     /// The block at `index` is a plain number, or left out.
     pub(super) const fn plain_block(self, index: usize) -> Method {
-        self.at(
-            index,
-            BlockData::Block,
-            BlockParamForm::Plain,
-            FutureBlockPolicy::PassOn,
-        )
+        self.at(index, BlockData::Block, Plain, PassOn)
     }
 
     /// Reads the block at `index`, which must be given.
     pub(super) const fn block(self, index: usize, beyond: FutureBlockPolicy) -> Method {
-        self.at(index, BlockData::Block, BlockParamForm::Given, beyond)
+        self.at(index, BlockData::Block, Given, beyond)
     }
 
     /// Reads the block at `index`, or the latest.
     pub(super) const fn latest_block(self, index: usize) -> Method {
-        self.at(
-            index,
-            BlockData::Block,
-            BlockParamForm::OrLatest,
-            FutureBlockPolicy::PassOn,
-        )
+        self.at(index, BlockData::Block, OrLatest, PassOn)
     }
 
     /// Of the block whose hash is the first parameter.
@@ -179,7 +156,7 @@ impl Method {
             holding: LookupTarget::Receipts,
             ..self
         };
-        method.at(index, BlockData::Receipts, BlockParamForm::Given, beyond)
+        method.at(index, BlockData::Receipts, Given, beyond)
     }
 
     /// The first parameter is a filter of logs: what it leaves out means the latest block.

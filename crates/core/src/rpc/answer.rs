@@ -192,9 +192,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn read(body: &str) -> Result<Answer<'_>, AnswerFault> {
+        Answer::read(body.as_bytes(), UpstreamCallId::FIRST)
+    }
+
     fn whole(body: &str, id: &str) -> Result<String, AnswerFault> {
         let mut out = Vec::new();
-        Answer::read(body.as_bytes(), UpstreamCallId::FIRST)?.write_to(id, &mut out);
+        read(body)?.write_to(id, &mut out);
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -281,26 +285,21 @@ mod tests {
         ] {
             for beside in ["", r#","result":"0x""#, r#","result":null"#] {
                 let body = format!(r#"{{"id":1,"error":{error}{beside}}}"#);
-                let answer = Answer::read(body.as_bytes(), UpstreamCallId::FIRST).unwrap();
-                let Outcome::Error(read) = &answer.outcome else {
+                let answer = read(&body).unwrap();
+                let Outcome::Error(error) = &answer.outcome else {
                     panic!("{body}");
                 };
-                assert_eq!((read.code, &*read.message), (code, message), "{body}");
+                assert_eq!((error.code, &*error.message), (code, message), "{body}");
                 assert!(answer.rewritten().is_some(), "{body}");
             }
         }
         for none in ["null", "false", "\"\""] {
             let body = format!(r#"{{"id":1,"error":{none},"result":"0x"}}"#);
-            let answer = Answer::read(body.as_bytes(), UpstreamCallId::FIRST).unwrap();
+            let answer = read(&body).unwrap();
             assert_eq!(answer.outcome, Outcome::Result("\"0x\""), "{body}");
         }
         let plain = r#"{"id":1,"error":{"code":3,"message":"x"},"result":null}"#;
-        assert_eq!(
-            Answer::read(plain.as_bytes(), UpstreamCallId::FIRST)
-                .unwrap()
-                .rewritten(),
-            None
-        );
+        assert_eq!(read(plain).unwrap().rewritten(), None);
     }
 
     #[test]
@@ -334,8 +333,8 @@ mod tests {
     fn what_is_neither_an_object_nor_a_text_is_no_error() {
         for error in ["7", "true", "[]"] {
             let body = format!(r#"{{"id":1,"error":{error}}}"#);
-            let read = Answer::read(body.as_bytes(), UpstreamCallId::FIRST);
-            assert_eq!(read.err(), Some(AnswerFault::NoOutcome), "{body}");
+            let fault = read(&body).err();
+            assert_eq!(fault, Some(AnswerFault::NoOutcome), "{body}");
         }
     }
 
@@ -345,10 +344,8 @@ mod tests {
             &b"{\"jsonrpc\":\"2.0\xe7\",\"id\":1,\"result\":1}"[..],
             b"{\"id\":1,\"result\":\"\xe7\"}",
         ] {
-            assert_eq!(
-                Answer::read(bad, UpstreamCallId::FIRST).err(),
-                Some(AnswerFault::NotJson)
-            );
+            let fault = Answer::read(bad, UpstreamCallId::FIRST).err();
+            assert_eq!(fault, Some(AnswerFault::NotJson));
         }
     }
 
@@ -367,9 +364,8 @@ mod tests {
     #[test]
     fn an_error_shows_its_code_message_and_data() {
         let body =
-            br#"{"id":1,"error":{"code":3,"message":"execution\u0020reverted","data":"0x08"}}"#;
-        let Outcome::Error(error) = Answer::read(body, UpstreamCallId::FIRST).unwrap().outcome
-        else {
+            r#"{"id":1,"error":{"code":3,"message":"execution\u0020reverted","data":"0x08"}}"#;
+        let Outcome::Error(error) = read(body).unwrap().outcome else {
             panic!("no error");
         };
         assert_eq!((error.code, &*error.message), (3, "execution reverted"));
@@ -380,14 +376,10 @@ mod tests {
     fn a_result_is_known_from_its_first_byte() {
         let mut splicer = Splicer::new(Bytes::from_static(b"7"), UpstreamCallId::FIRST);
         let mut out = Vec::new();
-        splicer
-            .feed(&Bytes::from_static(b"{\"id\":1,\"result\":"), &mut out)
-            .unwrap();
-        assert!(!splicer.has_result());
-        splicer
-            .feed(&Bytes::from_static(b"\"0x"), &mut out)
-            .unwrap();
-        assert!(splicer.has_result());
+        for (piece, has_result) in [(&b"{\"id\":1,\"result\":"[..], false), (b"\"0x", true)] {
+            splicer.feed(&Bytes::from_static(piece), &mut out).unwrap();
+            assert_eq!(splicer.has_result(), has_result);
+        }
     }
 
     proptest! {
@@ -410,7 +402,7 @@ mod tests {
 
         #[test]
         fn json_like_text_never_panics(body in r#"[{}\[\]",:a-zid0-9\\ ]{0,80}"#) {
-            let _ = Answer::read(body.as_bytes(), UpstreamCallId::FIRST);
+            let _ = read(&body);
             let mut splicer = Splicer::new(Bytes::from_static(b"1"), UpstreamCallId::FIRST);
             let _ = splicer.feed(&Bytes::from(body), &mut Vec::new());
             let _ = splicer.finish();

@@ -257,18 +257,14 @@ mod tests {
 
     #[test]
     fn the_code_outranks_the_status_and_the_status_the_text() {
-        assert_eq!(
-            of_error(&error(3, "x", None), 500, None).class,
-            AttemptClass::RpcError
-        );
-        assert_eq!(
-            of_error(&error(-32000, "header not found", None), 429, None).class,
-            AttemptClass::Throttled
-        );
-        assert_eq!(
-            of_error(&error(-32000, "weird", None), 503, None).class,
-            AttemptClass::Transport
-        );
+        for (code, message, status, wanted) in [
+            (3, "x", 500, AttemptClass::RpcError),
+            (-32000, "header not found", 429, AttemptClass::Throttled),
+            (-32000, "weird", 503, AttemptClass::Transport),
+        ] {
+            let verdict = of_error(&error(code, message, None), status, None);
+            assert_eq!(verdict.class, wanted, "{message}");
+        }
     }
 
     #[test]
@@ -381,32 +377,25 @@ mod tests {
 
     #[test]
     fn a_pool_that_has_the_transaction_is_told_from_one_that_refuses_it() {
-        assert!(is_already_known(&error(-32000, "already known", None)));
-        assert!(is_already_known(&error(
-            -32010,
-            "Transaction with the same hash was already imported.",
-            None
-        )));
-        assert!(is_already_known(&error(
-            -32000,
-            "known transaction: 0xab",
-            None
-        )));
-        assert!(!is_already_known(&error(
-            -32000,
-            "unknown transaction type",
-            None
-        )));
-        assert!(!is_already_known(&error(-32000, "nonce too low", None)));
-        assert!(is_already_known(&error(
-            -32602,
-            "0xab: this transaction is already in the TxPool",
-            None
-        )));
-        assert!(!is_already_known(&error(
-            3,
-            "execution reverted: already known",
-            None
-        )));
+        for (code, message, wanted) in [
+            (-32000, "already known", true),
+            (
+                -32010,
+                "Transaction with the same hash was already imported.",
+                true,
+            ),
+            (-32000, "known transaction: 0xab", true),
+            (-32000, "unknown transaction type", false),
+            (-32000, "nonce too low", false),
+            (
+                -32602,
+                "0xab: this transaction is already in the TxPool",
+                true,
+            ),
+            (3, "execution reverted: already known", false),
+        ] {
+            let found = is_already_known(&error(code, message, None));
+            assert_eq!(found, wanted, "{message}");
+        }
     }
 }

@@ -159,14 +159,7 @@ impl WholeAnswer {
 mod tests {
     use super::*;
     use crate::rpc::classify::AttemptClass;
-
-    fn whole(body: &'static str) -> WholeAnswer {
-        let bytes = Bytes::from_static(body.as_bytes());
-        WholeAnswer::new(
-            &bytes,
-            &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
-        )
-    }
+    use crate::testing::whole_answer as whole;
 
     #[test]
     fn an_answer_is_judged_by_what_it_says_and_what_is_none_by_its_status() {

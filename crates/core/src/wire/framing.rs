@@ -32,12 +32,8 @@ impl RequestFields {
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
             return Err("a Content-Length that is no number");
         }
-        self.length = value
-            .iter()
-            .try_fold(0u64, |sum, digit| {
-                sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-            })
-            .ok_or("a Content-Length beyond counting")?;
+        let digits = std::str::from_utf8(value).unwrap_or_default();
+        self.length = (digits.parse()).map_err(|_| "a Content-Length beyond counting")?;
         Ok(())
     }
 

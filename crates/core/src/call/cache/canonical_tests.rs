@@ -11,6 +11,14 @@ const CALL: BlockPlace = BlockPlace::Element {
     index: 1,
     may_lack: true,
 };
+const ACCOUNT: BlockPlace = BlockPlace::Element {
+    index: 1,
+    may_lack: false,
+};
+const BLOCK_FIRST: BlockPlace = BlockPlace::Element {
+    index: 0,
+    may_lack: false,
+};
 const FILTER: BlockPlace = BlockPlace::Filter { index: 0 };
 
 /// Where that is how they are written, it is known without writing it, too.
@@ -114,10 +122,6 @@ fn objects_are_read_alike_however_many_members_they_have_and_however_long_they_a
 
 #[test]
 fn params_as_most_clients_write_them_are_known_to_be_in_their_form() {
-    let account = BlockPlace::Element {
-        index: 1,
-        may_lack: false,
-    };
     for (params, place, is_so) in [
         (
             r#"[{"to":"0xabababababababababababababababababababab","data":"0x70a08231"},"0x10"]"#,
@@ -136,13 +140,13 @@ fn params_as_most_clients_write_them_are_known_to_be_in_their_form() {
         ),
         (r#"[{"to":"0xab","data":"0x1f"},"latest"]"#, CALL, true),
         (r#"[{"to":"0xab","input":"0x"},"0x10"]"#, CALL, true),
-        (r#"["0xab","0x10"]"#, account, true),
+        (r#"["0xab","0x10"]"#, ACCOUNT, true),
         (r#"["0xab"]"#, BlockPlace::Nowhere, true),
         (r#"[{"data":"0x1f","to":"0xab"},"latest"]"#, CALL, false),
         (r#"[{"to":"0xAb"},"latest"]"#, CALL, false),
         (r#"[{"to":"0xab","to":"0xac"},"latest"]"#, CALL, false),
-        (r#"["0xab", "0x10"]"#, account, false),
-        (r#"["0xab","earliest"]"#, account, false),
+        (r#"["0xab", "0x10"]"#, ACCOUNT, false),
+        (r#"["0xab","earliest"]"#, ACCOUNT, false),
         (r#"["0xab"]"#, CALL, false),
         (r#"["0x1","0x2","0x3","0x4"]"#, BlockPlace::Nowhere, false),
     ] {
@@ -264,20 +268,8 @@ fn what_can_be_read_in_two_ways_has_no_form() {
             FILTER,
             r#"[{"fromBlock":"0x1","FromBlock":"0x2","fromblock":"0x3"}]"#,
         ),
-        (
-            BlockPlace::Element {
-                index: 0,
-                may_lack: false,
-            },
-            r#"[null,false]"#,
-        ),
-        (
-            BlockPlace::Element {
-                index: 0,
-                may_lack: false,
-            },
-            "[]",
-        ),
+        (BLOCK_FIRST, r#"[null,false]"#),
+        (BLOCK_FIRST, "[]"),
     ] {
         assert_eq!(canonical(params, place), None, "{params}");
     }

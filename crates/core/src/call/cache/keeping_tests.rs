@@ -17,9 +17,10 @@ use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
 use crate::method::block::{self, Consistency};
 use crate::method::{self, MethodRules};
 use crate::rpc::envelope::Call;
+use crate::testing;
 use crate::vocabulary::chain::{BlockHash, ChainId};
 use crate::vocabulary::header::Header;
-use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
+use crate::vocabulary::node::NodeId;
 
 const ONE: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
@@ -41,22 +42,17 @@ struct Story {
 impl Story {
     /// Both at block 100 of branch `a`, which is told from 90 on; 80 is final.
     fn begin() -> Story {
-        let now = crate::testing::now();
+        let now = testing::now();
         let criteria = HealthCriteria {
             chain_id: Some(ChainId(1)),
-            block_time: Duration::from_secs(12),
-            round_interval: Duration::from_secs(5),
-            lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 3 },
+            ..testing::criteria()
         };
-        let members = [ONE, OTHER].map(|id| FleetMember {
-            id,
+        let members = [ONE, OTHER].map(|NodeId(id)| FleetMember {
             name: "node".into(),
-            role: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..testing::member(id)
         });
-        let fleet = crate::testing::fleet_by(criteria, members, now);
+        let fleet = testing::fleet_by(criteria, members, now);
         let mut story = Story { fleet, now };
         story.round((100, b'a'), (100, b'a'));
         story.told(90..=100, b'a');
@@ -173,67 +169,64 @@ fn itself(number: u64, branch: u8) -> String {
     )
 }
 
+type WrittenCall = (&'static str, String);
+
+fn block_at(number: u64) -> WrittenCall {
+    ("eth_getBlockByNumber", format!(r#"["0x{number:x}",false]"#))
+}
+
+fn block_of(hash: BlockHash) -> WrittenCall {
+    ("eth_getBlockByHash", format!(r#"["{hash}",false]"#))
+}
+
+/// What the account `0xab` has at this block.
+fn balance(block: &str) -> WrittenCall {
+    ("eth_getBalance", format!(r#"["0xab",{block}]"#))
+}
+
+fn logs(filter: &str) -> WrittenCall {
+    ("eth_getLogs", format!("[{{{filter}}}]"))
+}
+
+fn receipt() -> WrittenCall {
+    ("eth_getTransactionReceipt", format!(r#"["{TX}"]"#))
+}
+
+fn written(method: &'static str, params: &str) -> WrittenCall {
+    (method, params.to_string())
+}
+
 #[test]
 fn what_is_asked_is_planned_by_the_block_that_it_is_of() {
     let story = Story::begin();
     let view = story.view();
     let told = |number| Some(KeptBlock::Told(BlockNumber(number), hash(number, b'a')));
-    let (by_hash, unknown) = (hash(95, b'a'), hash(7, b'x'));
-    for (method, params, wanted) in [
-        (
-            "eth_getBalance",
-            r#"["0xab","latest"]"#.to_string(),
-            told(100),
-        ),
-        ("eth_getBalance", r#"["0xab"]"#.into(), told(100)),
-        ("eth_getBalance", r#"["0xab","0x5f"]"#.into(), told(95)),
-        (
-            "eth_getBalance",
-            format!(r#"["0xab",{{"blockHash":"{by_hash}"}}]"#),
-            told(95),
-        ),
-        ("eth_getBalance", format!(r#"["0xab","{unknown}"]"#), None),
-        ("eth_getBalance", r#"["0xab","0x58"]"#.into(), None),
-        (
-            "eth_getBalance",
-            r#"["0xab","0x50"]"#.into(),
-            Some(KeptBlock::Final(BlockNumber(80))),
-        ),
-        (
-            "eth_getBalance",
-            r#"["0xab","finalized"]"#.into(),
-            Some(KeptBlock::Final(BlockNumber(80))),
-        ),
-        ("eth_getBalance", r#"["0xab","pending"]"#.into(), None),
+    let is_final = Some(KeptBlock::Final(BlockNumber(80)));
+    let unknown = hash(7, b'x');
+    let by_hash = format!(r#""blockHash":"{}""#, hash(95, b'a'));
+    for ((method, params), wanted) in [
+        (balance(r#""latest""#), told(100)),
+        (written("eth_getBalance", r#"["0xab"]"#), told(100)),
+        (balance(r#""0x5f""#), told(95)),
+        (balance(&format!("{{{by_hash}}}")), told(95)),
+        (balance(&format!("\"{unknown}\"")), None),
+        (balance(r#""0x58""#), None),
+        (balance(r#""0x50""#), is_final),
+        (balance(r#""finalized""#), is_final),
+        (balance(r#""pending""#), None),
         // Block 1 of Cosmos EVM, and no tag anywhere.
-        ("eth_getBalance", r#"["0xab","LATEST"]"#.into(), None),
-        ("eth_getBalance", r#"["0xab","earliest"]"#.into(), None),
-        ("eth_getBlockByNumber", r#"["0x65",true]"#.into(), None),
-        (
-            "eth_getBlockByHash",
-            format!(r#"["{unknown}",true]"#),
-            Some(KeptBlock::Hashed(unknown)),
-        ),
-        ("eth_getLogs", r#"[{"fromBlock":"0x5a"}]"#.into(), told(100)),
-        (
-            "eth_getLogs",
-            r#"[{"fromBlock":"0x5a","toBlock":"0x59"}]"#.into(),
-            None,
-        ),
-        (
-            "eth_getLogs",
-            format!(r#"[{{"blockHash":"{by_hash}"}}]"#),
-            told(95),
-        ),
-        (
-            "eth_getTransactionReceipt",
-            format!(r#"["{TX}"]"#),
-            Some(KeptBlock::Named),
-        ),
-        ("eth_getTransactionReceipt", r#"["0x1"]"#.into(), None),
-        ("eth_gasPrice", "[]".into(), None),
-        ("eth_sendRawTransaction", r#"["0x1"]"#.into(), None),
-        ("eth_newFilter", "[{}]".into(), None),
+        (balance(r#""LATEST""#), None),
+        (balance(r#""earliest""#), None),
+        (written("eth_getBlockByNumber", r#"["0x65",true]"#), None),
+        (block_of(unknown), Some(KeptBlock::Hashed(unknown))),
+        (logs(r#""fromBlock":"0x5a""#), told(100)),
+        (logs(r#""fromBlock":"0x5a","toBlock":"0x59""#), None),
+        (logs(&by_hash), told(95)),
+        (receipt(), Some(KeptBlock::Named)),
+        (written("eth_getTransactionReceipt", r#"["0x1"]"#), None),
+        (written("eth_gasPrice", "[]"), None),
+        (written("eth_sendRawTransaction", r#"["0x1"]"#), None),
+        (written("eth_newFilter", "[{}]"), None),
     ] {
         let plan = planned(&view, method, &params);
         assert_eq!(plan.map(|plan| plan.block), wanted, "{method} {params}");
@@ -317,98 +310,31 @@ fn calls_share_a_key_only_where_they_are_of_the_same_block() {
 
 #[test]
 fn what_names_its_block_is_kept_if_that_is_the_told_one() {
+    use NotKept::{Fleeting, Other, Unknown};
     let story = Story::begin();
     let always = |number| Ok((BlockNumber(number), KeptCondition::Always));
     let (told, unknown, other) = (hash(95, b'a'), hash(70, b'x'), hash(95, b'b'));
-    let by = |hash: BlockHash| format!(r#"["{hash}",false]"#);
-    for (method, params, result, wanted) in [
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.to_string(),
-            itself(95, b'a'),
-            always(95),
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.into(),
-            itself(95, b'b'),
-            Err(NotKept::Unknown),
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.into(),
-            itself(96, b'a'),
-            Err(NotKept::Unknown),
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.into(),
-            "null".into(),
-            Err(NotKept::Fleeting),
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.into(),
-            "{}".into(),
-            Err(NotKept::Unknown),
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x46",false]"#.into(),
-            itself(70, b'x'),
-            always(70),
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x46",false]"#.into(),
-            itself(71, b'x'),
-            Err(NotKept::Unknown),
-        ),
-        ("eth_getBlockByHash", by(told), itself(95, b'a'), always(95)),
-        (
-            "eth_getBlockByHash",
-            by(told),
-            itself(95, b'b'),
-            Err(NotKept::Other),
-        ),
-        (
-            "eth_getBlockByHash",
-            by(unknown),
-            itself(70, b'x'),
-            always(70),
-        ),
-        (
-            "eth_getBlockByHash",
-            by(unknown),
-            itself(70, b'y'),
-            Err(NotKept::Other),
-        ),
-        (
-            "eth_getBlockByHash",
-            by(other),
-            itself(95, b'b'),
-            // As it was asked for, though it was taken back.
-            Err(NotKept::Unknown),
-        ),
+    let padded = format!(r#"["0x{:064x}",false]"#, 95);
+    let padded = written("eth_getBlockByNumber", &padded);
+    let receipts = || written("eth_getBlockReceipts", r#"["0x5f"]"#);
+    for ((method, params), result, wanted) in [
+        (block_at(95), itself(95, b'a'), always(95)),
+        (block_at(95), itself(95, b'b'), Err(Unknown)),
+        (block_at(95), itself(96, b'a'), Err(Unknown)),
+        (block_at(95), "null".into(), Err(Fleeting)),
+        (block_at(95), "{}".into(), Err(Unknown)),
+        (block_at(70), itself(70, b'x'), always(70)),
+        (block_at(70), itself(71, b'x'), Err(Unknown)),
+        (block_of(told), itself(95, b'a'), always(95)),
+        (block_of(told), itself(95, b'b'), Err(Other)),
+        (block_of(unknown), itself(70, b'x'), always(70)),
+        (block_of(unknown), itself(70, b'y'), Err(Other)),
+        // As it was asked for, though it was taken back.
+        (block_of(other), itself(95, b'b'), Err(Unknown)),
         // A number with zeros in front, to some nodes: a call that asks so makes no node a liar.
-        (
-            "eth_getBlockByNumber",
-            format!(r#"["0x{:064x}",false]"#, 95),
-            itself(95, b'a'),
-            Err(NotKept::Unknown),
-        ),
-        (
-            "eth_getBlockReceipts",
-            r#"["0x5f"]"#.into(),
-            format!("[{}]", inside(95, b'a')),
-            always(95),
-        ),
-        (
-            "eth_getBlockReceipts",
-            r#"["0x5f"]"#.into(),
-            format!("[{}]", inside(94, b'a')),
-            Err(NotKept::Unknown),
-        ),
+        (padded, itself(95, b'a'), Err(Unknown)),
+        (receipts(), format!("[{}]", inside(95, b'a')), always(95)),
+        (receipts(), format!("[{}]", inside(94, b'a')), Err(Unknown)),
     ] {
         let kept = result_kept(&story, (method, &params), &result);
         let kept = kept.map(|terms| (terms.number, terms.condition));
@@ -419,30 +345,13 @@ fn what_names_its_block_is_kept_if_that_is_the_told_one() {
 #[test]
 fn where_nodes_add_to_blocks_what_is_final_is_kept_alone() {
     let story = Story::begin();
-    let block = |number| format!(r#"["0x{number:x}",false]"#);
-    let receipt = format!(r#"["{TX}"]"#);
-    let logs = r#"[{"fromBlock":"0x5f","toBlock":"0x5f"}]"#;
-    for (method, params, result, is_final) in [
-        ("eth_getBlockByNumber", &*block(95), itself(95, b'a'), false),
-        ("eth_getBlockByNumber", &block(70), itself(70, b'a'), true),
-        (
-            "eth_getTransactionReceipt",
-            &receipt,
-            inside(95, b'a'),
-            false,
-        ),
-        (
-            "eth_getTransactionReceipt",
-            &receipt,
-            inside(80, b'a'),
-            true,
-        ),
-        (
-            "eth_getLogs",
-            logs,
-            format!("[{}]", inside(95, b'a')),
-            false,
-        ),
+    let of_95 = logs(r#""fromBlock":"0x5f","toBlock":"0x5f""#);
+    for ((method, params), result, is_final) in [
+        (block_at(95), itself(95, b'a'), false),
+        (block_at(70), itself(70, b'a'), true),
+        (receipt(), inside(95, b'a'), false),
+        (receipt(), inside(80, b'a'), true),
+        (of_95, format!("[{}]", inside(95, b'a')), false),
     ] {
         let reply = KeptReply::Result(result.as_bytes());
         for (chain, wanted) in [(324, is_final), (1, true)] {
@@ -450,7 +359,7 @@ fn where_nodes_add_to_blocks_what_is_final_is_kept_alone() {
                 chain_id: Some(ChainId(chain)),
                 ..story.view()
             };
-            let kept = kept((&view, &view), (method, params), reply.clone(), story.now);
+            let kept = kept((&view, &view), (method, &params), reply.clone(), story.now);
             assert_eq!(kept.is_ok(), wanted, "{chain} {method} {params}");
         }
     }
@@ -459,7 +368,8 @@ fn where_nodes_add_to_blocks_what_is_final_is_kept_alone() {
 #[test]
 fn a_receipt_is_kept_with_its_block_and_given_while_that_is_told() {
     let mut story = Story::begin();
-    let receipt = ("eth_getTransactionReceipt", &*format!(r#"["{TX}"]"#));
+    let (method, params) = receipt();
+    let receipt = (method, &*params);
     let terms = result_kept(&story, receipt, &inside(95, b'a')).unwrap();
     assert_eq!(terms.condition, KeptCondition::WhileTold(hash(95, b'a')));
     for (result, why) in [
@@ -748,101 +658,25 @@ fn adopted(view: &FleetView, call: (&str, &str), result: &str, now: Instant) -> 
 fn what_another_balancer_kept_is_taken_over_only_of_a_block_that_is_told() {
     let story = Story::begin();
     let view = story.view();
-    let receipt = format!(r#"["{TX}"]"#);
-    let by_hash = |hash: BlockHash| format!(r#"["{hash}",false]"#);
-    for (method, params, result, wanted) in [
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.to_string(),
-            itself(95, b'a'),
-            true,
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.into(),
-            itself(95, b'b'),
-            false,
-        ),
-        (
-            "eth_getBlockByNumber",
-            r#"["0x5f",false]"#.into(),
-            itself(94, b'a'),
-            false,
-        ),
+    let two_blocks = || logs(r#""fromBlock":"0x5e","toBlock":"0x5f""#);
+    for ((method, params), result, wanted) in [
+        (block_at(95), itself(95, b'a'), true),
+        (block_at(95), itself(95, b'b'), false),
+        (block_at(95), itself(94, b'a'), false),
         // Final, and not remembered by its hash.
-        (
-            "eth_getBlockByNumber",
-            r#"["0x46",false]"#.into(),
-            itself(70, b'a'),
-            false,
-        ),
-        (
-            "eth_getBlockByHash",
-            by_hash(hash(95, b'a')),
-            itself(95, b'a'),
-            true,
-        ),
-        (
-            "eth_getBlockByHash",
-            by_hash(hash(70, b'x')),
-            itself(70, b'x'),
-            true,
-        ),
-        (
-            "eth_getBlockByHash",
-            by_hash(hash(70, b'x')),
-            itself(70, b'y'),
-            false,
-        ),
-        (
-            "eth_getBlockByHash",
-            by_hash(hash(95, b'b')),
-            itself(95, b'b'),
-            false,
-        ),
-        (
-            "eth_getTransactionReceipt",
-            receipt.clone(),
-            inside(95, b'a'),
-            true,
-        ),
-        (
-            "eth_getTransactionReceipt",
-            receipt.clone(),
-            inside(95, b'b'),
-            false,
-        ),
-        (
-            "eth_getTransactionReceipt",
-            receipt.clone(),
-            inside(70, b'a'),
-            false,
-        ),
-        ("eth_getTransactionReceipt", receipt, "null".into(), false),
-        (
-            "eth_getBalance",
-            r#"["0xab"]"#.into(),
-            "\"0x1\"".into(),
-            true,
-        ),
-        (
-            "eth_getBalance",
-            r#"["0xab","0x46"]"#.into(),
-            "\"0x1\"".into(),
-            false,
-        ),
-        (
-            "eth_getLogs",
-            r#"[{"fromBlock":"0x5e","toBlock":"0x5f"}]"#.into(),
-            format!("[{}]", inside(95, b'a')),
-            true,
-        ),
-        (
-            "eth_getLogs",
-            r#"[{"fromBlock":"0x5e","toBlock":"0x5f"}]"#.into(),
-            format!("[{}]", inside(95, b'b')),
-            false,
-        ),
+        (block_at(70), itself(70, b'a'), false),
+        (block_of(hash(95, b'a')), itself(95, b'a'), true),
+        (block_of(hash(70, b'x')), itself(70, b'x'), true),
+        (block_of(hash(70, b'x')), itself(70, b'y'), false),
+        (block_of(hash(95, b'b')), itself(95, b'b'), false),
+        (receipt(), inside(95, b'a'), true),
+        (receipt(), inside(95, b'b'), false),
+        (receipt(), inside(70, b'a'), false),
+        (receipt(), "null".into(), false),
+        (written(BALANCE.0, BALANCE.1), "\"0x1\"".into(), true),
+        (balance(r#""0x46""#), "\"0x1\"".into(), false),
+        (two_blocks(), format!("[{}]", inside(95, b'a')), true),
+        (two_blocks(), format!("[{}]", inside(95, b'b')), false),
     ] {
         let is_adopted = adopted(&view, (method, &params), &result, story.now).is_some();
         assert_eq!(is_adopted, wanted, "{method} {params} {result}");

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::call::told_blocks;
 use crate::json::scanner;
 use crate::method::retention::BlockNaming;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
@@ -86,9 +87,9 @@ fn of_object(text: &[u8], at: usize, [number_key, hash_key]: [&[u8]; 2]) -> Name
     for (key, value) in scanner::members(text, at) {
         let (key, value) = (&text[key], &text[value]);
         if key == number_key {
-            number = number.or_else(|| read_number(value));
+            number = number.or_else(|| hex::read_number(value).map(BlockNumber));
         } else if key == hash_key {
-            hash = hash.or_else(|| read_hash(value));
+            hash = hash.or_else(|| told_blocks::hash(value));
         }
         if let (Some(number), Some(hash)) = (number, hash) {
             return NamedBlock::One(number, hash);
@@ -106,15 +107,6 @@ fn member(text: &[u8], at: usize, keys: &[&[u8]]) -> Option<Range<usize>> {
     keys.iter().find_map(found).map(|(_, value)| value)
 }
 
-fn read_hash(value: &[u8]) -> Option<BlockHash> {
-    let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    BlockHash::read(std::str::from_utf8(text).ok()?)
-}
-
-fn read_number(value: &[u8]) -> Option<BlockNumber> {
-    hex::read_number(value).map(BlockNumber)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,26 +118,23 @@ mod tests {
     #[test]
     fn a_result_says_which_block_it_is_of() {
         use BlockNaming::{Each, Inside, Itself};
+        use NamedBlock::{One, Unclear, Unsaid};
         let (a, b) = (hash(0xaa), hash(0xbb));
         let inside = |number: &str, hash: BlockHash| {
             format!(r#"{{"blockNumber":{number},"x":1,"blockHash":"{hash}"}}"#)
         };
-        let one = NamedBlock::One(BlockNumber(16), a);
+        let one = One(BlockNumber(16), a);
         for (naming, result, wanted) in [
             (Itself, format!(r#" {{"number":"0x10","hash":"{a}"}}"#), one),
-            (Itself, inside("\"0x10\"", a), NamedBlock::Unclear),
-            (
-                Itself,
-                r#"{"number":null,"hash":null}"#.into(),
-                NamedBlock::Unclear,
-            ),
+            (Itself, inside("\"0x10\"", a), Unclear),
+            (Itself, r#"{"number":null,"hash":null}"#.into(), Unclear),
             (Inside, inside("\"0x10\"", a), one),
             (
                 Inside,
                 r#"{"blockNumber":null,"blockHash":null}"#.into(),
-                NamedBlock::Unclear,
+                Unclear,
             ),
-            (Each, "[]".into(), NamedBlock::Unsaid),
+            (Each, "[]".into(), Unsaid),
             (Each, format!("[{}]", inside("16", a)), one),
             (
                 Each,
@@ -155,15 +144,11 @@ mod tests {
             (
                 Each,
                 format!("[{},{}]", inside("16", a), inside("16", b)),
-                NamedBlock::Unclear,
+                Unclear,
             ),
-            (
-                Each,
-                format!("[{},1]", inside("16", a)),
-                NamedBlock::Unclear,
-            ),
-            (Each, "{}".into(), NamedBlock::Unclear),
-            (BlockNaming::Unsaid, "\"0x1\"".into(), NamedBlock::Unsaid),
+            (Each, format!("[{},1]", inside("16", a)), Unclear),
+            (Each, "{}".into(), Unclear),
+            (BlockNaming::Unsaid, "\"0x1\"".into(), Unsaid),
         ] {
             assert_eq!(
                 named(result.as_bytes(), naming),

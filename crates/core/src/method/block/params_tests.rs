@@ -60,6 +60,10 @@ fn same(place: BlockParam, params: &str, wanted: Option<u64>) {
     assert_eq!(travels(place, params, &PINS), (wanted, params.to_string()));
 }
 
+fn pinned(place: BlockParam, params: &str, wanted: &str) {
+    assert_eq!(travels(place, params, &PINS).1, wanted, "{params}");
+}
+
 #[test]
 fn no_block_stands_behind_the_elements_whose_places_are_known() {
     for method in crate::method::TABLE {
@@ -119,24 +123,15 @@ fn latest_and_a_missing_block_travel_as_the_served_head() {
             "without a pin it stays"
         );
     }
-    assert_eq!(
-        travels(BLOCK, r#"["latest",true]"#, &PINS).1,
-        r#"["0x64",true]"#
-    );
+    pinned(BLOCK, r#"["latest",true]"#, r#"["0x64",true]"#);
     same(BLOCK, "[]", None);
     same(BLOCK, "[null,true]", None);
 }
 
 #[test]
 fn safe_and_finalized_travel_as_numbers_where_they_are_pinned() {
-    assert_eq!(
-        travels(BLOCK, r#"["safe",false]"#, &PINS).1,
-        r#"["0x40",false]"#
-    );
-    assert_eq!(
-        travels(STATE, r#"["0xa","finalized"]"#, &PINS).1,
-        r#"["0xa","0x20"]"#
-    );
+    pinned(BLOCK, r#"["safe",false]"#, r#"["0x40",false]"#);
+    pinned(STATE, r#"["0xa","finalized"]"#, r#"["0xa","0x20"]"#);
     let monotonic = TagPins {
         latest: PINS.latest,
         ..TagPins::default()
@@ -323,7 +318,7 @@ fn validators_are_asked_for_at_the_block_that_a_tag_means() {
         (r#"["0x7"]"#, r#"["0x7"]"#),
         ("[7]", "[7]"),
     ] {
-        assert_eq!(travels(place, params, &PINS).1, wanted, "{params}");
+        pinned(place, params, wanted);
     }
 }
 
@@ -351,26 +346,23 @@ fn what_is_as_long_as_a_hash_is_one_also_with_zeros_in_front() {
 
 #[test]
 fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
+    use BlockData::{Block, Receipts, State};
     let digits = "aB".repeat(32);
     let by_hash = BlockParam::Hash {
         index: 0,
-        reads: BlockData::Block,
+        reads: Block,
     };
     for (place, params, reads) in [
-        (
-            STATE,
-            format!(r#"["0xa","0x{digits}"]"#),
-            Some(BlockData::State),
-        ),
+        (STATE, format!(r#"["0xa","0x{digits}"]"#), Some(State)),
         (
             STATE,
             format!(r#"["0xa",{{"blockHash":"0x{digits}"}}]"#),
-            Some(BlockData::State),
+            Some(State),
         ),
         (
             STATE,
             format!(r#"["0xa",{{"blockHash":"0x{digits}","requireCanonical":true}}]"#),
-            Some(BlockData::State),
+            Some(State),
         ),
         (
             STATE,
@@ -378,23 +370,19 @@ fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
             None,
         ),
         (STATE, r#"["0xa",{"blockHash":"latest"}]"#.into(), None),
-        (BLOCK, format!(r#"["0x{digits}"]"#), Some(BlockData::Block)),
+        (BLOCK, format!(r#"["0x{digits}"]"#), Some(Block)),
         (BLOCK, format!(r#"["0x{digits}0"]"#), None),
         (
             LOGS,
             format!(r#"[{{"blockHash":"0x{digits}"}}]"#),
-            Some(BlockData::Receipts),
+            Some(Receipts),
         ),
         (
             LOGS,
             format!(r#"[{{"blockHash":"0x{digits}","toBlock":"0x1"}}]"#),
             None,
         ),
-        (
-            by_hash,
-            format!(r#"["0x{digits}","0x0"]"#),
-            Some(BlockData::Block),
-        ),
+        (by_hash, format!(r#"["0x{digits}","0x0"]"#), Some(Block)),
         (by_hash, r#"["latest"]"#.into(), None),
         (by_hash, r#"["0x10"]"#.into(), None),
     ] {

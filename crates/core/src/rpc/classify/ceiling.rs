@@ -61,58 +61,43 @@ mod tests {
 
     #[test]
     fn a_limit_is_read_with_its_number_whatever_else_is_said() {
+        use LimitedQuantity::{Addresses, Blocks, Results};
         for (text, on, number) in [
-            (
-                "exceed maximum block range: 5000",
-                LimitedQuantity::Blocks,
-                Some(5000),
-            ),
+            ("exceed maximum block range: 5000", Blocks, Some(5000)),
             (
                 "eth_getlogs is limited to a 10,000 range",
-                LimitedQuantity::Blocks,
+                Blocks,
                 Some(10_000),
             ),
-            ("block range is too wide", LimitedQuantity::Blocks, None),
-            (
-                "up to a 2k block range",
-                LimitedQuantity::Blocks,
-                Some(2000),
-            ),
+            ("block range is too wide", Blocks, None),
+            ("up to a 2k block range", Blocks, Some(2000)),
             (
                 "block range 200001 is too large, max is 1024 blocks",
-                LimitedQuantity::Blocks,
+                Blocks,
                 Some(1024),
             ),
             (
                 "requested too many blocks from 100 to 5000, maximum is set to 2048",
-                LimitedQuantity::Blocks,
+                Blocks,
                 Some(2048),
             ),
-            (
-                "block range 5000 exceeds the maximum",
-                LimitedQuantity::Blocks,
-                Some(5000),
-            ),
+            ("block range 5000 exceeds the maximum", Blocks, Some(5000)),
             (
                 "exceed max addresses or topics per search position",
-                LimitedQuantity::Addresses,
+                Addresses,
                 None,
             ),
             (
                 "query returned more than 10000 results. try with this block range [0x1, 0x2].",
-                LimitedQuantity::Results,
+                Results,
                 Some(10_000),
             ),
             (
                 "maximum [from, to] blocks distance: 10000",
-                LimitedQuantity::Blocks,
+                Blocks,
                 Some(10_000),
             ),
-            (
-                "99999999999999999999999 blocks range",
-                LimitedQuantity::Blocks,
-                None,
-            ),
+            ("99999999999999999999999 blocks range", Blocks, None),
         ] {
             assert_eq!(
                 AnnouncedLimit::read(text),

@@ -95,11 +95,8 @@ impl From<AttemptClass> for Verdict {
 impl From<Meaning> for Verdict {
     fn from(meaning: Meaning) -> Verdict {
         Verdict {
-            class: meaning.class(),
             meaning: Some(meaning),
-            rest: None,
-            ceiling: None,
-            overload: None,
+            ..meaning.class().into()
         }
     }
 }

@@ -161,6 +161,7 @@ mod tests {
     }
 
     fn unpack(coding: Coding, packed: Vec<u8>) -> Vec<u8> {
+        assert!(!packed.is_empty(), "nothing would be a whole body, too");
         let mut unpacker = Decompressor::new(coding).unwrap();
         let mut text = Vec::new();
         unpacker.feed(packed.into());
@@ -168,7 +169,6 @@ mod tests {
             text.extend_from_slice(&given);
         }
         unpacker.end().unwrap();
-        assert!(unpacker.has_ended());
         text
     }
 

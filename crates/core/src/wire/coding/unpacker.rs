@@ -118,12 +118,6 @@ impl Decompressor {
         }
     }
 
-    /// Whether it came to its end.
-    #[cfg(test)]
-    pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended
-    }
-
     /// How much went in, and what came out, of `room` bytes at most.
     fn step(&mut self, room: usize) -> Result<(usize, Vec<u8>), DecompressionError> {
         if let (DecompressorEngine::UntoldDeflate, Some(first)) = (&self.engine, self.input.first())
