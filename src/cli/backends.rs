@@ -292,16 +292,7 @@ fn as_in_file(
             || name_of(record.name.as_deref(), &record.url, lookup) == key.trim()
     };
     let record = file.iter().find(is_it).ok_or(BackendError::NotInFile)?;
-    Ok(NodeEdit {
-        weight: Some(record.weight),
-        role: Some(record.role),
-        ws_url: Some(record.ws_url.clone().unwrap_or_default()),
-        headers: Some(record.headers.clone()),
-        in_flight_max: Some(record.in_flight_max),
-        serves: Some(record.purpose.serves.clone()),
-        recent_blocks: Some(record.purpose.recent_blocks),
-        former_weight: None,
-    })
+    Ok(NodeEdit::from(record))
 }
 
 /// The node that stands at `url`.
