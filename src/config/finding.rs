@@ -135,18 +135,13 @@ pub(super) fn shown(text: &str) -> String {
     if text.contains("//") {
         return "[a URL]".to_string();
     }
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .flat_map(|letter| {
-            let plain = !letter.is_control() && letter != '`';
-            let escaped = (!plain).then(|| letter.escape_default());
-            plain
-                .then_some(letter)
-                .into_iter()
-                .chain(escaped.into_iter().flatten())
-        })
-        .collect();
+    let mut shown = String::new();
+    for letter in text.chars().take(SHOWN_CHARS_MAX) {
+        match letter.is_control() || letter == '`' {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push('…');
     }

@@ -123,18 +123,13 @@ fn addresses(field: &Field<'_>, listen: &ListenSettings) -> Vec<(String, SocketA
     let path = &field.path;
     let http = listen.http.iter().enumerate();
     let https = listen.https.iter().map(|https| https.address).enumerate();
+    let others = [("metrics", listen.metrics), ("admin", listen.admin)];
+    let others = others
+        .into_iter()
+        .filter_map(|(key, address)| Some((format!("{path}.{key}"), address?)));
     http.map(|(index, address)| (format!("{path}.http[{index}]"), *address))
         .chain(https.map(|(index, address)| (format!("{path}.https[{index}].address"), address)))
-        .chain(
-            listen
-                .metrics
-                .map(|address| (format!("{path}.metrics"), address)),
-        )
-        .chain(
-            listen
-                .admin
-                .map(|address| (format!("{path}.admin"), address)),
-        )
+        .chain(others)
         .collect()
 }
 

@@ -3,11 +3,12 @@
 //! URLs and headers stay as they are written; they are only checked with the environment put
 //! in. No finding shows any of a URL or a header's value.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::complaints::doubles;
 use super::field::{Field, ReadContext, Section, below};
 use super::form::Form;
 use super::hidden::{HIDDEN, harmless, shown_url};
@@ -259,14 +260,11 @@ pub fn is_local(ip: IpAddr) -> bool {
 }
 
 fn check_identities(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
-    let mut urls: HashMap<String, &str> = HashMap::new();
-    for (path, spec) in specs {
-        match urls.get(&spec.url.identity()) {
-            Some(first) => context.error(&below(path, "url"), format!("the same URL as {first}")),
-            None => {
-                urls.insert(spec.url.identity(), path);
-            }
-        }
+    let urls = specs
+        .iter()
+        .map(|(path, spec)| (*path, spec.url.identity()));
+    for (path, first) in doubles(urls) {
+        context.error(&below(path, "url"), format!("the same URL as {first}"));
     }
 }
 
@@ -274,29 +272,19 @@ fn check_leaders(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
     let leaders = read
         .iter()
         .filter(|(_, record)| record.role == Role::Leader);
-    let paths: Vec<&str> = leaders.map(|(path, _)| path.as_str()).collect();
-    if let Some((first, others)) = paths.split_first() {
-        for path in others {
-            context.error(
-                &below(path, "leader"),
-                format!("{first} is the leader already"),
-            );
-        }
+    for (path, first) in doubles(leaders.map(|(path, _)| (path, ()))) {
+        context.error(
+            &below(path, "leader"),
+            format!("{first} is the leader already"),
+        );
     }
 }
 
 fn check_names(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
-    for (path, record) in read {
-        let Some(name) = record.name.as_deref() else {
-            continue;
-        };
-        match seen.get(name) {
-            Some(first) => context.error(&below(path, "name"), format!("the same name as {first}")),
-            None => {
-                seen.insert(name, path);
-            }
-        }
+    let names = read.iter();
+    let names = names.filter_map(|(path, record)| Some((path, record.name.as_deref()?)));
+    for (path, first) in doubles(names) {
+        context.error(&below(path, "name"), format!("the same name as {first}"));
     }
 }
 
@@ -322,17 +310,9 @@ fn advise(context: &ReadContext<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec
 
 /// A node without a name goes by its host and port; no registry takes two of one name.
 fn judge_names(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
-    for (path, spec) in specs {
-        match seen.get(&*spec.name) {
-            Some(first) => {
-                let message = format!("goes by the same name as {first}; give each a `name`");
-                context.error(path, message);
-            }
-            None => {
-                seen.insert(&spec.name, path);
-            }
-        }
+    for (path, first) in doubles(specs.iter().map(|(path, spec)| (*path, &spec.name))) {
+        let message = format!("goes by the same name as {first}; give each a `name`");
+        context.error(path, message);
     }
 }
 

@@ -126,15 +126,16 @@ pub(super) fn plain(node: &YamlNode) -> Json {
 }
 
 fn typed(text: &str) -> Json {
-    let number = || text.parse::<i64>().map(Json::from).ok();
-    let large = || text.parse::<u64>().map(Json::from).ok();
+    let negative = |_| text.parse::<i64>().map(Json::from);
     match text {
         "" => Json::Null,
         "true" => Json::Bool(true),
         "false" => Json::Bool(false),
-        _ => number()
-            .or_else(large)
-            .unwrap_or_else(|| Json::String(text.to_string())),
+        _ => text
+            .parse::<u64>()
+            .map(Json::from)
+            .or_else(negative)
+            .unwrap_or_else(|_| Json::from(text)),
     }
 }
 
