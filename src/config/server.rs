@@ -126,16 +126,15 @@ pub(super) fn plain(node: &YamlNode) -> Json {
 }
 
 fn typed(text: &str) -> Json {
-    let negative = |_| text.parse::<i64>().map(Json::from);
+    let number = || text.parse::<i64>().map(Json::from).ok();
+    let large = || text.parse::<u64>().map(Json::from).ok();
     match text {
         "" => Json::Null,
         "true" => Json::Bool(true),
         "false" => Json::Bool(false),
-        _ => text
-            .parse::<u64>()
-            .map(Json::from)
-            .or_else(negative)
-            .unwrap_or_else(|_| Json::from(text)),
+        _ => number()
+            .or_else(large)
+            .unwrap_or_else(|| Json::String(text.to_string())),
     }
 }
 
