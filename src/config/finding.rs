@@ -60,15 +60,17 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn error(&self, line: usize, key: &str, message: impl Into<String>) {
-        self.errors.set(self.errors.get() + 1);
-        self.push(Severity::Error, line, key, message.into());
+        self.tell(Severity::Error, line, key, message.into());
     }
 
     pub(super) fn warn(&self, line: usize, key: &str, message: impl Into<String>) {
-        self.push(Severity::Warning, line, key, message.into());
+        self.tell(Severity::Warning, line, key, message.into());
     }
 
-    fn push(&self, severity: Severity, line: usize, key: &str, message: String) {
+    pub(super) fn tell(&self, severity: Severity, line: usize, key: &str, message: String) {
+        if severity == Severity::Error {
+            self.errors.set(self.errors.get() + 1);
+        }
         let mut list = self.list.borrow_mut();
         if list.len() >= FINDINGS_MAX {
             self.left_out.set(self.left_out.get() + 1);
