@@ -229,14 +229,17 @@ mod tests {
         (told, done.err().map(|failure| failure.why))
     }
 
+    fn two(folder: &tempfile::TempDir) -> [EmbeddedRegistry; 2] {
+        ["from.db", "to.db"].map(|name| {
+            let environment = Arc::new(|_: &str| None);
+            EmbeddedRegistry::open(&folder.path().join(name), environment).unwrap()
+        })
+    }
+
     #[tokio::test]
     async fn a_drained_node_takes_the_weight_it_had_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |name: &str| {
-            let environment = Arc::new(|_: &str| None);
-            EmbeddedRegistry::open(&folder.path().join(name), environment).unwrap()
-        };
-        let (from, to) = (open("from.db"), open("to.db"));
+        let [from, to] = two(&folder);
         let five = Weight::new(5).unwrap();
         let record = NodeRecord {
             weight: five,
@@ -257,11 +260,7 @@ mod tests {
     #[tokio::test]
     async fn all_nodes_are_copied_once_and_what_cannot_be_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |name: &str| {
-            let environment = Arc::new(|_: &str| None);
-            EmbeddedRegistry::open(&folder.path().join(name), environment).unwrap()
-        };
-        let (from, to) = (open("from.db"), open("to.db"));
+        let [from, to] = two(&folder);
         let leader = NodeRecord {
             role: Role::Leader,
             name: Some("lead".to_string()),
