@@ -209,13 +209,17 @@ impl EmbeddedRow {
             .ok_or(EmbeddedRowError::Weight)?;
         let headers: BTreeMap<String, String> =
             serde_json::from_str(&self.headers).map_err(|_| EmbeddedRowError::Headers)?;
+        let in_flight_max = self.in_flight_max.map(|most| {
+            let most = natural(most).unwrap_or_default();
+            InFlightMax::fixed(most).map_err(|_| EmbeddedRowError::InFlightMax)
+        });
         let record = NodeRecord {
             url: self.url.clone(),
             ws_url: self.ws_url.clone(),
             name: self.name.clone(),
             weight,
             role: role(&self.role).ok_or(EmbeddedRowError::Role)?,
-            in_flight_max: in_flight_max(self.in_flight_max)?,
+            in_flight_max: in_flight_max.transpose()?.unwrap_or_default(),
             purpose: self.purpose()?,
             headers,
         };
@@ -368,12 +372,4 @@ pub(super) fn update(tables: ChainTables<'_>, row: &EmbeddedRow) -> rusqlite::Re
         ],
     );
     updated.map(drop)
-}
-
-fn in_flight_max(most: Option<i64>) -> Result<InFlightMax, EmbeddedRowError> {
-    let Some(most) = most else {
-        return Ok(InFlightMax::Auto);
-    };
-    let most = u64::try_from(most).unwrap_or_default();
-    InFlightMax::fixed(most).map_err(|_| EmbeddedRowError::InFlightMax)
 }
