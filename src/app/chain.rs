@@ -250,9 +250,8 @@ impl ChainFactory {
             listeners: self.listeners.clone(),
             told: ReportedIssues::default(),
         };
-        let leader = self.shared_leader(settings, &fleet.chain, || {
-            (registry.clone(), metrics.clone(), current.clone())
-        });
+        let means = (registry.clone(), metrics.clone(), current.clone());
+        let leader = self.shared_leader(settings, &fleet.chain, means);
         let rounds = ProbeRounds {
             fleet: fleet.clone(),
             metrics: metrics.clone(),
@@ -320,7 +319,7 @@ impl ChainFactory {
         &self,
         settings: &Settings,
         chain: &ChainName,
-        means: impl Fn() -> (Arc<dyn Registry>, Arc<ChainMetrics>, CurrentSettings),
+        (registry, metrics, current): (Arc<dyn Registry>, Arc<ChainMetrics>, CurrentSettings),
     ) -> Option<Arc<SharedHeads>> {
         let store = self.shared.as_ref().map(|shared| {
             let names = StoreNames::of(chain.as_str());
@@ -332,10 +331,8 @@ impl ChainFactory {
             }
         });
         let has_way = store.is_some() || settings.registry.kind == RegistryKind::Dynamo;
-        (settings.registry.share_leader && has_way).then(|| {
-            let (registry, metrics, current) = means();
-            Arc::new(SharedHeads::new(registry, store, metrics, current))
-        })
+        (settings.registry.share_leader && has_way)
+            .then(|| Arc::new(SharedHeads::new(registry, store, metrics, current)))
     }
 
     fn answers(

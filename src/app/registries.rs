@@ -146,20 +146,19 @@ mod tests {
     fn the_default_chain_is_not_given_the_nodes_of_another() {
         let folder = tempfile::tempdir().unwrap();
         let settings = |default: &str| {
+            let mark = |name: &str| {
+                if name == default {
+                    ", default: true"
+                } else {
+                    ""
+                }
+            };
             let yaml = format!(
                 "version: 1\nforebay:\n  registry: {{ last_list: {}/l.json }}\n  chains:\n    \
                  a: {{ id: 1{} }}\n    b: {{ id: 2{} }}\n",
                 folder.path().display(),
-                if default == "a" {
-                    ", default: true"
-                } else {
-                    ""
-                },
-                if default == "b" {
-                    ", default: true"
-                } else {
-                    ""
-                },
+                mark("a"),
+                mark("b"),
             );
             crate::config::read(&yaml, &|_| None).settings.unwrap()
         };

@@ -16,7 +16,6 @@ use crate::clock;
 use crate::config::change::ServerKeys;
 use crate::config::settings::{Settings, ShutdownSettings};
 use crate::observe::spans::tracer;
-use crate::shared::fleet_state::FleetState;
 use crate::shared::process_limits::Resource;
 use forebay_core::vocabulary::chain::ChainName;
 
@@ -45,17 +44,12 @@ impl ConfigFile {
             environment: environment(),
             running,
             server: self.server,
-            fleets: Box::new(move || fleets(&chains)),
+            fleets: chains.fleets(),
             metrics,
             apply: Box::new(move |settings| live.apply(settings)),
             bytes: Some(self.bytes),
         }
     }
-}
-
-fn fleets(chains: &Chains) -> Vec<Arc<FleetState>> {
-    let present = chains.now();
-    present.all().map(|state| state.fleet.clone()).collect()
 }
 
 /// All that may change.

@@ -51,28 +51,11 @@ impl PanicTrigger {
 }
 
 /// A service with which the process lives and ends.
-pub(super) struct CriticalService<S> {
+struct CriticalService<S> {
     service: S,
     /// True once the process is to end, or its listeners have gone to another.
     leaving: ShutdownWatch,
     wire: Arc<Notify>,
-}
-
-impl<S: ServiceWithDependents> CriticalService<S> {
-    pub(super) fn new(service: S, leaving: ShutdownWatch) -> CriticalService<S> {
-        CriticalService {
-            service,
-            leaving,
-            wire: Arc::default(),
-        }
-    }
-
-    pub(super) fn tripwire(&self) -> PanicTrigger {
-        PanicTrigger {
-            service: self.service.name().to_string(),
-            wire: self.wire.clone(),
-        }
-    }
 }
 
 #[async_trait]
@@ -139,9 +122,16 @@ impl ServiceSet {
         server: &mut Server,
         service: impl ServiceWithDependents + 'static,
     ) -> ServiceHandle {
-        let vital = CriticalService::new(service, self.leaving.clone());
-        self.tripwires.push(vital.tripwire());
-        server.add_service(vital)
+        let wire = Arc::<Notify>::default();
+        self.tripwires.push(PanicTrigger {
+            service: service.name().to_string(),
+            wire: wire.clone(),
+        });
+        server.add_service(CriticalService {
+            service,
+            leaving: self.leaving.clone(),
+            wire,
+        })
     }
 
     /// Adds background work, on so many threads.

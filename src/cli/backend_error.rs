@@ -10,7 +10,7 @@ use forebay_core::vocabulary::node::NodeSpecError;
 /// Why a command was not carried out.
 #[derive(Debug, Error)]
 pub enum BackendError {
-    #[error("{0}{hint}", hint = hint(.0))]
+    #[error("{0}{hint}", hint = code_and_hint(.0).1)]
     Registry(RegistryError),
     #[error(
         "nothing to set: name at least one of --weight, --in-flight-max, --serves, --recent-blocks, \
@@ -27,36 +27,24 @@ impl BackendError {
     /// 1 refused input, 3 not found, 4 registry out of reach.
     pub fn exit_code(&self) -> u8 {
         match self {
-            BackendError::Registry(RegistryError::Unknown) => 3,
-            BackendError::Registry(RegistryError::OutOfReach { .. }) => 4,
-            BackendError::Registry(
-                RegistryError::Exists
-                | RegistryError::SecondLeader(_)
-                | RegistryError::NameTaken(_)
-                | RegistryError::Record(_)
-                | RegistryError::InFile(_)
-                | RegistryError::OtherChain(_)
-                | RegistryError::Damaged(_),
-            )
-            | BackendError::NothingToSet
-            | BackendError::NotInFile
-            | BackendError::Output(_) => 1,
+            BackendError::Registry(why) => code_and_hint(why).0,
+            BackendError::NothingToSet | BackendError::NotInFile | BackendError::Output(_) => 1,
         }
     }
 }
 
-/// What to do about a refusal, in terms of this command line.
-fn hint(why: &RegistryError) -> &'static str {
+/// The exit code of a refusal, and what to do about it, in terms of this command line.
+fn code_and_hint(why: &RegistryError) -> (u8, &'static str) {
     match why {
-        RegistryError::NameTaken(_) => "; give this one a name of its own with --name",
-        RegistryError::Unknown => "; `forebay backends list` shows those there are",
+        RegistryError::NameTaken(_) => (1, "; give this one a name of its own with --name"),
+        RegistryError::Unknown => (3, "; `forebay backends list` shows those there are"),
+        RegistryError::OutOfReach { .. } => (4, ""),
         RegistryError::Exists
         | RegistryError::SecondLeader(_)
         | RegistryError::Record(_)
         | RegistryError::InFile(_)
         | RegistryError::OtherChain(_)
-        | RegistryError::Damaged(_)
-        | RegistryError::OutOfReach { .. } => "",
+        | RegistryError::Damaged(_) => (1, ""),
     }
 }
 

@@ -29,11 +29,19 @@ pub enum BackendCommand {
     /// Add a node.
     Add(AddArguments),
     /// List the nodes, with the last health that the balancer wrote back.
-    List(ListArguments),
+    List {
+        /// Print a JSON array instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Change a node; what isn't named stays as it is.
     Set(SetArguments),
     /// Take a node away. To let its calls end first, set its weight to 0 before.
-    Remove(RemoveArguments),
+    Remove {
+        /// The node's URL or its name.
+        #[arg(value_name = "URL|NAME")]
+        node: String,
+    },
 }
 
 #[derive(Clone, Args)]
@@ -80,13 +88,6 @@ pub struct AddArguments {
 }
 
 #[derive(Clone, Args)]
-pub struct ListArguments {
-    /// Print a JSON array instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Clone, Args)]
 pub struct SetArguments {
     /// The node's URL or its name.
     #[arg(value_name = "URL|NAME")]
@@ -122,13 +123,6 @@ pub struct SetArguments {
     as_in_file: bool,
 }
 
-#[derive(Clone, Args)]
-pub struct RemoveArguments {
-    /// The node's URL or its name.
-    #[arg(value_name = "URL|NAME")]
-    node: String,
-}
-
 /// Carries out `command` on `chain`. `lookup` is this process's environment, not the server's: for remarks alone.
 ///
 /// # Errors
@@ -161,7 +155,7 @@ pub(super) async fn run(
             };
             print_item(out, &item, lookup)
         }
-        BackendCommand::List(ListArguments { json }) => {
+        BackendCommand::List { json } => {
             let listing = registry.list().await?;
             tell(notes, &listing, file.len());
             let items = listing.items.iter();
@@ -186,7 +180,7 @@ pub(super) async fn run(
             let item = registry.set(&command.node, &edit).await?;
             print_item(out, &item, lookup)
         }
-        BackendCommand::Remove(RemoveArguments { node }) => {
+        BackendCommand::Remove { node } => {
             let item = registry.remove(&node).await?;
             print_item(out, &item, lookup)
         }
@@ -292,16 +286,7 @@ fn as_in_file(
             || name_of(record.name.as_deref(), &record.url, lookup) == key.trim()
     };
     let record = file.iter().find(is_it).ok_or(BackendError::NotInFile)?;
-    Ok(NodeEdit {
-        weight: Some(record.weight),
-        role: Some(record.role),
-        ws_url: Some(record.ws_url.clone().unwrap_or_default()),
-        headers: Some(record.headers.clone()),
-        in_flight_max: Some(record.in_flight_max),
-        serves: Some(record.purpose.serves.clone()),
-        recent_blocks: Some(record.purpose.recent_blocks),
-        former_weight: None,
-    })
+    Ok(NodeEdit::from(record))
 }
 
 /// The node that stands at `url`.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::error::CommandError;
 use crate::config::settings::Settings;
 use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::vocabulary::node::Secret;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// No such node.
@@ -64,13 +65,7 @@ pub fn run(command: &CacheCommand, settings: &Settings) -> Result<(), CommandErr
         ));
     };
     let address = super::health::reachable(address);
-    let token = settings
-        .admin
-        .token
-        .as_ref()
-        .map(|token| token.reveal().to_string());
-    crate::node::install_tls();
-    let asking = ask(address, token, arguments);
+    let asking = ask(address, settings.admin.token.as_ref(), arguments);
     let (status, answer) = super::setup::runtime()?.block_on(asking)?;
     match (status, answer["purged"].as_u64()) {
         (200, Some(purged)) => {
@@ -90,13 +85,10 @@ pub fn run(command: &CacheCommand, settings: &Settings) -> Result<(), CommandErr
 
 async fn ask(
     address: SocketAddr,
-    token: Option<String>,
+    token: Option<&Secret>,
     arguments: &PurgeArguments,
 ) -> Result<(u16, Value), CommandError> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build();
+    let client = super::health::client(PATIENCE).build();
     let client = client.map_err(CommandError::refused)?;
     // A name needs no escapes.
     let chain = arguments.chain.as_ref();
@@ -106,7 +98,7 @@ async fn ask(
         .header("content-type", "application/json")
         .body(arguments.which.body().to_string());
     if let Some(token) = token {
-        request = request.header("authorization", format!("Bearer {token}"));
+        request = request.bearer_auth(token.reveal());
     }
     let unreached = |_| CommandError::out_of_reach(format!("nothing answers at {address}"));
     let answer = request.send().await.map_err(unreached)?;

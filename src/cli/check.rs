@@ -28,8 +28,6 @@ pub fn check(path: &Path, out: &mut impl io::Write) -> io::Result<bool> {
     let mut findings = reading.findings;
     if let Some(settings) = &reading.settings {
         findings.extend(super::setup::certificate_findings(&bytes, settings));
-    }
-    if let Some(settings) = &reading.settings {
         findings.extend(table_findings(&bytes, settings));
     }
     for finding in &findings {

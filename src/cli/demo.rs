@@ -26,6 +26,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::select_all;
 use pingora::server::configuration::ServerConf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -325,30 +326,21 @@ impl DemoRunner {
 }
 
 /// The signals that end the demo early.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-    quit: Signal,
-}
+struct StopSignals([Signal; 4]);
 
 impl StopSignals {
     fn hear() -> io::Result<StopSignals> {
-        Ok(StopSignals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            quit: signal(SignalKind::quit())?,
-        })
+        Ok(StopSignals([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::quit())?,
+        ]))
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-            _ = self.quit.recv() => {}
-        }
+        let heard = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
+        drop(select_all(heard).await);
     }
 }
 

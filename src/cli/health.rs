@@ -16,15 +16,10 @@ pub fn run(listen: &ListenSettings) -> Result<(), CommandError> {
         return Err(CommandError::refused("there is no listener to ask"));
     };
     let address = reachable(address);
-    crate::node::install_tls();
     super::setup::runtime()?.block_on(async {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            // It is our own, asked by its address, which no certificate names.
-            .tls_danger_accept_invalid_certs(true)
-            .timeout(PATIENCE)
-            .build();
-        let client = client.map_err(CommandError::refused)?;
+        // It is our own, asked by its address, which no certificate names.
+        let client = client(PATIENCE).tls_danger_accept_invalid_certs(true);
+        let client = client.build().map_err(CommandError::refused)?;
         let asked = client
             .get(format!("{scheme}://{address}/health"))
             .send()
@@ -41,6 +36,12 @@ pub fn run(listen: &ListenSettings) -> Result<(), CommandError> {
             Err(CommandError::refused("not ready"))
         }
     })
+}
+
+/// What asks a balancer of this machine.
+pub(super) fn client(patience: Duration) -> reqwest::ClientBuilder {
+    crate::node::install_tls();
+    reqwest::Client::builder().no_proxy().timeout(patience)
 }
 
 /// Where a listener on all addresses can be reached from here.

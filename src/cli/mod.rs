@@ -159,23 +159,13 @@ fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
         Command::Upgrade { pid } => upgrade::run(path, pid),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Health => health::run(&settings(path, ConfigScope::Listeners)?.0.listen),
-        Command::Check { schema: true, .. } => {
-            let schema = writeln!(io::stdout(), "{:#}", config::schema());
-            schema.map_err(CommandError::refused)
-        }
+        Command::Check { schema: true, .. } => show(&format!("{:#}\n", config::schema())),
         Command::Check {
             reference: true, ..
-        } => {
-            let page = config::reference();
-            let written = io::stdout().write_all(page.as_bytes());
-            written.map_err(CommandError::refused)
-        }
+        } => show(&config::reference()),
         Command::Check { print: true, .. } => {
             let (settings, pingora, _) = configuration(path)?;
-            let shown = config::shown(&settings, &pingora);
-            io::stdout()
-                .write_all(shown.as_bytes())
-                .map_err(CommandError::refused)
+            show(&config::shown(&settings, &pingora))
         }
         Command::Check { .. } => match check::check(path, &mut io::stdout()) {
             Ok(true) => Ok(()),
@@ -189,6 +179,11 @@ fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
         Command::Cache(command) => cache::run(&command, &configuration(path)?.0),
         Command::Probe { chain, json } => probe(path, chain.as_ref(), json),
     }
+}
+
+fn show(text: &str) -> Result<(), CommandError> {
+    let written = io::stdout().write_all(text.as_bytes());
+    written.map_err(CommandError::refused)
 }
 
 fn probe(path: &Path, chain: Option<&ChainName>, json: bool) -> Result<(), CommandError> {

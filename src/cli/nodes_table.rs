@@ -21,50 +21,30 @@ pub(super) fn write(
         return writeln!(out, "{HOW_TO_BEGIN}");
     }
     let mut rows = vec![HEADINGS.map(str::to_string)];
-    rows.extend(
-        items
-            .iter()
-            .zip(shown)
-            .map(|(item, shown)| cells(item, shown)),
-    );
-    rows.extend(leftovers.iter().map(cells_of_leftover));
+    let listed = items.iter().map(Some).zip(shown);
+    let lost = leftovers.iter().map(|shown| (None, shown));
+    rows.extend(listed.chain(lost).map(|(item, shown)| cells(item, shown)));
     table::write(out, &rows)
 }
 
-fn cells_of_leftover(shown: &ItemJson) -> [String; HEADINGS.len()] {
+/// `item`: as the registry has it; `None`: it has lost it.
+fn cells(item: Option<&RegistryItem>, shown: &ItemJson) -> [String; HEADINGS.len()] {
     let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
     let role = match (shown.is_leader, shown.is_fallback) {
         (true, _) => Role::Leader,
         (_, true) => Role::Fallback,
         (false, false) => Role::Own,
     };
-    let healthy = if shown.is_healthy { "yes" } else { "no" };
-    [
-        shown.name.clone(),
-        shown.url.clone(),
-        role.as_str().to_string(),
-        shown.weight.to_string(),
-        healthy.to_string(),
-        number(shown.block_number),
-        number(shown.lag),
-        shown.reason.clone().unwrap_or_else(|| "-".to_string()),
-        "lost".to_string(),
-    ]
-}
-
-fn cells(item: &RegistryItem, shown: &ItemJson) -> [String; HEADINGS.len()] {
-    let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
-    let healthy = match (item.health.checked_at, shown.is_healthy) {
-        (None, _) => "-",
-        (Some(_), true) => "yes",
-        (Some(_), false) => "no",
+    let is_checked = item.is_none_or(|item| item.health.checked_at.is_some());
+    let healthy = match (is_checked, shown.is_healthy) {
+        (false, _) => "-",
+        (true, true) => "yes",
+        (true, false) => "no",
     };
     [
         shown.name.clone(),
         shown.url.clone(),
-        over(item.record.role.as_str(), item, |role, _| {
-            role.as_str().to_string()
-        }),
+        over(role.as_str(), item, |role, _| role.as_str().to_string()),
         over(&shown.weight.to_string(), item, |_, weight| {
             weight.get().to_string()
         }),
@@ -72,17 +52,17 @@ fn cells(item: &RegistryItem, shown: &ItemJson) -> [String; HEADINGS.len()] {
         number(shown.block_number),
         number(shown.lag),
         shown.reason.clone().unwrap_or_else(|| "-".to_string()),
-        shown.when_added.clone(),
+        item.map_or("lost".to_string(), |_| shown.when_added.clone()),
     ]
 }
 
 /// What holds, and beside it what the file says, where that is something else.
-fn over(holds: &str, item: &RegistryItem, says: impl Fn(Role, Weight) -> String) -> String {
-    let ItemOrigin::File {
+fn over(holds: &str, item: Option<&RegistryItem>, says: impl Fn(Role, Weight) -> String) -> String {
+    let Some(ItemOrigin::File {
         weight,
         role,
         is_pending,
-    } = item.origin
+    }) = item.map(|item| item.origin)
     else {
         return holds.to_string();
     };

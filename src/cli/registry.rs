@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
 
 use super::setup::{registry, runtime};
 use super::table::printable;
@@ -29,21 +29,18 @@ pub enum RegistryCommand {
     /// Make a damaged registry anew, of what can be read of it and of the last list.
     Repair,
     /// Copy all nodes from one registry to another; what is there already stays as it is.
-    Copy(CopyArguments),
-}
-
-#[derive(Clone, Args)]
-pub struct CopyArguments {
-    /// Where the nodes are: `registry.path` of the configuration, or `registry.table`.
-    #[arg(long, value_enum)]
-    from: RegistryChoice,
-    /// Where they are to be as well.
-    #[arg(long, value_enum)]
-    to: RegistryChoice,
+    Copy {
+        /// Where the nodes are: `registry.path` of the configuration, or `registry.table`.
+        #[arg(long, value_enum)]
+        from: RegistryChoice,
+        /// Where they are to be as well.
+        #[arg(long, value_enum)]
+        to: RegistryChoice,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum RegistryChoice {
+pub enum RegistryChoice {
     Embedded,
     Dynamodb,
 }
@@ -90,15 +87,15 @@ pub fn run(
             runtime()?.block_on(diff(&*registry, chain.settings, &mut out))
         }
         RegistryCommand::Init => runtime()?.block_on(init(chosen()?.settings, &mut out)),
-        RegistryCommand::Copy(copy) => {
-            if copy.from == copy.to {
+        RegistryCommand::Copy { from, to } => {
+            if from == to {
                 return Err(CommandError::refused(
                     "--from and --to are the same registry",
                 ));
             }
             let chain = chosen()?;
             let open = |kind: RegistryChoice| super::setup::open(kind.into(), &chain);
-            let (from, to) = (open(copy.from)?, open(copy.to)?);
+            let (from, to) = (open(from)?, open(to)?);
             let done = copy_all(&*from, &chain.settings.nodes, &*to, &mut out, &mut notes);
             runtime()?.block_on(done)
         }
@@ -229,14 +226,17 @@ mod tests {
         (told, done.err().map(|failure| failure.why))
     }
 
+    fn two(folder: &tempfile::TempDir) -> [EmbeddedRegistry; 2] {
+        ["from.db", "to.db"].map(|name| {
+            let environment = Arc::new(|_: &str| None);
+            EmbeddedRegistry::open(&folder.path().join(name), environment).unwrap()
+        })
+    }
+
     #[tokio::test]
     async fn a_drained_node_takes_the_weight_it_had_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |name: &str| {
-            let environment = Arc::new(|_: &str| None);
-            EmbeddedRegistry::open(&folder.path().join(name), environment).unwrap()
-        };
-        let (from, to) = (open("from.db"), open("to.db"));
+        let [from, to] = two(&folder);
         let five = Weight::new(5).unwrap();
         let record = NodeRecord {
             weight: five,
@@ -257,11 +257,7 @@ mod tests {
     #[tokio::test]
     async fn all_nodes_are_copied_once_and_what_cannot_be_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |name: &str| {
-            let environment = Arc::new(|_: &str| None);
-            EmbeddedRegistry::open(&folder.path().join(name), environment).unwrap()
-        };
-        let (from, to) = (open("from.db"), open("to.db"));
+        let [from, to] = two(&folder);
         let leader = NodeRecord {
             role: Role::Leader,
             name: Some("lead".to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::health::reachable;
+use super::health::{client, reachable};
 use crate::config::settings::Settings;
 use crate::registry::item_json::ItemJson;
 use forebay_core::vocabulary::chain::ChainName;
@@ -21,12 +21,7 @@ pub(super) async fn ask(settings: &Settings, chain: Option<&ChainName>) -> Vec<I
 
 async fn answer(settings: &Settings, chain: Option<&ChainName>) -> Option<Vec<ItemJson>> {
     let address = reachable(settings.listen.admin?);
-    crate::node::install_tls();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build()
-        .ok()?;
+    let client = client(PATIENCE).build().ok()?;
     // Its URLs are of use to a user who may read the registry; without a token they stay hidden.
     let token = settings.admin.token.as_ref();
     let reveal = token.map(|_| "reveal=true".to_string());

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -40,7 +40,8 @@ pub fn run(path: &Path, pid: Option<i32>) -> Result<(), CommandError> {
     })?;
     let mut new = start(path, &ear.path)?;
     let begun = until(START_PATIENCE, || {
-        Ok(ended(&mut new)?.or_else(|| meeting.exists().then_some(())))
+        check_running(&mut new)?;
+        Ok(meeting.exists())
     });
     if let Err(why) = begun {
         // The new process must not be there when the old one is told to quit in another way.
@@ -52,7 +53,8 @@ pub fn run(path: &Path, pid: Option<i32>) -> Result<(), CommandError> {
     }
     kill_process(old, Signal::QUIT).map_err(CommandError::out_of_reach)?;
     let served = until(ROUND_PATIENCE, || {
-        Ok(ended(&mut new)?.or_else(|| ear.hears(READY).then_some(())))
+        check_running(&mut new)?;
+        Ok(ear.hears(READY))
     });
     served.map_err(|why| {
         CommandError::out_of_reach(format!("the new process has taken over: {why}"))
@@ -94,23 +96,20 @@ fn start(path: &Path, ear: &Path) -> Result<Child, CommandError> {
     command.spawn().map_err(CommandError::out_of_reach)
 }
 
-/// An error if it has.
-fn ended(new: &mut Child) -> Result<Option<()>, String> {
+/// An error if it has ended.
+fn check_running(new: &mut Child) -> Result<(), String> {
     match new.try_wait() {
-        Ok(None) => Ok(None),
+        Ok(None) => Ok(()),
         Ok(Some(status)) => Err(format!("it has ended, {status}")),
         Err(why) => Err(why.to_string()),
     }
 }
 
-/// Looks until there is something, or an error.
-fn until(
-    patience: Duration,
-    mut look: impl FnMut() -> Result<Option<()>, String>,
-) -> Result<(), String> {
-    let deadline: Instant = clock::now() + patience;
+/// Looks until it is so, or there is an error.
+fn until(patience: Duration, mut look: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+    let deadline = clock::now() + patience;
     while clock::now() < deadline {
-        if look()?.is_some() {
+        if look()? {
             return Ok(());
         }
         thread::sleep(LOOK_EVERY);

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::field::{Field, ReadContext, Section, below, unknown_key};
-use super::finding::{Finding, Findings, Severity, shown};
+use super::field::{Field, ReadContext, Section, unknown_key};
+use super::finding::{Finding, Findings, shown};
 use super::host_name;
 use super::registry::TABLE_BYTES;
 use super::server::FOREBAY;
@@ -133,7 +133,7 @@ fn one(
     if !chain.is_written() {
         chain.error("has no `nodes`: write a group of keys");
     }
-    refuse_others(context, chain, entries);
+    refuse_others(chain, entries);
     let section = chain.group();
     let is_default = section.field("default").boolean().unwrap_or(false);
     let hosts = section.field("hosts").list(host_name::read);
@@ -154,34 +154,27 @@ fn one(
 }
 
 /// Tells the keys that are no chain's.
-fn refuse_others(context: &ReadContext<'_>, chain: &Field<'_>, entries: &[YamlEntry]) {
-    let known: Vec<&str> = OWN_KEYS.iter().map(|(key, ..)| *key).collect();
-    let known = [&known[..], &SHARED_KEYS].concat();
+fn refuse_others<'a>(chain: &Field<'a>, entries: &'a [YamlEntry]) {
+    let known = [&OWN_KEYS.map(|(key, ..)| key)[..], &SHARED_KEYS].concat();
     let of_process = from_file::keys_below(&table(), "");
     for entry in entries {
         let key = entry.key.as_str();
-        let at = below(&chain.path, key);
+        let field = chain.below(entry);
         if known.contains(&key) {
-            refuse_below(context, &at, entry);
+            refuse_below(&field, entry);
         } else if of_process.contains(&key) {
-            let message = process_key(key);
-            context.findings.error(entry.line, &at, message);
+            field.error(process_key(key));
         } else {
-            let message = unknown_key(key, &known);
-            context.findings.error(entry.line, &at, message);
+            field.error(unknown_key(key, &known));
         }
     }
 }
 
-fn refuse_below(context: &ReadContext<'_>, path: &str, group: &YamlEntry) {
-    let YamlValue::Mapping(entries) = &group.node.value else {
-        return;
-    };
-    for entry in entries {
+fn refuse_below<'a>(field: &Field<'a>, group: &'a YamlEntry) {
+    for entry in entries_of(Some(&group.node)) {
         let key = format!("{}.{}", group.key, entry.key);
         if PROCESS_KEYS.contains(&key.as_str()) {
-            let at = below(path, &entry.key);
-            context.findings.error(entry.line, &at, process_key(&key));
+            field.below(entry).error(process_key(&key));
         }
     }
 }
@@ -309,10 +302,9 @@ fn tell(context: &ReadContext<'_>, chain: &Field<'_>, own: &YamlNode, found: &Fi
         "" => chain.path.clone(),
         rest => format!("{}.{rest}", chain.path),
     };
-    match severity {
-        Severity::Error => context.findings.error(line, &key, message.clone()),
-        Severity::Warning => context.findings.warn(line, &key, message.clone()),
-    }
+    context
+        .findings
+        .tell(*severity, line, &key, message.clone());
 }
 
 /// What two chains can't both have.

@@ -1,6 +1,8 @@
 //! What is said of keys and values, and where they stand.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 use super::finding::{Findings, shown};
 use super::suggestion;
@@ -23,18 +25,26 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 pub(super) fn report_doubles(findings: &Findings, path: &str, entries: &[YamlEntry]) {
-    let mut first: HashMap<&str, usize> = HashMap::new();
-    for entry in entries {
-        match first.get(entry.key.as_str()) {
-            Some(line) => {
-                let message = format!("written twice, first on line {line}");
-                findings.error(entry.line, &below(path, &entry.key), message);
-            }
-            None => {
-                first.insert(&entry.key, entry.line);
+    let keys = entries.iter().map(|entry| (entry, &entry.key));
+    for (again, first) in doubles(keys) {
+        let message = format!("written twice, first on line {}", first.line);
+        findings.error(again.line, &below(path, &again.key), message);
+    }
+}
+
+/// The places of what stood before, each with the first place of the same.
+pub(super) fn doubles<P: Copy, T: Eq + Hash>(all: impl IntoIterator<Item = (P, T)>) -> Vec<(P, P)> {
+    let mut first = HashMap::new();
+    let mut found = Vec::new();
+    for (place, what) in all {
+        match first.entry(what) {
+            Entry::Occupied(before) => found.push((place, *before.get())),
+            Entry::Vacant(none) => {
+                none.insert(place);
             }
         }
     }
+    found
 }
 
 /// The path of `key` under `path`.

@@ -265,17 +265,24 @@ impl<'a> Field<'a> {
     /// The group of keys that stands here; an unknown key and one written twice are errors.
     pub(super) fn section(&self, known: &[&str]) -> Section<'a> {
         self.note(|| ValueShape::Group(known.iter().map(ToString::to_string).collect()));
-        let section = Section {
+        let entries = self.entries();
+        let mut told = HashSet::new();
+        for entry in entries {
+            if !known.contains(&entry.key.as_str()) && told.insert(&entry.key) {
+                let message = unknown_key(&entry.key, known);
+                self.below(entry).error(message);
+            }
+        }
+        self.section_of(entries)
+    }
+
+    fn section_of(&self, entries: &'a [YamlEntry]) -> Section<'a> {
+        Section {
             context: self.context,
             path: self.path.clone(),
             line: self.line,
-            entries: self.entries(),
-        };
-        for (entry, path) in section.unknown(known) {
-            let message = unknown_key(&entry.key, known);
-            self.context.findings.error(entry.line, &path, message);
+            entries,
         }
-        section
     }
 
     /// The same group of keys, after it was read: nothing more is told of it.
@@ -284,12 +291,7 @@ impl<'a> Field<'a> {
             Some(YamlValue::Mapping(entries)) => &entries[..entries.len().min(ITEMS_MAX)],
             Some(YamlValue::Scalar { .. } | YamlValue::Sequence(_)) | None => &[],
         };
-        Section {
-            context: self.context,
-            path: self.path.clone(),
-            line: self.line,
-            entries,
-        }
+        self.section_of(entries)
     }
 
     /// Keys with their values, whatever they are; one written twice is an error.
@@ -360,17 +362,6 @@ impl<'a> Section<'a> {
     /// Whether the key stands there, be it with nothing beside it.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
-    }
-
-    fn unknown(&self, known: &[&str]) -> impl Iterator<Item = (&'a YamlEntry, String)> {
-        let mut told = HashSet::new();
-        let unknown: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|entry| !known.contains(&entry.key.as_str()) && told.insert(&entry.key))
-            .map(|entry| (entry, below(&self.path, &entry.key)))
-            .collect();
-        unknown.into_iter()
     }
 }
 

@@ -60,15 +60,17 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn error(&self, line: usize, key: &str, message: impl Into<String>) {
-        self.errors.set(self.errors.get() + 1);
-        self.push(Severity::Error, line, key, message.into());
+        self.tell(Severity::Error, line, key, message.into());
     }
 
     pub(super) fn warn(&self, line: usize, key: &str, message: impl Into<String>) {
-        self.push(Severity::Warning, line, key, message.into());
+        self.tell(Severity::Warning, line, key, message.into());
     }
 
-    fn push(&self, severity: Severity, line: usize, key: &str, message: String) {
+    pub(super) fn tell(&self, severity: Severity, line: usize, key: &str, message: String) {
+        if severity == Severity::Error {
+            self.errors.set(self.errors.get() + 1);
+        }
         let mut list = self.list.borrow_mut();
         if list.len() >= FINDINGS_MAX {
             self.left_out.set(self.left_out.get() + 1);
@@ -135,18 +137,13 @@ pub(super) fn shown(text: &str) -> String {
     if text.contains("//") {
         return "[a URL]".to_string();
     }
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .flat_map(|letter| {
-            let plain = !letter.is_control() && letter != '`';
-            let escaped = (!plain).then(|| letter.escape_default());
-            plain
-                .then_some(letter)
-                .into_iter()
-                .chain(escaped.into_iter().flatten())
-        })
-        .collect();
+    let mut shown = String::new();
+    for letter in text.chars().take(SHOWN_CHARS_MAX) {
+        match letter.is_control() || letter == '`' {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push('…');
     }

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 
 use super::field::{Field, ReadContext, Section};
 use super::quantity::duration_text;
-use super::settings::{
-    AdminSettings, CallSettings, HealthSettings, ListenSettings, Settings, table,
-};
+use super::settings::{CallSettings, HealthSettings, ListenSettings, Settings, table};
 use super::{method_effects, server, sockets};
 
 /// A shorter token can be guessed.
@@ -19,22 +17,18 @@ pub(super) fn check(context: &ReadContext<'_>, forebay: &Section<'_>, settings: 
         check_health(&group("health"), &settings.health);
     }
     if is_sound(context, "listen") {
-        check_listen(context, &forebay.field("listen"), &settings.listen);
+        check_listen(&forebay.field("listen"), &settings.listen);
     }
-    check_admin(
-        &forebay.field("admin"),
-        settings.listen.admin,
-        &settings.admin,
-    );
+    check_admin(&forebay.field("admin"), settings);
     if is_sound(context, "calls.deadline") && is_sound(context, "calls.attempt") {
         check_calls(&group("calls"), &settings.calls);
     }
     if is_sound(context, "calls.by_method") {
         let field = forebay.field("calls").group().field("by_method");
-        method_effects::check(context, &field, settings);
+        method_effects::check(&field, settings);
     }
     if is_sound(context, "nodes") && is_sound(context, "methods") {
-        method_effects::check_nodes(context, &forebay.field("nodes").path, settings);
+        method_effects::check_nodes(&forebay.field("nodes"), settings);
     }
     sockets::check(context, &settings.sockets);
 }
@@ -84,10 +78,11 @@ fn check_calls(section: &Section<'_>, calls: &CallSettings) {
 }
 
 /// Judges the listener's address and the token together.
-fn check_admin(field: &Field<'_>, address: Option<SocketAddr>, admin: &AdminSettings) {
-    let exposed = address.filter(|address| !address.ip().to_canonical().is_loopback());
+fn check_admin(field: &Field<'_>, settings: &Settings) {
+    let listen = &settings.listen;
+    let exposed = listen.admin.filter(|_| listen.is_admin_exposed());
     let Some(address) = exposed else { return };
-    match &admin.token {
+    match &settings.admin.token {
         None => field.context.error(
             "forebay.listen.admin",
             format!(
@@ -104,7 +99,7 @@ fn check_admin(field: &Field<'_>, address: Option<SocketAddr>, admin: &AdminSett
 }
 
 /// No two addresses are the same, and there is one for clients.
-fn check_listen(context: &ReadContext<'_>, field: &Field<'_>, listen: &ListenSettings) {
+fn check_listen(field: &Field<'_>, listen: &ListenSettings) {
     if listen.http.is_empty() && listen.https.is_empty() {
         field.error("neither `http` nor `https` has an address: there is nothing to serve on");
     }
@@ -112,7 +107,8 @@ fn check_listen(context: &ReadContext<'_>, field: &Field<'_>, listen: &ListenSet
     for (key, address) in addresses(field, listen) {
         let clash = seen.iter().find(|(_, other)| clash(address, *other));
         if let Some((other, _)) = clash {
-            context.error(&key, format!("the same address as {other}"));
+            let message = format!("the same address as {other}");
+            field.context.error(&key, message);
         }
         seen.push((key, address));
     }
@@ -123,18 +119,13 @@ fn addresses(field: &Field<'_>, listen: &ListenSettings) -> Vec<(String, SocketA
     let path = &field.path;
     let http = listen.http.iter().enumerate();
     let https = listen.https.iter().map(|https| https.address).enumerate();
+    let others = [("metrics", listen.metrics), ("admin", listen.admin)];
+    let others = others
+        .into_iter()
+        .filter_map(|(key, address)| Some((format!("{path}.{key}"), address?)));
     http.map(|(index, address)| (format!("{path}.http[{index}]"), *address))
         .chain(https.map(|(index, address)| (format!("{path}.https[{index}].address"), address)))
-        .chain(
-            listen
-                .metrics
-                .map(|address| (format!("{path}.metrics"), address)),
-        )
-        .chain(
-            listen
-                .admin
-                .map(|address| (format!("{path}.admin"), address)),
-        )
+        .chain(others)
         .collect()
 }
 

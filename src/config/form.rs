@@ -37,20 +37,6 @@ impl<S: 'static, T: 'static> Form<S, T> {
         Form { read, show }
     }
 
-    /// What is read is judged beside the settings that were read before.
-    pub(super) fn also(self, judge: impl Fn(&Field<'_>, &T, &S) + 'static) -> Form<S, T> {
-        let read = self.read;
-        let judged = move |field: &Field<'_>, settings: &S| {
-            let value = read(field, settings)?;
-            judge(field, &value, settings);
-            Some(value)
-        };
-        Form {
-            read: Box::new(judged),
-            show: self.show,
-        }
-    }
-
     /// What is left out or wrong follows from the settings that were read before.
     pub(super) fn or(self, default: impl Fn(&S) -> T + 'static) -> Form<S, T> {
         let read = self.read;

@@ -77,6 +77,7 @@ mod tests {
 
     #[test]
     fn each_limit_holds_at_its_value_and_not_one_past_it() {
+        let long = "x".repeat(255);
         for (path, inside, outside) in [
             (
                 "chain: {block_time: X}",
@@ -168,6 +169,54 @@ mod tests {
                 "listen: {trusted_proxies: [X]}",
                 ["0.0.0.0/0", "\"::/128\""],
                 ["1.1.1.1/33", "\"::/129\""],
+            ),
+            (
+                "cloudwatch: {interval: X}",
+                ["60s", "1h"],
+                ["59999ms", "3600001ms"],
+            ),
+            (
+                "cloudwatch: {namespace: X}",
+                ["a", &long],
+                ["AWS/ECS", &format!("{long}x")],
+            ),
+            (
+                "cloudwatch: {service: X}",
+                ["a", &long],
+                ["é", &format!("{long}x")],
+            ),
+            (
+                "cloudwatch: {namespace: \"X\"}",
+                ["a:b", "#"],
+                [":a", "a b"],
+            ),
+            ("cloudwatch: {service: \"X\"}", ["a:b", "a b"], [":a", " "]),
+            ("log: {calls: X}", ["0", "1"], ["-0.01", "1.01"]),
+            ("log: {calls: X}", ["0.5", "off"], ["NaN", "all"]),
+            (
+                "sockets: {sockets_max: X}",
+                ["0", "1000000"],
+                ["-1", "1000001"],
+            ),
+            (
+                "sockets: {subscriptions_max: X}",
+                ["0", "10000"],
+                ["-1", "10001"],
+            ),
+            (
+                "sockets: {messages_per_second: X}",
+                ["1", "1000000"],
+                ["0", "1000001"],
+            ),
+            (
+                "sockets: {per_address_max: X}",
+                ["1", "20000"],
+                ["0", "1000001"],
+            ),
+            (
+                "sockets: {ping_interval: X}",
+                ["1s", "10m"],
+                ["999ms", "600001ms"],
             ),
         ] {
             for value in inside {

@@ -7,8 +7,8 @@ use forebay_core::vocabulary::glob::matches;
 use forebay_core::vocabulary::node::{NodeRecord, NodeSpecError};
 
 /// Tells what can't, of what stands at `field`.
-pub(super) fn check(context: &ReadContext<'_>, field: &Field<'_>, settings: &Settings) {
-    let rules = rules(settings);
+pub(super) fn check(field: &Field<'_>, settings: &Settings) {
+    let (context, rules) = (field.context, rules(settings));
     for (name, limits) in &settings.calls.by_method {
         let path = below(&field.path, name);
         let is_glob = name.contains('*');
@@ -37,12 +37,12 @@ fn rules(settings: &Settings) -> MethodRules {
     rules.with_reads(methods.reads)
 }
 
-/// Tells which of what the nodes at `path` serve can have no effect, and which node is left nothing to serve.
-pub(super) fn check_nodes(context: &ReadContext<'_>, path: &str, settings: &Settings) {
+/// Tells which of what the nodes at `field` serve can have no effect, and which node is left nothing to serve.
+pub(super) fn check_nodes(field: &Field<'_>, settings: &Settings) {
     let rules = rules(settings);
     for (at, node) in settings.nodes.iter().enumerate() {
-        let path = below(&format!("{path}[{at}]"), "serves");
-        check_node(context, &path, node, &rules);
+        let path = format!("{}[{at}].serves", field.path);
+        check_node(field.context, &path, node, &rules);
     }
 }
 

@@ -116,9 +116,17 @@ impl ParsedConfig {
 /// Reads a configuration; `lookup` is the environment. Every mistake is among the findings,
 /// except that a text which isn't YAML has only its first.
 pub fn read(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
-    if text.len() > FILE_BYTES_MAX {
+    read_bytes(text.as_bytes(), lookup)
+}
+
+/// Reads a configuration as it stands in a file; see [`read`].
+pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
+    if bytes.len() > FILE_BYTES_MAX {
         return ParsedConfig::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
     }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return ParsedConfig::refused("not a text in UTF-8".to_string());
+    };
     let findings = Findings::default();
     let (settings, pingora) = match yaml::parse(text, &findings) {
         Some(root) => document(&root, lookup, &findings),
@@ -142,17 +150,6 @@ pub fn bytes_at(path: &Path) -> io::Result<Vec<u8>> {
     let limit = FILE_BYTES_MAX as u64 + 1;
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Reads a configuration as it stands in a file; see [`read`].
-pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
-    if bytes.len() > FILE_BYTES_MAX {
-        return ParsedConfig::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => read(text, lookup),
-        Err(_) => ParsedConfig::refused("not a text in UTF-8".to_string()),
-    }
 }
 
 /// Reads the configuration that stands at `path`: as [`read_bytes`], its [paths](places) absolute.

@@ -3,11 +3,12 @@
 //! URLs and headers stay as they are written; they are only checked with the environment put
 //! in. No finding shows any of a URL or a header's value.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::complaints::doubles;
 use super::field::{Field, ReadContext, Section, below};
 use super::form::Form;
 use super::hidden::{HIDDEN, harmless, shown_url};
@@ -66,7 +67,7 @@ const ANY_URL: &str = "http://node";
 /// `listeners`: where we serve ourselves.
 pub(super) fn form<S: 'static>(listeners: fn(&S) -> Vec<SocketAddr>) -> Form<S, Vec<NodeRecord>> {
     Form::beside(
-        move |field, all| Some(nodes(field.context, field, &listeners(all))),
+        move |field, all| Some(nodes(field, &listeners(all))),
         |nodes| nodes.iter().map(shown).collect(),
     )
 }
@@ -99,13 +100,10 @@ fn shown(record: &NodeRecord) -> Json {
 }
 
 /// Reads the list. Nodes that can't be told apart and a second leader are errors.
-fn nodes(
-    context: &ReadContext<'_>,
-    field: &Field<'_>,
-    listeners: &[SocketAddr],
-) -> Vec<NodeRecord> {
+fn nodes(field: &Field<'_>, listeners: &[SocketAddr]) -> Vec<NodeRecord> {
+    let context = field.context;
     let errors_before = context.findings.errors();
-    let read = field.list(|item| Some((item.path.clone(), node(context, item)?)));
+    let read = field.list(|item| Some((item.path.clone(), node(item)?)));
     let read = read.unwrap_or_default();
     let specs: Vec<(&str, NodeSpec)> = read
         .iter()
@@ -116,14 +114,14 @@ fn nodes(
     check_leaders(context, &read);
     check_names(context, &read);
     if context.findings.errors() == errors_before && !specs.is_empty() {
-        advise(context, field, &specs);
+        advise(field, &specs);
         judge_names(context, &specs);
     }
     read.into_iter().map(|(_, record)| record).collect()
 }
 
 /// One node; `None` when its URL can't be read at all.
-fn node(context: &ReadContext<'_>, item: &Field<'_>) -> Option<NodeRecord> {
+fn node(item: &Field<'_>) -> Option<NodeRecord> {
     if !item.is_written() && !item.is_noted() {
         return None;
     }
@@ -136,24 +134,24 @@ fn node(context: &ReadContext<'_>, item: &Field<'_>) -> Option<NodeRecord> {
     let weight = weight.and_then(|weight| Weight::new(weight).ok());
     // Whatever the URL is, the rest is read too: its mistakes are to be told as well.
     let rest = NodeRecord {
-        ws_url: socket(context, &section),
-        name: name(context, &section.field("name")),
+        ws_url: socket(&section),
+        name: name(&section.field("name")),
         weight: weight.unwrap_or(Weight::ONE),
         role: role(&section.field("leader"), &section.field("fallback")),
         in_flight_max: in_flight_max(&section.field("in_flight_max")),
         purpose: node_purpose::read(&section),
-        headers: headers(context, &section.field("headers")),
+        headers: headers(&section.field("headers")),
         ..NodeRecord::at(ANY_URL)
     };
     let at_url = NodeRecord::at(url.written()?);
-    try_out(context, &url, &at_url);
+    try_out(&url, &at_url);
     Some(NodeRecord {
         url: at_url.url,
         ..rest
     })
 }
 
-fn socket(context: &ReadContext<'_>, section: &Section<'_>) -> Option<String> {
+fn socket(section: &Section<'_>) -> Option<String> {
     if section.has("ws_url") && section.has("ws") {
         let message = "the same as `ws_url`; write one of them";
         section.field("ws").error(message);
@@ -168,24 +166,24 @@ fn socket(context: &ReadContext<'_>, section: &Section<'_>) -> Option<String> {
         ws_url: Some(ws_url.clone()),
         ..NodeRecord::at(ANY_URL)
     };
-    try_out(context, &field, &record);
+    try_out(&field, &record);
     Some(ws_url)
 }
 
 /// Resolves a record that holds nothing but what stands at `field`, and reports its fault there.
-fn try_out(context: &ReadContext<'_>, field: &Field<'_>, record: &NodeRecord) {
-    if let Err(why) = record.resolve(context.lookup) {
+fn try_out(field: &Field<'_>, record: &NodeRecord) {
+    if let Err(why) = record.resolve(field.context.lookup) {
         field.error(harmless(&why));
     }
 }
 
-fn name(context: &ReadContext<'_>, field: &Field<'_>) -> Option<String> {
+fn name(field: &Field<'_>) -> Option<String> {
     let name = field.text()?.value;
     let named = NodeRecord {
         name: Some(name.clone()),
         ..NodeRecord::at(ANY_URL)
     };
-    try_out(context, field, &named);
+    try_out(field, &named);
     Some(name)
 }
 
@@ -207,7 +205,7 @@ fn role(leader: &Field<'_>, fallback: &Field<'_>) -> Role {
     }
 }
 
-fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
+fn headers(field: &Field<'_>) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for entry in field.texts() {
         let header = field.below(entry);
@@ -219,7 +217,7 @@ fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> BTreeMap<String, Str
             headers: one,
             ..NodeRecord::at(ANY_URL)
         };
-        try_out(context, &header, &record);
+        try_out(&header, &record);
         let doubled = headers
             .keys()
             .any(|name| name.eq_ignore_ascii_case(&entry.key));
@@ -259,14 +257,11 @@ pub fn is_local(ip: IpAddr) -> bool {
 }
 
 fn check_identities(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
-    let mut urls: HashMap<String, &str> = HashMap::new();
-    for (path, spec) in specs {
-        match urls.get(&spec.url.identity()) {
-            Some(first) => context.error(&below(path, "url"), format!("the same URL as {first}")),
-            None => {
-                urls.insert(spec.url.identity(), path);
-            }
-        }
+    let urls = specs
+        .iter()
+        .map(|(path, spec)| (*path, spec.url.identity()));
+    for (path, first) in doubles(urls) {
+        context.error(&below(path, "url"), format!("the same URL as {first}"));
     }
 }
 
@@ -274,36 +269,25 @@ fn check_leaders(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
     let leaders = read
         .iter()
         .filter(|(_, record)| record.role == Role::Leader);
-    let paths: Vec<&str> = leaders.map(|(path, _)| path.as_str()).collect();
-    if let Some((first, others)) = paths.split_first() {
-        for path in others {
-            context.error(
-                &below(path, "leader"),
-                format!("{first} is the leader already"),
-            );
-        }
+    for (path, first) in doubles(leaders.map(|(path, _)| (path, ()))) {
+        context.error(
+            &below(path, "leader"),
+            format!("{first} is the leader already"),
+        );
     }
 }
 
 fn check_names(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
-    for (path, record) in read {
-        let Some(name) = record.name.as_deref() else {
-            continue;
-        };
-        match seen.get(name) {
-            Some(first) => context.error(&below(path, "name"), format!("the same name as {first}")),
-            None => {
-                seen.insert(name, path);
-            }
-        }
+    let names = read.iter();
+    let names = names.filter_map(|(path, record)| Some((path, record.name.as_deref()?)));
+    for (path, first) in doubles(names) {
+        context.error(&below(path, "name"), format!("the same name as {first}"));
     }
 }
 
-fn advise(context: &ReadContext<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) {
+fn advise(field: &Field<'_>, specs: &[(&str, NodeSpec)]) {
     if specs.iter().all(|(_, spec)| spec.role != Role::Leader) {
-        context.warn(
-            &field.path,
+        field.warn(
             "no node is the leader: the highest head that the nodes agree on is the reference, \
              and there is no fallback but nodes with `fallback: true`",
         );
@@ -313,26 +297,15 @@ fn advise(context: &ReadContext<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec
         .filter(|(_, spec)| spec.role == Role::Own)
         .peekable();
     if own.peek().is_some() && own.all(|(_, spec)| spec.weight.drains()) {
-        context.warn(
-            &field.path,
-            "every own node has weight 0: none of them gets a call",
-        );
+        field.warn("every own node has weight 0: none of them gets a call");
     }
 }
 
 /// A node without a name goes by its host and port; no registry takes two of one name.
 fn judge_names(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
-    for (path, spec) in specs {
-        match seen.get(&*spec.name) {
-            Some(first) => {
-                let message = format!("goes by the same name as {first}; give each a `name`");
-                context.error(path, message);
-            }
-            None => {
-                seen.insert(&spec.name, path);
-            }
-        }
+    for (path, first) in doubles(specs.iter().map(|(path, spec)| (*path, &spec.name))) {
+        let message = format!("goes by the same name as {first}; give each a `name`");
+        context.error(path, message);
     }
 }
 

@@ -3,10 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use url::Url;
 
 use super::field::Field;
-use super::form::{Form, duration};
+use super::form::Form;
 use super::quantity::duration_text;
 
 /// DynamoDB's own limits of a name, with room for `-state`.
@@ -37,17 +38,18 @@ pub(super) fn lease_min(interval: Duration) -> Duration {
 
 /// Left out, it is as long as the rounds need.
 pub(super) fn lease<S: 'static>(interval: fn(&S) -> Duration) -> Form<S, Duration> {
-    let judge = move |field: &Field<'_>, lease: &Duration, all: &S| {
+    let read = move |field: &Field<'_>, all: &S| {
         let least = lease_min(interval(all));
-        if *lease < least {
-            let (lease, least) = (duration_text(*lease), duration_text(least));
+        let lease = field.duration(LEASES).unwrap_or(LEASE.max(least));
+        if lease < least {
+            let (lease, least) = (duration_text(lease), duration_text(least));
             field.error(format!(
                 "must be at least {least}, three times `health.interval`, not {lease}"
             ));
         }
+        Some(lease)
     };
-    let left_out = move |all: &S| LEASE.max(lease_min(interval(all)));
-    duration(LEASES).also(judge).or(left_out)
+    Form::beside(read, |lease| Json::from(duration_text(*lease)))
 }
 
 pub(super) fn table(field: &Field<'_>) -> Option<String> {

@@ -121,20 +121,16 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Option<YamlNode> {
             return None;
         }
     }
-    Some(tree.root.unwrap_or_else(|| null(1)))
+    Some(tree.root.unwrap_or_else(nothing))
 }
 
 /// A file without a word.
 pub(super) fn nothing() -> YamlNode {
-    null(1)
-}
-
-fn null(line: usize) -> YamlNode {
     let value = YamlValue::Scalar {
         text: String::new(),
         quoted: false,
     };
-    YamlNode { line, value }
+    YamlNode { line: 1, value }
 }
 
 fn control_character(text: &str) -> Option<(usize, char)> {

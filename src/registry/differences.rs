@@ -128,17 +128,10 @@ fn hidden<T: PartialEq>(key: &'static str, ours: &T, files: &T) -> Option<Differ
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::StoredHealth;
     use forebay_core::vocabulary::node::{Role, Weight};
 
     fn item(record: NodeRecord) -> RegistryItem {
-        RegistryItem {
-            record,
-            when_added: String::new(),
-            former_weight: None,
-            origin: ItemOrigin::Registry,
-            health: StoredHealth::default(),
-        }
+        RegistryItem::new(record, String::new())
     }
 
     #[test]

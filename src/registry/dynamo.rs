@@ -254,12 +254,8 @@ impl DynamoRegistry {
             let next = state_table::next_revision(&self.store, revision, is_emptied, &self.me)?;
             requests.push(next);
             self.store.transact(requests).await?;
-            let version = match revision {
-                Revision::At { version, .. } => version.saturating_add(1),
-                Revision::Unkept | Revision::New => 1,
-            };
             revision = Revision::At {
-                version,
+                version: revision.version().saturating_add(1),
                 is_emptied,
             };
         }

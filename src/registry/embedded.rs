@@ -379,36 +379,34 @@ mod tests {
     /// A test that takes longer than this hangs.
     const DEADLINE: Duration = Duration::from_secs(60);
 
-    struct Home {
+    pub(super) struct Home {
         folder: tempfile::TempDir,
     }
 
     impl Home {
-        fn new() -> Home {
+        pub(super) fn new() -> Home {
             let folder = tempfile::tempdir().unwrap();
             Home { folder }
         }
 
-        fn path(&self) -> PathBuf {
+        pub(super) fn path(&self) -> PathBuf {
             self.folder.path().join("data/forebay.db")
         }
 
-        fn open(&self) -> EmbeddedRegistry {
-            self.open_with(|name| (name == "KEY").then(|| "s3cret".to_string()))
-        }
-
-        fn open_with(
-            &self,
-            environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-        ) -> EmbeddedRegistry {
+        pub(super) fn open(&self) -> EmbeddedRegistry {
+            let environment = |name: &str| (name == "KEY").then(|| "s3cret".to_string());
             EmbeddedRegistry::open(&self.path(), Arc::new(environment)).unwrap()
         }
 
-        /// The file, as an operator with a database tool has it.
-        fn by_hand(&self, sql: &str) {
+        /// The file, as another program has it.
+        pub(super) fn connection(&self) -> Connection {
             let connection = Connection::open(self.path()).unwrap();
             connection.busy_timeout(PATIENCE).unwrap();
-            connection.execute_batch(sql).unwrap();
+            connection
+        }
+
+        pub(super) fn by_hand(&self, sql: &str) {
+            self.connection().execute_batch(sql).unwrap();
         }
     }
 
@@ -429,7 +427,7 @@ mod tests {
         }
     }
 
-    async fn urls(registry: &EmbeddedRegistry) -> Vec<String> {
+    pub(super) async fn urls(registry: &EmbeddedRegistry) -> Vec<String> {
         let listing = registry.list().await.unwrap();
         assert_eq!(listing.rejected, [""; 0]);
         let items = listing.items.into_iter();

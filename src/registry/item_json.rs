@@ -106,15 +106,12 @@ mod tests {
     use forebay_core::vocabulary::node::NodeRecord;
 
     fn item() -> RegistryItem {
+        let record = NodeRecord {
+            name: Some("geth-1".to_string()),
+            weight: Weight::new(2).unwrap(),
+            ..NodeRecord::at("http://10.0.0.11:8545")
+        };
         RegistryItem {
-            record: NodeRecord {
-                name: Some("geth-1".to_string()),
-                weight: Weight::new(2).unwrap(),
-                ..NodeRecord::at("http://10.0.0.11:8545")
-            },
-            when_added: "2018-07-02T11:50:49.281928".to_string(),
-            former_weight: None,
-            origin: ItemOrigin::Registry,
             health: StoredHealth {
                 is_healthy: true,
                 block_number: Some(7_849_400),
@@ -122,6 +119,7 @@ mod tests {
                 reason: None,
                 checked_at: Some(1),
             },
+            ..RegistryItem::new(record, "2018-07-02T11:50:49.281928".to_string())
         }
     }
 

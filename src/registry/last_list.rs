@@ -54,8 +54,8 @@ struct LastListEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     weight: u64,
-    #[serde(rename = "rung")]
-    role: LastListRole,
+    #[serde(rename = "rung", with = "LastListRole")]
+    role: Role,
     #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
     in_flight_max: InFlightMax,
     #[serde(default, skip_serializing_if = "ServedMethods::is_all")]
@@ -66,8 +66,9 @@ struct LastListEntry {
     headers: BTreeMap<String, String>,
 }
 
+/// As words.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(remote = "Role", rename_all = "lowercase")]
 enum LastListRole {
     Own,
     Leader,
@@ -81,11 +82,7 @@ impl LastListEntry {
             ws_url: record.ws_url.clone(),
             name: record.name.clone(),
             weight: record.weight.get().into(),
-            role: match record.role {
-                Role::Own => LastListRole::Own,
-                Role::Leader => LastListRole::Leader,
-                Role::Fallback => LastListRole::Fallback,
-            },
+            role: record.role,
             in_flight_max: record.in_flight_max,
             serves: record.purpose.serves.clone(),
             recent_blocks: record.purpose.recent_blocks,
@@ -99,11 +96,7 @@ impl LastListEntry {
             ws_url: self.ws_url,
             name: self.name,
             weight: Weight::new(self.weight)?,
-            role: match self.role {
-                LastListRole::Own => Role::Own,
-                LastListRole::Leader => Role::Leader,
-                LastListRole::Fallback => Role::Fallback,
-            },
+            role: self.role,
             in_flight_max: self.in_flight_max,
             purpose: NodePurpose {
                 serves: self.serves,
@@ -145,14 +138,11 @@ impl LastListFile {
             Some(chain) => {
                 let mut name = path.file_stem().unwrap_or_default().to_os_string();
                 name.push(format!("-{chain}"));
-                let mut beside = path.with_file_name(name);
                 if let Some(end) = path.extension() {
-                    let mut name = beside.into_os_string();
                     name.push(".");
                     name.push(end);
-                    beside = name.into();
                 }
-                beside
+                path.with_file_name(name)
             }
         };
         LastListFile {

@@ -47,11 +47,23 @@ pub struct RegistryItem {
     pub health: StoredHealth,
 }
 
+impl RegistryItem {
+    /// As it is before anything was heard of the node.
+    pub fn new(record: NodeRecord, when_added: String) -> RegistryItem {
+        RegistryItem {
+            record,
+            when_added,
+            former_weight: None,
+            origin: ItemOrigin::Registry,
+            health: StoredHealth::default(),
+        }
+    }
+}
+
 /// What wrote a node down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemOrigin {
     /// A command, the API, or a seed.
-    #[default]
     Registry,
     /// The configuration, which the registry follows. What the node has instead was said by command.
     File {
@@ -131,6 +143,22 @@ pub struct NodeEdit {
     pub recent_blocks: Option<RecentBlocks>,
     /// All of them anew.
     pub headers: Option<BTreeMap<String, String>>,
+}
+
+/// What makes another node of it.
+impl From<&NodeRecord> for NodeEdit {
+    fn from(record: &NodeRecord) -> NodeEdit {
+        NodeEdit {
+            weight: Some(record.weight),
+            role: Some(record.role),
+            former_weight: None,
+            ws_url: Some(record.ws_url.clone().unwrap_or_default()),
+            in_flight_max: Some(record.in_flight_max),
+            serves: Some(record.purpose.serves.clone()),
+            recent_blocks: Some(record.purpose.recent_blocks),
+            headers: Some(record.headers.clone()),
+        }
+    }
 }
 
 impl fmt::Debug for NodeEdit {

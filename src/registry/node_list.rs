@@ -5,10 +5,10 @@ use url::Url;
 
 use super::RegistryError;
 use crate::clock;
+use crate::registry::RegistryItem;
 use crate::registry::validation::{
     EnvironmentLookup, UNKNOWN, identity_of, name_of, unset_variables,
 };
-use crate::registry::{ItemOrigin, RegistryItem, StoredHealth};
 use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// A node as it is written down.
@@ -58,14 +58,7 @@ pub(super) fn newcomer(
     if let Some(refused) = clash(rows, &record, &identity, lookup) {
         return Err(refused);
     }
-    let item = RegistryItem {
-        record,
-        when_added: clock::iso_8601(),
-        former_weight: None,
-        origin: ItemOrigin::default(),
-        health: StoredHealth::default(),
-    };
-    Ok((item, identity))
+    Ok((RegistryItem::new(record, clock::iso_8601()), identity))
 }
 
 /// Why `record` can't stand beside `rows`.

@@ -26,9 +26,8 @@ const BACKUP_AGE_BLOCKS: u64 = 40;
 /// Three nodes and a leader on one chain, and two nodes on another, to which nothing happens.
 pub(super) struct DemoFleet {
     chain: Arc<FakeChain>,
-    one: FakeNode,
-    two: FakeNode,
-    three: FakeNode,
+    /// As [`DemoNode::ALL`] has them.
+    own: [FakeNode; 3],
     leader: FakeNode,
     second: [FakeNode; 2],
     catching_up: Vec<DemoNode>,
@@ -42,11 +41,10 @@ impl DemoFleet {
     pub(super) async fn build(block_time: Duration) -> io::Result<DemoFleet> {
         let chain = FakeChain::running(SEED, FIRST_HEAD, block_time);
         let second = FakeChain::running(SEED + 1, SECOND_HEAD, block_time);
+        let own = async || start(&chain, CHAIN_ID, OWN_LATENCY).await;
         let beside = async || start(&second, SECOND_ID, OWN_LATENCY).await;
         Ok(DemoFleet {
-            one: start(&chain, CHAIN_ID, OWN_LATENCY).await?,
-            two: start(&chain, CHAIN_ID, OWN_LATENCY).await?,
-            three: start(&chain, CHAIN_ID, OWN_LATENCY).await?,
+            own: [own().await?, own().await?, own().await?],
             leader: start(&chain, CHAIN_ID, LEADER_LATENCY).await?,
             second: [beside().await?, beside().await?],
             chain,
@@ -81,11 +79,7 @@ impl DemoFleet {
     }
 
     fn node(&self, player: DemoNode) -> &FakeNode {
-        match player {
-            DemoNode::One => &self.one,
-            DemoNode::Two => &self.two,
-            DemoNode::Three => &self.three,
-        }
+        &self.own[player as usize]
     }
 
     /// # Errors
@@ -152,12 +146,12 @@ mod tests {
             .await
             .unwrap();
         stage.chain.advance(14);
-        assert_eq!(stage.two.head(), FIRST_HEAD);
+        assert_eq!(stage.own[1].head(), FIRST_HEAD);
         stage.act(NodeAction::CatchUp(DemoNode::Two)).await.unwrap();
         let mut heads = Vec::new();
         for _ in 0..6 {
             stage.step();
-            heads.push(stage.two.head() - FIRST_HEAD);
+            heads.push(stage.own[1].head() - FIRST_HEAD);
         }
         assert_eq!(heads, [7, 11, 13, 14, 14, 14]);
         assert!(stage.catching_up.is_empty());
@@ -167,7 +161,7 @@ mod tests {
             .await
             .unwrap();
         let fallen = stage.chain.head() - BACKUP_AGE_BLOCKS;
-        assert_eq!(stage.three.head(), fallen);
+        assert_eq!(stage.own[2].head(), fallen);
     }
 
     #[tokio::test]

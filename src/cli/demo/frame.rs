@@ -98,33 +98,31 @@ fn of_serving(serving: &ServingNodes, ink: Painter) -> String {
 
 fn figures(picture: &Screen, ink: Painter) -> String {
     let figures = &picture.figures;
-    let failed = format!("{} failed", grouped(figures.failed));
-    let failed = if figures.failed > 0 {
-        ink.red(&failed)
-    } else {
-        failed
-    };
     format!(
-        " {} calls, {failed}, {} repeated on another node; longest pause {}",
+        " {} calls, {}, {} repeated on another node; longest pause {}",
         grouped(figures.calls),
+        failed(figures.failed, ink),
         grouped(figures.repeated),
         pause(figures.longest_pause)
     )
 }
 
+fn failed(calls: u64, ink: Painter) -> String {
+    let failed = format!("{} failed", grouped(calls));
+    match calls {
+        0 => failed,
+        _ => ink.red(&failed),
+    }
+}
+
 fn of_second(second: &SecondChain, ink: Painter) -> String {
-    let failed = format!("{} failed", grouped(second.failed));
-    let failed = if second.failed > 0 {
-        ink.red(&failed)
-    } else {
-        failed
-    };
     let head = second.head.map_or("-".to_string(), grouped);
     format!(
-        " At /second: block {head}, {} of {} nodes fit; {} calls, {failed}",
+        " At /second: block {head}, {} of {} nodes fit; {} calls, {}",
         second.fit,
         second.nodes,
-        grouped(second.calls)
+        grouped(second.calls),
+        failed(second.failed, ink)
     )
 }
 

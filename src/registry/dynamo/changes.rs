@@ -111,26 +111,17 @@ pub(super) fn seed(
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<bool>, RegistryError> {
-    let mut change = TableChange {
-        writes: Vec::new(),
-        is_emptied: false,
-        outcome: false,
-    };
-    let is_new = match snapshot.revision {
-        Revision::Unkept | Revision::New => snapshot.rows.is_empty(),
-        Revision::At { .. } => false,
-    };
-    if !is_new || records.is_empty() {
-        return Ok(change);
-    }
+    let is_new = snapshot.revision.is_unwritten() && snapshot.rows.is_empty();
     let mut rows = Vec::new();
-    for record in records {
+    for record in records.iter().filter(|_| is_new) {
         let (item, _) = newcomer(&rows, record, lookup)?;
         rows.push(DynamoRow::of(&item));
     }
-    change.writes = rows.into_iter().map(TableWrite::Put).collect();
-    change.outcome = true;
-    Ok(change)
+    Ok(TableChange {
+        writes: rows.into_iter().map(TableWrite::Put).collect(),
+        is_emptied: false,
+        outcome: is_new,
+    })
 }
 
 pub(super) fn add(

@@ -2,68 +2,52 @@
 //!
 //! Nothing of the service's own words is shown: they may quote a request, signature and all.
 
-use std::error::Error;
-use std::fmt;
+use std::error::Error as _;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use thiserror::Error;
 
 /// Why a request brought nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum DynamoError {
     /// A condition did not hold: another writer was quicker.
+    #[error("others kept changing it at the same time; try again")]
     Conflict,
     /// A transaction was under way on it: nothing is known of the condition.
+    #[error("others kept changing it at the same time; try again")]
     Crossed,
+    #[error(
+        "there is no such table; check `registry.table` and the region, or make it with \
+         `forebay backends init`"
+    )]
     NoTable,
+    #[error("no region is known; set AWS_REGION")]
     NoRegion,
+    #[error(
+        "no credentials were found; give this task a role, or set AWS_PROFILE, or \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     NoCredentials,
     /// The service does not take the credentials; its code.
+    #[error("the credentials are not accepted ({0}); renew them, and check the clock")]
     Rejected(String),
+    #[error("access denied; the role needs this action on this table")]
     Denied,
+    #[error("throttled; raise the table's capacity or make it on-demand")]
     Throttled,
+    #[error("no answer in time")]
     TimedOut,
+    #[error("no connection; check the network's way to DynamoDB, or `registry.endpoint`")]
     NoConnection,
     /// The answer broke off or was none.
+    #[error("the answer can't be read")]
     Garbled,
-    /// The endpoint doesn't know the operation.
+    #[error("the endpoint doesn't know this operation")]
     Unknown,
     /// Anything else: the service's code.
+    #[error("DynamoDB says {0}")]
     Other(String),
-}
-
-impl fmt::Display for DynamoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DynamoError::Conflict | DynamoError::Crossed => {
-                "others kept changing it at the same time; try again"
-            }
-            DynamoError::NoTable => {
-                "there is no such table; check `registry.table` and the region, or make it with \
-                 `forebay backends init`"
-            }
-            DynamoError::NoRegion => "no region is known; set AWS_REGION",
-            DynamoError::NoCredentials => {
-                "no credentials were found; give this task a role, or set AWS_PROFILE, or \
-                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            }
-            DynamoError::Rejected(code) => {
-                return write!(
-                    f,
-                    "the credentials are not accepted ({code}); renew them, and check the clock"
-                );
-            }
-            DynamoError::Denied => "access denied; the role needs this action on this table",
-            DynamoError::Throttled => "throttled; raise the table's capacity or make it on-demand",
-            DynamoError::TimedOut => "no answer in time",
-            DynamoError::NoConnection => {
-                "no connection; check the network's way to DynamoDB, or `registry.endpoint`"
-            }
-            DynamoError::Garbled => "the answer can't be read",
-            DynamoError::Unknown => "the endpoint doesn't know this operation",
-            DynamoError::Other(code) => return write!(f, "DynamoDB says {code}"),
-        })
-    }
 }
 
 impl DynamoError {
@@ -74,7 +58,9 @@ impl DynamoError {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => DynamoError::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_io() => DynamoError::NoConnection,
             SdkError::DispatchFailure(failure) => {
-                let source = failure.as_connector_error().and_then(Error::source);
+                let source = failure
+                    .as_connector_error()
+                    .and_then(|error| error.source());
                 if is_of_credentials(source) {
                     DynamoError::NoCredentials
                 } else {
@@ -110,7 +96,7 @@ impl DynamoError {
 }
 
 /// The SDK tells a failed search for credentials as a connector's failure of another kind.
-fn is_of_credentials(mut source: Option<&(dyn Error + 'static)>) -> bool {
+fn is_of_credentials(mut source: Option<&(dyn std::error::Error + 'static)>) -> bool {
     while let Some(error) = source {
         let text = error.to_string();
         if text.contains("credential") || text.contains("identity") {

@@ -11,10 +11,7 @@ use forebay_core::vocabulary::node::Role;
 
 /// The rows in the order of their adding: a scan has none of its own.
 pub(super) fn in_order(mut rows: Vec<DynamoRow>) -> Vec<DynamoRow> {
-    rows.sort_by(|one, other| {
-        let key = |row: &DynamoRow| (row.when_added().to_string(), row.url().to_string());
-        key(one).cmp(&key(other))
-    });
+    rows.sort_by_cached_key(|row| (row.when_added().to_string(), row.url().to_string()));
     rows
 }
 
@@ -32,9 +29,8 @@ pub(super) fn of(snapshot: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> List
     }
     listing.is_emptied = snapshot.revision.is_emptied() && listing.items.is_empty();
     listing.is_unwritten = snapshot.revision.is_unwritten() && snapshot.rows.is_empty();
-    listing
-        .warnings
-        .extend(one_leader(&mut listing.items, lookup));
+    let warning = one_leader(&mut listing.items, lookup);
+    listing.warnings.extend(warning);
     listing
 }
 
@@ -65,7 +61,6 @@ mod tests {
     use super::*;
     use crate::registry::dynamo::requests::Attributes;
     use crate::registry::dynamo::state_table::Revision;
-    use crate::registry::{ItemOrigin, StoredHealth};
     use forebay_core::vocabulary::node::NodeRecord;
 
     fn read(revision: Revision, rows: Vec<DynamoRow>) -> Listing {
@@ -82,13 +77,7 @@ mod tests {
     fn row(name: &str, role: Role, when_added: &str) -> DynamoRow {
         let mut record = NodeRecord::at(&format!("http://{name}"));
         record.role = role;
-        DynamoRow::of(&RegistryItem {
-            record,
-            when_added: when_added.to_string(),
-            former_weight: None,
-            origin: ItemOrigin::Registry,
-            health: StoredHealth::default(),
-        })
+        DynamoRow::of(&RegistryItem::new(record, when_added.to_string()))
     }
 
     #[test]

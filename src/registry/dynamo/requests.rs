@@ -126,21 +126,14 @@ impl DynamoTables {
         Err(DynamoError::Other(format!("more than {PAGES_MAX} pages")))
     }
 
-    /// The item called `name` of the state table, consistently read.
-    pub(super) async fn state_item(&self, name: &str) -> Result<Option<Attributes>, DynamoError> {
-        let asked = self.client().await?.get_item().table_name(&self.state);
-        let asked = asked.key("name", text(name)).consistent_read(true);
-        let answer = asked.send().await.map_err(|why| DynamoError::of(&why))?;
-        Ok(answer.item)
-    }
-
-    /// The same as it was a moment ago, at half the price.
-    pub(super) async fn state_item_lately(
+    /// The item called `name` of the state table: consistently read, or as it was a moment ago, at half the price.
+    pub(super) async fn state_item(
         &self,
         name: &str,
+        is_consistent: bool,
     ) -> Result<Option<Attributes>, DynamoError> {
         let asked = self.client().await?.get_item().table_name(&self.state);
-        let asked = asked.key("name", text(name)).consistent_read(false);
+        let asked = asked.key("name", text(name)).consistent_read(is_consistent);
         let answer = asked.send().await.map_err(|why| DynamoError::of(&why))?;
         Ok(answer.item)
     }

@@ -56,14 +56,8 @@ impl DynamoRow {
         }
         let row = DynamoRow { attributes };
         row.patched(&patch(&NodeEdit {
-            weight: Some(record.weight),
-            role: Some(record.role),
-            ws_url: record.ws_url.clone(),
-            headers: Some(record.headers.clone()),
-            in_flight_max: Some(record.in_flight_max),
-            serves: Some(record.purpose.serves.clone()),
-            recent_blocks: Some(record.purpose.recent_blocks),
             former_weight: item.former_weight,
+            ..NodeEdit::from(record)
         }))
     }
 
@@ -101,17 +95,26 @@ impl DynamoRow {
         &self,
         lookup: EnvironmentLookup<'_>,
     ) -> Result<RegistryItem, DynamoRowError> {
-        let weight = self.weight()?;
+        let in_flight_max = self.number(
+            "in_flight_max",
+            "a number from 1 to 10000",
+            InFlightMax::fixed,
+        );
+        let recent_blocks = self.number(
+            "recent_blocks",
+            "a number of blocks from 1 on",
+            RecentBlocks::newest,
+        );
         let record = NodeRecord {
             url: self.url().to_string(),
+            weight: self.weight()?,
             ws_url: self.text("ws_url")?,
             name: self.text("name")?,
-            weight,
             role: self.role()?,
-            in_flight_max: self.in_flight_max()?,
+            in_flight_max: in_flight_max?.unwrap_or_default(),
             purpose: NodePurpose {
                 serves: self.serves()?,
-                recent_blocks: self.recent_blocks()?,
+                recent_blocks: recent_blocks?.unwrap_or_default(),
             },
             headers: self.headers()?,
         };
@@ -170,25 +173,23 @@ impl DynamoRow {
     }
 
     fn weight(&self) -> Result<Weight, DynamoRowError> {
-        let wrong = || DynamoRowError::Attribute("weight", "a number from 0 to 1000");
-        match self.attributes.get("weight") {
-            None => Ok(Weight::ONE),
-            Some(_) => {
-                let weight = natural(&self.attributes, "weight").ok_or_else(wrong)?;
-                Weight::new(weight).map_err(|_| wrong())
-            }
-        }
+        let weight = self.number("weight", "a number from 0 to 1000", Weight::new)?;
+        Ok(weight.unwrap_or(Weight::ONE))
     }
 
-    fn in_flight_max(&self) -> Result<InFlightMax, DynamoRowError> {
-        let wrong = || DynamoRowError::Attribute("in_flight_max", "a number from 1 to 10000");
-        match self.attributes.get("in_flight_max") {
-            None => Ok(InFlightMax::Auto),
-            Some(_) => {
-                let most = natural(&self.attributes, "in_flight_max").ok_or_else(wrong)?;
-                InFlightMax::fixed(most).map_err(|_| wrong())
-            }
+    /// A number that `read` takes; `form` is what it should be.
+    fn number<T>(
+        &self,
+        name: &'static str,
+        form: &'static str,
+        read: impl Fn(u64) -> Result<T, NodeSpecError>,
+    ) -> Result<Option<T>, DynamoRowError> {
+        if !self.attributes.contains_key(name) {
+            return Ok(None);
         }
+        let number = natural(&self.attributes, name).and_then(|number| read(number).ok());
+        let wrong = DynamoRowError::Attribute(name, form);
+        number.map(Some).ok_or(wrong)
     }
 
     fn serves(&self) -> Result<ServedMethods, DynamoRowError> {
@@ -199,17 +200,6 @@ impl DynamoRow {
         let globs = value.as_l().map_err(|_| wrong())?.iter();
         let globs = globs.map(|glob| glob.as_s().cloned().map_err(|_| wrong()));
         ServedMethods::new(globs.collect::<Result<_, _>>()?).map_err(|_| wrong())
-    }
-
-    fn recent_blocks(&self) -> Result<RecentBlocks, DynamoRowError> {
-        let wrong = || DynamoRowError::Attribute("recent_blocks", "a number of blocks from 1 on");
-        match self.attributes.get("recent_blocks") {
-            None => Ok(RecentBlocks::All),
-            Some(_) => {
-                let blocks = natural(&self.attributes, "recent_blocks").ok_or_else(wrong)?;
-                RecentBlocks::newest(blocks).map_err(|_| wrong())
-            }
-        }
     }
 
     fn role(&self) -> Result<Role, DynamoRowError> {
@@ -366,13 +356,7 @@ mod tests {
             headers: [("x".to_string(), "1".to_string())].into(),
             ..NodeRecord::at("http://a")
         };
-        let item = RegistryItem {
-            record,
-            when_added: "2018-07-02T11:50:49.281928".to_string(),
-            former_weight: None,
-            origin: ItemOrigin::Registry,
-            health: StoredHealth::default(),
-        };
+        let item = RegistryItem::new(record, "2018-07-02T11:50:49.281928".to_string());
         let row = DynamoRow::of(&item);
         for name in original(false).keys() {
             assert!(row.attributes.contains_key(name), "{name}");

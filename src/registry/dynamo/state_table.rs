@@ -63,7 +63,7 @@ impl Revision {
 }
 
 pub(super) async fn revision(store: &DynamoTables) -> Result<Revision, DynamoError> {
-    let item = match store.state_item(LIST).await {
+    let item = match store.state_item(LIST, true).await {
         Ok(item) => item,
         // A role for the original's table alone may read it all the same.
         Err(DynamoError::NoTable | DynamoError::Denied) => return Ok(Revision::Unkept),
@@ -93,17 +93,17 @@ pub(super) fn next_revision(
             "SET #version = :next, is_emptied = :emptied, changed_at = :at, changed_by = :me",
         )
         .expression_attribute_names("#version", "version")
+        .expression_attribute_values(":next", number(before.version().saturating_add(1)))
         .expression_attribute_values(":emptied", AttributeValue::Bool(is_emptied))
         .expression_attribute_values(":at", text(clock::iso_8601()))
         .expression_attribute_values(":me", text(me));
     let change = match before {
         Revision::At { version, .. } => change
             .condition_expression("#version = :seen")
-            .expression_attribute_values(":seen", number(version))
-            .expression_attribute_values(":next", number(version.saturating_add(1))),
-        Revision::Unkept | Revision::New => change
-            .condition_expression("attribute_not_exists(#version)")
-            .expression_attribute_values(":next", number(1)),
+            .expression_attribute_values(":seen", number(version)),
+        Revision::Unkept | Revision::New => {
+            change.condition_expression("attribute_not_exists(#version)")
+        }
     };
     let change = change.build().map_err(|_| malformed())?;
     Ok(TransactWriteItem::builder().update(change).build())
@@ -115,7 +115,7 @@ pub(super) fn malformed() -> DynamoError {
 
 /// The balancer that holds the lease, if one ever did.
 pub(super) async fn lease(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
-    let item = store.state_item(LEASE).await?;
+    let item = store.state_item(LEASE, true).await?;
     Ok(item.map(|item| Lease {
         holder: written(&item, "holder").unwrap_or_default().to_string(),
         beat: natural(&item, "beat").unwrap_or(0),
@@ -152,7 +152,7 @@ pub(super) async fn shared_head(
     store: &DynamoTables,
     leader: &str,
 ) -> Result<Option<SharedHead>, DynamoError> {
-    let item = store.state_item(&head_of(leader)).await?;
+    let item = store.state_item(&head_of(leader), true).await?;
     Ok(item.and_then(|item| {
         Some(SharedHead {
             block_number: natural(&item, "block_number")?,
@@ -196,7 +196,7 @@ pub(super) async fn share_head(
 /// The head that clients were told last. It may be as old as a moment: a raise that is missed is seen at
 /// the next look, which costs half as much so.
 pub(super) async fn floor(store: &DynamoTables) -> Result<Option<HeadFloor>, DynamoError> {
-    let item = store.state_item_lately(FLOOR).await?;
+    let item = store.state_item(FLOOR, false).await?;
     Ok(item.and_then(|item| {
         Some(HeadFloor {
             number: BlockNumber(natural(&item, "number")?),

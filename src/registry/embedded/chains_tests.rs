@@ -1,5 +1,6 @@
 //! Several chains in one file, beside earlier releases that know of one.
 
+use super::tests::{Home, urls};
 use super::*;
 use crate::registry::ItemOrigin;
 use forebay_core::vocabulary::node::{Role, Weight};
@@ -22,39 +23,14 @@ INSERT INTO nodes (url, identity, rung, when_added)
 VALUES ('http://old', 'http://old/', 'leader', '2026-01-01T00:00:00.000000');
 ";
 
-struct Home {
-    folder: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Home {
-        let folder = tempfile::tempdir().unwrap();
-        Home { folder }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("forebay.db")
-    }
-
-    fn open(&self) -> EmbeddedRegistry {
-        EmbeddedRegistry::open(&self.path(), Arc::new(|_| None)).unwrap()
-    }
-
-    /// What an earlier program sees, and what it writes.
-    fn earlier(&self) -> Connection {
-        let connection = Connection::open(self.path()).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
-        connection
-    }
-
-    fn seen_by_earlier(&self) -> Vec<String> {
-        let earlier = self.earlier();
-        let mut statement = earlier
-            .prepare("SELECT url FROM nodes ORDER BY rowid")
-            .unwrap();
-        let urls = statement.query_map([], |row| row.get(0)).unwrap();
-        urls.collect::<Result<_, _>>().unwrap()
-    }
+/// What an earlier program sees.
+fn seen_by_earlier(home: &Home) -> Vec<String> {
+    let earlier = home.connection();
+    let mut statement = earlier
+        .prepare("SELECT url FROM nodes ORDER BY rowid")
+        .unwrap();
+    let urls = statement.query_map([], |row| row.get(0)).unwrap();
+    urls.collect::<Result<_, _>>().unwrap()
 }
 
 fn named(name: &str) -> ChainName {
@@ -67,11 +43,6 @@ fn leader(url: &str) -> NodeRecord {
         name: Some("lead".to_string()),
         ..NodeRecord::at(url)
     }
-}
-
-async fn urls(registry: &EmbeddedRegistry) -> Vec<String> {
-    let items = registry.list().await.unwrap().items.into_iter();
-    items.map(|item| item.record.url).collect()
 }
 
 #[tokio::test]
@@ -153,15 +124,16 @@ async fn each_chain_follows_its_own_nodes_of_the_configuration() {
 #[tokio::test]
 async fn beside_an_earlier_release_each_goes_on_with_what_it_knows() {
     let home = Home::new();
-    home.earlier().execute_batch(FIRST_LAYOUT).unwrap();
+    fs::create_dir(home.path().parent().unwrap()).unwrap();
+    home.by_hand(FIRST_LAYOUT);
     let main = home.open();
     let base = main.of_chain(Some(&named("base")));
     assert_eq!(urls(&main).await, ["http://old"]);
     base.add(&leader("http://old")).await.unwrap();
     base.add(&NodeRecord::at("http://b")).await.unwrap();
-    assert_eq!(home.seen_by_earlier(), ["http://old"]);
+    assert_eq!(seen_by_earlier(&home), ["http://old"]);
     // It adds, changes and removes as it always did, and marks its file as its own still.
-    let earlier = home.earlier();
+    let earlier = home.connection();
     let number = |sql| {
         earlier
             .query_row(sql, [], |row| row.get::<_, i64>(0))
@@ -192,7 +164,7 @@ async fn what_can_be_read_of_a_damaged_file_is_told_by_chain() {
     let base = main.of_chain(Some(&named("base")));
     base.add(&NodeRecord::at("http://b")).await.unwrap();
     let odd = "INSERT INTO chain_history VALUES ('No Chain', 'now', NULL, 0)";
-    home.earlier().execute_batch(odd).unwrap();
+    home.by_hand(odd);
     let saved = EmbeddedRegistry::salvage(&home.path());
     let wanted = [
         (None, vec![NodeRecord::at("http://a")]),

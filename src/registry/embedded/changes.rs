@@ -74,7 +74,7 @@ pub(super) fn add(
     lookup: EnvironmentLookup<'_>,
 ) -> Result<RegistryItem, ChangeError> {
     let (item, identity) = newcomer(&table::rows(tables)?, record, lookup)?;
-    table::insert(tables, &item, &identity).map_err(exists)?;
+    table::insert(tables, &item.record, &identity, &item.when_added, None).map_err(exists)?;
     table::note_write(tables, None)?;
     Ok(item)
 }
@@ -115,22 +115,7 @@ pub(super) fn set(
             params![row.rowid],
         )?;
     }
-    tables.execute(
-        "UPDATE {nodes} SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, \
-         former_weight = ?6, in_flight_max = ?7, serves = ?8, recent_blocks = ?9, pending = 0 \
-         WHERE rowid = ?1",
-        params![
-            row.rowid,
-            row.role,
-            row.weight,
-            row.ws_url,
-            row.headers,
-            row.former_weight,
-            row.in_flight_max,
-            row.serves,
-            row.recent_blocks,
-        ],
-    )?;
+    table::update(tables, &row)?;
     Ok(item)
 }
 

@@ -6,8 +6,6 @@
 //! weights and roles are those said by command, and a node that it lacks may have been taken away on
 //! purpose: it is let in pending.
 
-use rusqlite::params;
-
 use super::changes::{exists, note_removal};
 use super::table::{self, headers_text, recent_blocks_number, serves_text};
 use crate::clock;
@@ -125,68 +123,57 @@ fn write(
             true => (Weight::NONE, Role::Own),
             false => (record.weight, wanted(record.role)),
         };
-        let state = StoredState {
-            weight: weight.get().into(),
-            role: role.as_str(),
-            former_weight: None,
-            ws_url: record.ws_url.as_deref(),
-            headers: &headers_text(&record.headers),
-            in_flight_max: record.in_flight_max.number(),
-            serves: serves_text(&record.purpose.serves),
-            recent_blocks: recent_blocks_number(record.purpose.recent_blocks),
+        let first = NodeRecord {
+            url: record.url.trim().to_string(),
+            weight,
+            role,
+            ..record.clone()
         };
-        insert(tables, record, &state, is_older, lookup)?;
-        return Ok(if is_older {
-            FollowOutcome::Pending
-        } else {
-            FollowOutcome::Added
+        let identity = identity_of(&record.url, lookup);
+        let in_file = Some((text_of(record), is_older));
+        table::insert(tables, &first, &identity, &clock::iso_8601(), in_file).map_err(exists)?;
+        return Ok(match is_older {
+            true => FollowOutcome::Pending,
+            false => FollowOutcome::Added,
         });
     };
-    let next = followed(&row, record, wanted(record.role));
-    update(tables, record, &next, lookup)?;
-    let is_same = next.says_as(&row) && row.name == record.name && row.url == record.url.trim();
-    Ok(if is_same {
-        FollowOutcome::Unchanged
-    } else {
-        FollowOutcome::Changed
+    let mut next = followed(&row, record, wanted(record.role));
+    next.url = record.url.trim().to_string();
+    next.identity = identity_of(&record.url, lookup);
+    next.name.clone_from(&record.name);
+    next.in_file = Some(text_of(record));
+    table::update(tables, &next).map_err(exists)?;
+    Ok(match next.says_as(&row) {
+        true => FollowOutcome::Unchanged,
+        false => FollowOutcome::Changed,
     })
 }
 
-/// `row` with what the file says anew of `record`. `role`: what it may be.
+/// `row` with what the file says anew of `record`: otherwise than when it was read last. `role`: what it may be.
 fn followed(row: &EmbeddedRow, record: &NodeRecord, role: Role) -> EmbeddedRow {
-    let before = row.in_file();
+    let said = row.in_file();
+    // What a command may say of a node stands where the file hasn't said anything yet.
+    let before = said.as_ref().unwrap_or(record);
     let mut next = row.clone();
-    // Whether the file says something else of a key than when it was read last.
-    let says_anew = |differs: fn(&NodeRecord, &NodeRecord) -> bool, by_command: bool| {
-        before
-            .as_ref()
-            .map_or(!by_command, |before| differs(before, record))
-    };
-    if says_anew(|one, other| one.weight != other.weight, true) {
+    if before.weight != record.weight {
         next.set_weight(record.weight);
     }
-    if says_anew(|one, other| one.role != other.role, true) {
+    if before.role != record.role {
         next.role = role.as_str().to_string();
     }
-    if says_anew(|one, other| one.ws_url != other.ws_url, false) {
+    if said.is_none() || before.ws_url != record.ws_url {
         next.ws_url.clone_from(&record.ws_url);
     }
-    if says_anew(|one, other| one.headers != other.headers, false) {
+    if said.is_none() || before.headers != record.headers {
         next.headers = headers_text(&record.headers);
     }
-    if says_anew(|one, other| one.in_flight_max != other.in_flight_max, true) {
+    if before.in_flight_max != record.in_flight_max {
         next.in_flight_max = record.in_flight_max.number().map(i64::from);
     }
-    if says_anew(
-        |one, other| one.purpose.serves != other.purpose.serves,
-        true,
-    ) {
+    if before.purpose.serves != record.purpose.serves {
         next.serves = serves_text(&record.purpose.serves);
     }
-    if says_anew(
-        |one, other| one.purpose.recent_blocks != other.purpose.recent_blocks,
-        true,
-    ) {
+    if before.purpose.recent_blocks != record.purpose.recent_blocks {
         next.recent_blocks = recent_blocks_number(record.purpose.recent_blocks);
     }
     if row.is_pending {
@@ -194,78 +181,6 @@ fn followed(row: &EmbeddedRow, record: &NodeRecord, role: Role) -> EmbeddedRow {
         next.role = Role::Own.as_str().to_string();
     }
     next
-}
-
-/// What a command may change of a node.
-struct StoredState<'a> {
-    weight: i64,
-    role: &'a str,
-    former_weight: Option<i64>,
-    ws_url: Option<&'a str>,
-    headers: &'a str,
-    in_flight_max: Option<u32>,
-    serves: Option<String>,
-    recent_blocks: Option<i64>,
-}
-
-fn insert(
-    tables: ChainTables<'_>,
-    record: &NodeRecord,
-    state: &StoredState<'_>,
-    is_pending: bool,
-    lookup: EnvironmentLookup<'_>,
-) -> Result<(), ChangeError> {
-    let inserted = tables.execute(
-        "INSERT INTO {nodes} ({chain}url, identity, name, in_file, weight, rung, former_weight, ws_url, \
-         headers, when_added, pending, in_flight_max, serves, recent_blocks) \
-         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        params![
-            record.url.trim(),
-            identity_of(&record.url, lookup),
-            record.name,
-            text_of(record),
-            state.weight,
-            state.role,
-            state.former_weight,
-            state.ws_url,
-            state.headers,
-            clock::iso_8601(),
-            is_pending,
-            state.in_flight_max,
-            state.serves,
-            state.recent_blocks,
-        ],
-    );
-    inserted.map(drop).map_err(exists)
-}
-
-fn update(
-    tables: ChainTables<'_>,
-    record: &NodeRecord,
-    next: &EmbeddedRow,
-    lookup: EnvironmentLookup<'_>,
-) -> Result<(), ChangeError> {
-    let updated = tables.execute(
-        "UPDATE {nodes} SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
-         former_weight = ?8, ws_url = ?9, headers = ?10, in_flight_max = ?11, \
-         serves = ?12, recent_blocks = ?13 WHERE rowid = ?1",
-        params![
-            next.rowid,
-            record.url.trim(),
-            identity_of(&record.url, lookup),
-            record.name,
-            text_of(record),
-            next.weight,
-            next.role,
-            next.former_weight,
-            next.ws_url,
-            next.headers,
-            next.in_flight_max,
-            next.serves,
-            next.recent_blocks,
-        ],
-    );
-    updated.map(drop).map_err(exists)
 }
 
 /// A pending node comes in, as the file has it.
@@ -279,11 +194,7 @@ pub(super) fn admit(tables: ChainTables<'_>, url: &str) -> Result<(), ChangeErro
     if row.is_leader() && rows.iter().any(|other| other.is_leader()) {
         row.role = Role::Own.as_str().to_string();
     }
-    tables.execute(
-        "UPDATE {nodes} SET weight = ?2, rung = ?3, pending = 0 WHERE rowid = ?1",
-        params![row.rowid, row.weight, row.role],
-    )?;
-    Ok(())
+    Ok(table::update(tables, &row)?)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub(super) enum EmbeddedRowError {
 pub(super) struct EmbeddedRow {
     pub rowid: i64,
     pub url: String,
-    identity: String,
+    pub identity: String,
     pub name: Option<String>,
     pub role: String,
     pub weight: Option<i64>,
@@ -110,7 +110,7 @@ pub(super) struct EmbeddedRow {
     /// `None`: as many as there are.
     pub recent_blocks: Option<i64>,
     /// As it stands in the file.
-    in_file: Option<String>,
+    pub in_file: Option<String>,
     pub is_pending: bool,
     health: StoredHealth,
 }
@@ -158,9 +158,11 @@ pub(super) fn rows_while_readable(tables: ChainTables<'_>) -> Vec<EmbeddedRow> {
 }
 
 impl EmbeddedRow {
-    /// Whether it says of its node what `other` says, but for its name and URL.
+    /// Whether it says of its node what `other` says.
     pub(super) fn says_as(&self, other: &EmbeddedRow) -> bool {
-        self.weight == other.weight
+        self.url == other.url
+            && self.name == other.name
+            && self.weight == other.weight
             && self.role == other.role
             && self.ws_url == other.ws_url
             && self.headers == other.headers
@@ -207,13 +209,17 @@ impl EmbeddedRow {
             .ok_or(EmbeddedRowError::Weight)?;
         let headers: BTreeMap<String, String> =
             serde_json::from_str(&self.headers).map_err(|_| EmbeddedRowError::Headers)?;
+        let in_flight_max = self.in_flight_max.map(|most| {
+            let most = natural(most).unwrap_or_default();
+            InFlightMax::fixed(most).map_err(|_| EmbeddedRowError::InFlightMax)
+        });
         let record = NodeRecord {
             url: self.url.clone(),
             ws_url: self.ws_url.clone(),
             name: self.name.clone(),
             weight,
             role: role(&self.role).ok_or(EmbeddedRowError::Role)?,
-            in_flight_max: in_flight_max(self.in_flight_max)?,
+            in_flight_max: in_flight_max.transpose()?.unwrap_or_default(),
             purpose: self.purpose()?,
             headers,
         };
@@ -310,16 +316,19 @@ impl node_list::StoredNode for EmbeddedRow {
     }
 }
 
+/// `in_file`: as the configuration has it, and whether it is pending; `None`: it is added by command.
 pub(super) fn insert(
     tables: ChainTables<'_>,
-    item: &RegistryItem,
+    record: &NodeRecord,
     identity: &str,
-) -> rusqlite::Result<usize> {
-    let record = &item.record;
-    tables.execute(
+    when_added: &str,
+    in_file: Option<(String, bool)>,
+) -> rusqlite::Result<()> {
+    let (in_file, is_pending) = in_file.unzip();
+    let inserted = tables.execute(
         "INSERT INTO {nodes} ({chain}url, identity, name, rung, weight, ws_url, headers, when_added, \
-         in_flight_max, serves, recent_blocks) \
-         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         in_file, pending, in_flight_max, serves, recent_blocks) \
+         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             record.url,
             identity,
@@ -328,18 +337,39 @@ pub(super) fn insert(
             record.weight.get(),
             record.ws_url,
             headers_text(&record.headers),
-            item.when_added,
+            when_added,
+            in_file,
+            is_pending,
             record.in_flight_max.number(),
             serves_text(&record.purpose.serves),
             recent_blocks_number(record.purpose.recent_blocks),
         ],
-    )
+    );
+    inserted.map(drop)
 }
 
-fn in_flight_max(most: Option<i64>) -> Result<InFlightMax, EmbeddedRowError> {
-    let Some(most) = most else {
-        return Ok(InFlightMax::Auto);
-    };
-    let most = u64::try_from(most).unwrap_or_default();
-    InFlightMax::fixed(most).map_err(|_| EmbeddedRowError::InFlightMax)
+/// Writes `row` anew, but for when it was added, and its health.
+pub(super) fn update(tables: ChainTables<'_>, row: &EmbeddedRow) -> rusqlite::Result<()> {
+    let updated = tables.execute(
+        "UPDATE {nodes} SET url = ?2, identity = ?3, name = ?4, rung = ?5, weight = ?6, ws_url = ?7, \
+         headers = ?8, former_weight = ?9, in_file = ?10, pending = ?11, in_flight_max = ?12, \
+         serves = ?13, recent_blocks = ?14 WHERE rowid = ?1",
+        params![
+            row.rowid,
+            row.url,
+            row.identity,
+            row.name,
+            row.role,
+            row.weight,
+            row.ws_url,
+            row.headers,
+            row.former_weight,
+            row.in_file,
+            row.is_pending,
+            row.in_flight_max,
+            row.serves,
+            row.recent_blocks,
+        ],
+    );
+    updated.map(drop)
 }
