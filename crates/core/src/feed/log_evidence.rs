@@ -13,6 +13,7 @@ use crate::feed::head_tracker::witnesses;
 use crate::feed::log_match::BlockLogs;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
+use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::bloom::Bloom;
 use crate::vocabulary::chain::{BlockNumber, ChainId};
 use crate::vocabulary::known_chains::leaves_logs_out_of_blooms;
@@ -47,7 +48,7 @@ pub fn holders(view: &FleetView, block: BlockNumber) -> Vec<NodeId> {
     let is_spared = nodes.any(|node| is_own(node) && node.serves() && node.lives);
     let has_it = |node: &&NodeView| {
         let is_asked = is_own(node) || !is_spared;
-        is_asked && node.is_last_resort() && node.has_block(block)
+        is_asked && node.is_last_resort() && node.has(BlockData::Block, block)
     };
     let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
     let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
@@ -104,7 +105,7 @@ const OTHERS_MAX: Duration = Duration::from_secs(1);
 pub fn are_others_awaited(view: &FleetView, block: BlockNumber, since: Duration) -> bool {
     let mut nodes = view.nodes.iter();
     let lacks = |node: &NodeView| {
-        node.role == Role::Own && node.serves() && node.lives && !node.has_block(block)
+        node.role == Role::Own && node.serves() && node.lives && !node.has(BlockData::Block, block)
     };
     since < OTHERS_MAX.min(view.block_time / OTHERS_PART) && nodes.any(lacks)
 }

@@ -263,6 +263,12 @@ mod tests {
 
     const HEAD: BlockNumber = BlockNumber(20_000_000);
 
+    impl Depth {
+        fn has_state(self, block: BlockNumber) -> bool {
+            self.has(BlockData::State, block)
+        }
+    }
+
     fn answer(history: &mut NodeHistory, question: DepthQuestion, has: Option<bool>, now: Instant) {
         history.hear(DepthFinding { question, has }, HEAD, now);
     }
@@ -291,7 +297,7 @@ mod tests {
         assert_eq!(history.depth(HEAD, now), Depth::default());
         assert_eq!(sound(&mut history, HEAD.0, HEAD.0, now), 2);
         let depth = history.depth(HEAD, now);
-        assert!(depth.has_state(BlockNumber(0)) && depth.has_block(BlockNumber(0)));
+        assert!(depth.has_state(BlockNumber(0)) && depth.has(BlockData::Block, BlockNumber(0)));
         assert_eq!(depth.state_from, Some(BlockNumber(0)));
     }
 

@@ -128,42 +128,14 @@ impl NodeView {
         Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
     }
 
-    /// Whether it has block `number`, as far as is known.
-    pub fn has_block(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_block(number)
-    }
-
-    /// Whether it has the state after block `number`, as far as is known.
-    pub fn has_state(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_state(number)
-    }
-
-    /// Whether it proves the state after block `number`, as far as is known.
-    pub fn has_proofs(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_proofs(number)
-    }
-
-    /// Whether it has the logs of block `number`, as far as is known.
-    pub fn has_logs(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_logs(number)
-    }
-
-    /// Whether it has the receipts of block `number`, as far as is known.
-    pub fn has_receipts(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_receipts(number)
+    /// Whether it has what `reads` says of block `number`, as far as is known.
+    pub fn has(&self, reads: BlockData, number: BlockNumber) -> bool {
+        self.head.is_none_or(|head| number <= head) && self.depth.has(reads, number)
     }
 
     /// Whether it has the blocks that a call needs, as far as is known.
     pub fn meets(&self, need: BlockRange) -> bool {
-        let both = |has: &dyn Fn(BlockNumber) -> bool| has(need.from) && has(need.to);
-        match need.reads {
-            BlockData::Head => self.head.is_none_or(|head| need.to <= head),
-            BlockData::Block => both(&|number| self.has_block(number)),
-            BlockData::State => both(&|number| self.has_state(number)),
-            BlockData::Proof => both(&|number| self.has_proofs(number)),
-            BlockData::Receipts => both(&|number| self.has_receipts(number)),
-            BlockData::Logs => both(&|number| self.has_logs(number)),
-        }
+        self.has(need.reads, need.from) && self.has(need.reads, need.to)
     }
 
     /// The number up to which it is known to have the told chain: that of its head, as it was told last, where that is a
@@ -178,10 +150,6 @@ impl NodeView {
     pub(crate) fn wavers(&self, now: Instant) -> bool {
         let wavered_at = self.evidence.wavered_at;
         wavered_at.is_some_and(|at| now.saturating_duration_since(at) < WAVERING)
-    }
-
-    fn is_up_to(&self, number: BlockNumber) -> bool {
-        self.head.is_none_or(|head| number <= head)
     }
 
     /// Whether it said of late that it has no such method, or takes no more calls of it now.

@@ -332,7 +332,7 @@ fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
     };
     story.fleet.learn_depth(NodeId(1), gap, story.now);
     let has = |story: &Story, id: usize, block: u64| {
-        story.fleet.view().nodes[id].has_state(BlockNumber(block))
+        story.fleet.view().nodes[id].has(BlockData::State, BlockNumber(block))
     };
     assert!(!has(&story, 1, 4000) && has(&story, 1, 4001));
     assert!(has(&story, 2, 4000), "the other is not concerned");
