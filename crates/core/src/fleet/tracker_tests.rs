@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::depth::Gap;
+use crate::testing::{block_hash, header};
 use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockHash;
-
-use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Weight;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -733,14 +732,9 @@ fn the_leader_going_on_alone_shows_that_the_others_are_stuck() {
 
 /// A head of `number`, of the branch `letter`, whose parent is of branch `before`.
 fn on_branch(id: u32, number: u64, letter: u8, before: u8) -> (NodeId, ProbeDetails) {
-    let of = |letter: u8, number: u64| {
-        let mut hash = [letter; 32];
-        hash[0] = number as u8;
-        BlockHash(hash)
-    };
     let details = ProbeDetails {
-        head_hash: Some(of(letter, number)),
-        parent_hash: Some(of(before, number - 1)),
+        head_hash: Some(block_hash(number, letter)),
+        parent_hash: Some(block_hash(number - 1, before)),
         ..ProbeDetails::default()
     };
     (NodeId(id), details)
@@ -778,18 +772,11 @@ impl Story {
     }
 
     fn told(&mut self, numbers: std::ops::RangeInclusive<u64>, letter: u8) {
-        let header = |number| {
-            let (_, details) = on_branch(0, number, letter, letter);
-            Arc::new(Header {
-                hash: details.head_hash.unwrap(),
-                parent: details.parent_hash.unwrap(),
-                number: BlockNumber(number),
-                timestamp: None,
-                bloom: None,
-                json: bytes::Bytes::new(),
-            })
+        let told = |number| {
+            let hash = |number| block_hash(number, letter);
+            Arc::new(header(number, hash(number), hash(number - 1)))
         };
-        let headers: Vec<_> = numbers.map(header).collect();
+        let headers: Vec<_> = numbers.map(told).collect();
         self.fleet.hear_told(PublishedChain::of(headers.iter()));
     }
 
