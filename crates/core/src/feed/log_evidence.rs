@@ -166,10 +166,9 @@ impl LogEvidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::testing::{at, criteria, member};
+    use crate::testing::{at, member, quick_criteria};
     use crate::vocabulary::chain::BlockHash;
 
     const ONE: NodeId = NodeId(1);
@@ -225,16 +224,12 @@ mod tests {
     fn the_leader_is_not_asked_for_logs_while_an_own_node_serves() {
         const LEADER: NodeId = NodeId(0);
         let now = crate::testing::now();
-        let criteria = HealthCriteria {
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..criteria()
-        };
         let member = |(id, role): (NodeId, Role)| FleetMember {
             role,
             ..member(id.0)
         };
         let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];
-        let mut fleet = crate::testing::fleet_by(criteria, nodes.map(member), now);
+        let mut fleet = crate::testing::fleet_by(quick_criteria(), nodes.map(member), now);
         let mut hears = |heads: [Option<u64>; 3]| {
             let probe = |head: Option<u64>| match head {
                 Some(head) => at(head),
@@ -357,8 +352,7 @@ mod tests {
         let now = crate::testing::now();
         let criteria = HealthCriteria {
             block_time: Duration::from_millis(1000),
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..criteria()
+            ..quick_criteria()
         };
         let mut fleet = crate::testing::fleet_by(criteria, vec![member(1), member(2)], now);
         fleet.hear_round(&[(ONE, at(100)), (OTHER, at(99))], now);

@@ -77,7 +77,8 @@ impl Topic {
         };
         let name: String = serde_json::from_str(name.get())
             .map_err(|_| Refusal::InvalidParams("the subscription's name must be a string"))?;
-        let option = option_of(rest)?;
+        // The known kinds take one param at most.
+        let option = rest.first().map(|option| option.get());
         match name.as_str() {
             "newHeads" => without(option).map(|()| Topic::NewHeads),
             "syncing" => without(option).map(|()| Topic::Passed(RelayedTopic::Syncing)),
@@ -129,11 +130,6 @@ impl RelayedTopic {
             RelayedTopic::Other { params } => params.clone(),
         }
     }
-}
-
-/// The known kinds take one param at most.
-fn option_of<'a>(rest: &[&'a RawValue]) -> Result<Option<&'a str>, Refusal> {
-    Ok(rest.first().map(|option| option.get()))
 }
 
 /// Old clients send an empty object where there is nothing to say.

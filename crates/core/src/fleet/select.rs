@@ -921,25 +921,15 @@ mod tests {
     fn a_call_that_names_a_block_goes_only_to_nodes_that_have_it() {
         let (fleet, now) = told([1, 1, 1, 1], [101, 100, 99, 91]);
         let view = fleet.view();
-        let own = |number| {
-            drawn(
-                &view,
-                Tier::Own,
-                &needing(number, number, BlockData::Block),
-                now,
-            )
+        let drawn = |tier, number| {
+            let needs = needing(number, number, BlockData::Block);
+            drawn(&view, tier, &needs, now)
         };
-        assert_eq!(own(91), [1, 2, 3]);
-        assert_eq!(own(92), [1, 2]);
-        assert_eq!(own(100), [1]);
-        assert_eq!(own(101), [] as [u32; 0]);
-        let leader = drawn(
-            &view,
-            Tier::Fallback,
-            &needing(101, 101, BlockData::Block),
-            now,
-        );
-        assert_eq!(leader, [0]);
+        assert_eq!(drawn(Tier::Own, 91), [1, 2, 3]);
+        assert_eq!(drawn(Tier::Own, 92), [1, 2]);
+        assert_eq!(drawn(Tier::Own, 100), [1]);
+        assert_eq!(drawn(Tier::Own, 101), [] as [u32; 0]);
+        assert_eq!(drawn(Tier::Fallback, 101), [0]);
     }
 
     #[test]
