@@ -15,6 +15,7 @@ use crate::rpc::envelope::UpstreamCallId;
 use crate::rpc::transaction::TxHash;
 use crate::rpc::whole_answer::WholeAnswer;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::header::Header;
 use crate::vocabulary::node::{NodeId, NodePurpose, NodeRecord, Role, Weight};
 
 /// The moment at which a test begins. The thinking itself reads no clock.
@@ -80,6 +81,25 @@ pub fn at(head: u64) -> ProbeOutcome {
         head: BlockNumber(head),
         chain_id: None,
         syncing: false,
+    }
+}
+
+/// What block `number` is called on the branch `letter`.
+pub fn block_hash(number: u64, letter: u8) -> BlockHash {
+    let mut hash = [letter; 32];
+    hash[0] = number as u8;
+    BlockHash(hash)
+}
+
+/// A header of which no more is said.
+pub fn header(number: u64, hash: BlockHash, parent: BlockHash) -> Header {
+    Header {
+        hash,
+        parent,
+        number: BlockNumber(number),
+        timestamp: None,
+        bloom: None,
+        json: Bytes::new(),
     }
 }
 

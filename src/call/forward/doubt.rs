@@ -14,9 +14,9 @@ impl ForwardedCall<'_> {
     /// caller, lacks the method.
     pub(super) fn hear_well(&mut self, node: &NodeView, now: Instant) {
         let method = &self.call.method;
-        node.hear_well(method, now);
+        node.lacks.hear_well(method, now);
         if let Some(breadth) = &self.breadth {
-            node.hear_broad(method, breadth);
+            node.limits.hear_well(method, breadth);
         }
         for id in self.refusals.take() {
             self.state.fleet.learn_lack(id, method);

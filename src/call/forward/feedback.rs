@@ -107,7 +107,7 @@ impl ForwardedCall<'_> {
             }
             Lesson::Limits(limit) => {
                 if let Some(breadth) = self.breadth {
-                    node.learn_limit(&self.call.method, limit, &breadth, heard_at);
+                    (node.limits).learn(&self.call.method, limit, &breadth, heard_at);
                 }
             }
             Lesson::WasAway => {

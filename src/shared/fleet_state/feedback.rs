@@ -76,7 +76,7 @@ impl FleetState {
         let snapshot = self.present.load();
         let node = snapshot.view.node(id);
         if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
-            node.learn_lack(method, now);
+            node.lacks.learn(method, now);
         }
     }
 
@@ -85,14 +85,14 @@ impl FleetState {
         let now = clock::now();
         let snapshot = self.present.load();
         let nodes = snapshot.view.nodes.iter();
-        let limited = nodes.filter(|node| node.limits(method, asked, now));
+        let limited = nodes.filter(|node| node.limits.refuses(method, asked, now));
         limited.map(|node| node.id).collect()
     }
 
     /// A node takes no more calls of this method for so long.
     pub fn rest_method(&self, id: NodeId, method: &str, rest: Option<Duration>) {
         if let Some(node) = self.present.load().view.node(id) {
-            node.rest_method(method, rest, clock::now());
+            node.lacks.rest(method, rest, clock::now());
         }
     }
 

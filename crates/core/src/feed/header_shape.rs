@@ -88,16 +88,12 @@ fn names(header: &Bytes) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::chain::{BlockHash, BlockNumber};
+    use crate::vocabulary::chain::BlockHash;
 
     fn header(json: &'static str) -> Header {
         Header {
-            hash: BlockHash([1; 32]),
-            parent: BlockHash([0; 32]),
-            number: BlockNumber(1),
-            timestamp: None,
-            bloom: None,
             json: Bytes::from_static(json.as_bytes()),
+            ..crate::testing::header(1, BlockHash([1; 32]), BlockHash([0; 32]))
         }
     }
 

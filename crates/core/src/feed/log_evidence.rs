@@ -13,6 +13,7 @@ use crate::feed::head_tracker::witnesses;
 use crate::feed::log_match::BlockLogs;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
+use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::bloom::Bloom;
 use crate::vocabulary::chain::{BlockNumber, ChainId};
 use crate::vocabulary::known_chains::leaves_logs_out_of_blooms;
@@ -47,7 +48,7 @@ pub fn holders(view: &FleetView, block: BlockNumber) -> Vec<NodeId> {
     let is_spared = nodes.any(|node| is_own(node) && node.serves() && node.lives);
     let has_it = |node: &&NodeView| {
         let is_asked = is_own(node) || !is_spared;
-        is_asked && node.is_last_resort() && node.has_block(block)
+        is_asked && node.is_last_resort() && node.has(BlockData::Block, block)
     };
     let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
     let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
@@ -104,7 +105,7 @@ const OTHERS_MAX: Duration = Duration::from_secs(1);
 pub fn are_others_awaited(view: &FleetView, block: BlockNumber, since: Duration) -> bool {
     let mut nodes = view.nodes.iter();
     let lacks = |node: &NodeView| {
-        node.role == Role::Own && node.serves() && node.lives && !node.has_block(block)
+        node.role == Role::Own && node.serves() && node.lives && !node.has(BlockData::Block, block)
     };
     since < OTHERS_MAX.min(view.block_time / OTHERS_PART) && nodes.any(lacks)
 }
@@ -165,10 +166,9 @@ impl LogEvidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::testing::{at, criteria, member};
+    use crate::testing::{at, member, quick_criteria};
     use crate::vocabulary::chain::BlockHash;
 
     const ONE: NodeId = NodeId(1);
@@ -224,16 +224,12 @@ mod tests {
     fn the_leader_is_not_asked_for_logs_while_an_own_node_serves() {
         const LEADER: NodeId = NodeId(0);
         let now = crate::testing::now();
-        let criteria = HealthCriteria {
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..criteria()
-        };
         let member = |(id, role): (NodeId, Role)| FleetMember {
             role,
             ..member(id.0)
         };
         let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];
-        let mut fleet = crate::testing::fleet_by(criteria, nodes.map(member), now);
+        let mut fleet = crate::testing::fleet_by(quick_criteria(), nodes.map(member), now);
         let mut hears = |heads: [Option<u64>; 3]| {
             let probe = |head: Option<u64>| match head {
                 Some(head) => at(head),
@@ -356,8 +352,7 @@ mod tests {
         let now = crate::testing::now();
         let criteria = HealthCriteria {
             block_time: Duration::from_millis(1000),
-            hysteresis: Hysteresis { rise: 1, fall: 1 },
-            ..criteria()
+            ..quick_criteria()
         };
         let mut fleet = crate::testing::fleet_by(criteria, vec![member(1), member(2)], now);
         fleet.hear_round(&[(ONE, at(100)), (OTHER, at(99))], now);

@@ -75,6 +75,7 @@ impl LogHistory {
 
 #[cfg(test)]
 mod tests {
+    use super::LogHistoryLookup::{Forgotten, Found, Nothing};
     use super::*;
 
     fn entry(turn: u64, bytes: usize) -> LogHistoryEntry {
@@ -88,28 +89,20 @@ mod tests {
         }
     }
 
+    fn tear(log_history: &mut LogHistory, turn: u64) -> LogHistoryLookup {
+        log_history.tear(entry(turn, 0).hash, turn)
+    }
+
     #[test]
     fn what_was_told_is_taken_back_once_and_what_is_forgotten_is_known_to_be() {
         let mut log_history = LogHistory::default();
         log_history.write(entry(1, 10));
         log_history.write(entry(3, 10));
-        assert_eq!(
-            log_history.tear(entry(3, 0).hash, 3),
-            LogHistoryLookup::Found(entry(3, 10))
-        );
-        assert_eq!(
-            log_history.tear(entry(3, 0).hash, 3),
-            LogHistoryLookup::Nothing
-        );
-        assert_eq!(
-            log_history.tear(entry(2, 0).hash, 2),
-            LogHistoryLookup::Nothing
-        );
+        assert_eq!(tear(&mut log_history, 3), Found(entry(3, 10)));
+        assert_eq!(tear(&mut log_history, 3), Nothing);
+        assert_eq!(tear(&mut log_history, 2), Nothing);
         log_history.write(entry(4, BYTES_MAX));
-        assert_eq!(
-            log_history.tear(entry(1, 0).hash, 1),
-            LogHistoryLookup::Forgotten
-        );
+        assert_eq!(tear(&mut log_history, 1), Forgotten);
         assert_eq!(log_history.bytes, BYTES_MAX);
         log_history.write(entry(5, BYTES_MAX - 1));
         assert_eq!(log_history.entries.len(), 1, "and the last is always kept");
@@ -121,13 +114,7 @@ mod tests {
         for turn in 0..=TOLD_MAX as u64 {
             log_history.write(entry(turn, 1));
         }
-        assert_eq!(
-            log_history.tear(entry(0, 0).hash, 0),
-            LogHistoryLookup::Forgotten
-        );
-        assert_eq!(
-            log_history.tear(entry(1, 0).hash, 1),
-            LogHistoryLookup::Found(entry(1, 1))
-        );
+        assert_eq!(tear(&mut log_history, 0), Forgotten);
+        assert_eq!(tear(&mut log_history, 1), Found(entry(1, 1)));
     }
 }

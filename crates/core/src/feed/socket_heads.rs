@@ -133,14 +133,8 @@ mod tests {
     use crate::vocabulary::chain::BlockHash;
 
     fn block(number: u64, hash: u8) -> Arc<Header> {
-        Arc::new(Header {
-            hash: BlockHash([hash; 32]),
-            parent: BlockHash([0; 32]),
-            number: BlockNumber(number),
-            timestamp: None,
-            bloom: None,
-            json: bytes::Bytes::new(),
-        })
+        let (hash, parent) = (BlockHash([hash; 32]), BlockHash([0; 32]));
+        Arc::new(crate::testing::header(number, hash, parent))
     }
 
     #[test]

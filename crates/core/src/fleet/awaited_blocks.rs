@@ -72,9 +72,7 @@ impl AwaitedBlocks {
 
 /// The nodes that a look asks: the own ones that serve; where none does, those that serve in their place.
 pub fn looked_at(view: &FleetView, now: Instant) -> Vec<NodeId> {
-    let role = [Role::Own, Role::Leader, Role::Fallback]
-        .into_iter()
-        .find(|role| view.has_fit(*role));
+    let role = Role::ALL.into_iter().find(|role| view.has_fit(*role));
     let nodes = view
         .nodes
         .iter()

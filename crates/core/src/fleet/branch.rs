@@ -194,26 +194,18 @@ impl PublishedChain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{block_hash, header};
 
     fn block(number: u64, letter: u8) -> (BlockNumber, BlockHash) {
-        let mut hash = [letter; 32];
-        hash[0] = number as u8;
-        (BlockNumber(number), BlockHash(hash))
+        (BlockNumber(number), block_hash(number, letter))
     }
 
     fn chain_of(numbers: std::ops::Range<u64>) -> PublishedChain {
-        let header = |number| {
-            let ((number, hash), (_, parent)) = (block(number, b'a'), block(number - 1, b'a'));
-            Arc::new(Header {
-                hash,
-                parent,
-                number,
-                timestamp: None,
-                bloom: None,
-                json: bytes::Bytes::new(),
-            })
+        let told = |number| {
+            let hash = |number| block_hash(number, b'a');
+            Arc::new(header(number, hash(number), hash(number - 1)))
         };
-        let headers: Vec<_> = numbers.map(header).collect();
+        let headers: Vec<_> = numbers.map(told).collect();
         PublishedChain::of(headers.iter())
     }
 

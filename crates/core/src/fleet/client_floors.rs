@@ -104,10 +104,12 @@ mod tests {
     }
 
     fn shown(head: u64, falls: u64) -> PublishedHead {
-        PublishedHead {
-            head: BlockNumber(head),
-            falls,
-        }
+        let head = BlockNumber(head);
+        PublishedHead { head, falls }
+    }
+
+    fn of(floors: &ClientFloors, number: u64, shown: PublishedHead, now: Instant) -> Option<u64> {
+        floors.of(client(number), shown, now).map(|head| head.0)
     }
 
     #[test]
@@ -116,7 +118,7 @@ mod tests {
         let mut floors = ClientFloors::new(10);
         floors.lift(client(1), BlockNumber(102), shown(100, 0), now);
         floors.lift(client(1), BlockNumber(101), shown(100, 0), now);
-        let of = |number, at| floors.of(client(number), at, now).map(|head| head.0);
+        let of = |number, at| of(&floors, number, at, now);
         assert_eq!(of(1, shown(100, 0)), Some(102));
         assert_eq!(of(1, shown(102, 0)), None, "all are shown it");
         assert_eq!(of(1, shown(100, 1)), None, "the chain went back");
@@ -132,20 +134,11 @@ mod tests {
         for (number, head) in [(1, 101), (2, 103), (3, 102)] {
             floors.lift(client(number), BlockNumber(head), shown(100, 0), now);
         }
-        assert_eq!(
-            floors.of(client(1), shown(100, 0), now).map(|head| head.0),
-            Some(101)
-        );
+        assert_eq!(of(&floors, 1, shown(100, 0), now), Some(101));
         assert_eq!(floors.of(client(3), shown(100, 0), now), None, "no room");
         floors.lift(client(3), BlockNumber(104), shown(101, 0), now);
-        assert_eq!(
-            floors.of(client(3), shown(101, 0), now).map(|head| head.0),
-            Some(104)
-        );
-        assert_eq!(
-            floors.of(client(2), shown(101, 0), now).map(|head| head.0),
-            Some(103)
-        );
+        assert_eq!(of(&floors, 3, shown(101, 0), now), Some(104));
+        assert_eq!(of(&floors, 2, shown(101, 0), now), Some(103));
         assert_eq!(floors.floors.len(), 2);
         floors.lift(Client::Unknown, BlockNumber(200), shown(101, 0), now);
         assert_eq!(floors.of(Client::Unknown, shown(101, 0), now), None);
@@ -157,9 +150,6 @@ mod tests {
         let mut floors = ClientFloors::new(2);
         floors.lift(client(1), BlockNumber(110), shown(100, 0), now);
         floors.lift(client(1), BlockNumber(99), shown(98, 1), now);
-        assert_eq!(
-            floors.of(client(1), shown(98, 1), now).map(|head| head.0),
-            Some(99)
-        );
+        assert_eq!(of(&floors, 1, shown(98, 1), now), Some(99));
     }
 }

@@ -50,12 +50,18 @@ impl Depth {
         }
     }
 
-    pub(crate) fn has_block(self, block: BlockNumber) -> bool {
-        reaches(self.blocks_from, block)
-    }
-
-    pub(crate) fn has_state(self, block: BlockNumber) -> bool {
-        reaches(self.state_from, block)
+    /// Whether it has what `reads` says of `block`.
+    pub(crate) fn has(self, reads: BlockData, block: BlockNumber) -> bool {
+        let receipts_from = self.receipts_from.max(self.blocks_from);
+        let oldest = match reads {
+            BlockData::Head => None,
+            BlockData::Block => self.blocks_from,
+            BlockData::State => self.state_from,
+            BlockData::Proof => self.proofs_from.max(self.state_from),
+            BlockData::Receipts => receipts_from,
+            BlockData::Logs => self.logs_from.max(receipts_from),
+        };
+        oldest.is_none_or(|oldest| oldest <= block)
     }
 
     /// From which block on it has what is in `holding`.
@@ -65,18 +71,6 @@ impl Depth {
             LookupTarget::Receipts => self.receipts_from.max(self.blocks_from),
             LookupTarget::Transactions => self.transactions_from,
         }
-    }
-
-    pub(crate) fn has_proofs(self, block: BlockNumber) -> bool {
-        reaches(self.proofs_from.max(self.state_from), block)
-    }
-
-    pub(crate) fn has_logs(self, block: BlockNumber) -> bool {
-        reaches(self.logs_from, block) && self.has_receipts(block)
-    }
-
-    pub(crate) fn has_receipts(self, block: BlockNumber) -> bool {
-        reaches(self.receipts_from.max(self.blocks_from), block)
     }
 }
 
@@ -149,20 +143,9 @@ pub fn names_another(words: &str, BlockNumber(asked): BlockNumber) -> bool {
     })
 }
 
-fn reaches(oldest: Option<BlockNumber>, block: BlockNumber) -> bool {
-    oldest.is_none_or(|oldest| oldest <= block)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_node_has_what_it_is_not_known_to_lack() {
-        let none = Depth::default();
-        let genesis = BlockNumber(0);
-        assert!(none.has_block(genesis) && none.has_state(genesis) && none.has_receipts(genesis));
-    }
 
     #[test]
     fn words_that_name_another_block_are_told_from_those_that_name_none() {
@@ -186,8 +169,9 @@ mod tests {
     fn of_the_newest_blocks_the_head_is_one_and_what_is_learnt_is_only_narrowed() {
         let head = BlockNumber(1000);
         let all = Depth::default().newest(128, head);
-        assert!(all.has_state(BlockNumber(873)) && !all.has_state(BlockNumber(872)));
-        assert!(!all.has_block(BlockNumber(872)) && !all.has_logs(BlockNumber(872)));
+        let has = |depth: Depth, reads, number| depth.has(reads, BlockNumber(number));
+        assert!(has(all, BlockData::State, 873) && !has(all, BlockData::State, 872));
+        assert!(!has(all, BlockData::Block, 872) && !has(all, BlockData::Logs, 872));
         assert_eq!(all.transactions_from, Some(BlockNumber(873)));
         let pruned = Depth {
             state_from: Some(BlockNumber(990)),
@@ -199,9 +183,9 @@ mod tests {
         assert_eq!(narrowed.blocks_from, Some(BlockNumber(873)));
         let whole = pruned.newest(5000, head);
         assert_eq!(whole.blocks_from, Some(BlockNumber(5)));
-        assert!(whole.has_proofs(BlockNumber(990)) && !whole.has_proofs(BlockNumber(989)));
+        assert!(has(whole, BlockData::Proof, 990) && !has(whole, BlockData::Proof, 989));
         let last = Depth::default().newest(u64::MAX, BlockNumber(u64::MAX - 1));
-        assert!(last.has_block(BlockNumber(0)));
+        assert!(has(last, BlockData::Block, 0));
     }
 
     #[test]
@@ -221,22 +205,28 @@ mod tests {
         ] {
             assert_eq!(depth.oldest(holding), Some(BlockNumber(wanted)));
         }
-        let begins = |has: &dyn Fn(BlockNumber) -> bool, oldest: u64| {
-            has(BlockNumber(oldest)) && !has(BlockNumber(oldest - 1))
+        let begins = |depth: Depth, reads, oldest: u64| {
+            let has = |number| depth.has(reads, BlockNumber(number));
+            assert!(has(oldest) && !has(oldest - 1), "{reads:?}");
         };
-        assert!(begins(&|block| depth.has_block(block), 10));
-        assert!(begins(&|block| depth.has_state(block), 100));
-        assert!(begins(&|block| depth.has_proofs(block), 150));
-        assert!(begins(&|block| depth.has_receipts(block), 50));
-        assert!(begins(&|block| depth.has_logs(block), 70));
+        begins(depth, BlockData::Block, 10);
+        begins(depth, BlockData::State, 100);
+        begins(depth, BlockData::Proof, 150);
+        begins(depth, BlockData::Receipts, 50);
+        begins(depth, BlockData::Logs, 70);
+        assert!(depth.has(BlockData::Head, BlockNumber(0)));
         let by_blocks = Depth {
             receipts_from: None,
             logs_from: None,
             proofs_from: None,
             ..depth
         };
-        assert!(begins(&|block| by_blocks.has_logs(block), 10));
-        assert!(begins(&|block| by_blocks.has_proofs(block), 100));
-        assert!(begins(&|block| by_blocks.has_receipts(block), 10));
+        begins(by_blocks, BlockData::Logs, 10);
+        begins(by_blocks, BlockData::Proof, 100);
+        begins(by_blocks, BlockData::Receipts, 10);
+        let unknown = Depth::default();
+        for reads in [BlockData::Block, BlockData::State, BlockData::Receipts] {
+            assert!(unknown.has(reads, BlockNumber(0)), "{reads:?}");
+        }
     }
 }

@@ -321,12 +321,7 @@ mod tests {
     }
 
     fn floor(number: u64, raised_at: u64) -> HeadFloor {
-        HeadFloor {
-            number: BlockNumber(number),
-            hash: Some(BlockHash([number as u8; 32])),
-            chain_id: Some(ChainId(1)),
-            raised_at,
-        }
+        shown(number, 0).at(raised_at)
     }
 
     fn shown(number: u64, reorgs: u64) -> ShownHead {

@@ -263,6 +263,16 @@ mod tests {
 
     const HEAD: BlockNumber = BlockNumber(20_000_000);
 
+    impl Depth {
+        fn has_state(self, block: BlockNumber) -> bool {
+            self.has(BlockData::State, block)
+        }
+    }
+
+    fn answer(history: &mut NodeHistory, question: DepthQuestion, has: Option<bool>, now: Instant) {
+        history.hear(DepthFinding { question, has }, HEAD, now);
+    }
+
     /// Asks, round by round, a node whose oldest state and block are so many behind its head.
     fn sound(history: &mut NodeHistory, state: u64, blocks: u64, now: Instant) -> u32 {
         let mut questions = 0;
@@ -272,8 +282,8 @@ mod tests {
                 HistoryResource::Blocks => blocks,
                 HistoryResource::Proofs => panic!("nothing was promised"),
             };
-            let has = Some(HEAD.0 - question.place.at(HEAD).0 <= kept);
-            history.hear(DepthFinding { question, has }, HEAD, now);
+            let has = HEAD.0 - question.place.at(HEAD).0 <= kept;
+            answer(history, question, Some(has), now);
             questions += 1;
             assert!(questions <= 2 * QUESTIONS_MAX, "no end");
         }
@@ -287,7 +297,7 @@ mod tests {
         assert_eq!(history.depth(HEAD, now), Depth::default());
         assert_eq!(sound(&mut history, HEAD.0, HEAD.0, now), 2);
         let depth = history.depth(HEAD, now);
-        assert!(depth.has_state(BlockNumber(0)) && depth.has_block(BlockNumber(0)));
+        assert!(depth.has_state(BlockNumber(0)) && depth.has(BlockData::Block, BlockNumber(0)));
         assert_eq!(depth.state_from, Some(BlockNumber(0)));
     }
 
@@ -323,8 +333,7 @@ mod tests {
         let mut history = NodeHistory::default();
         for has in [false, true] {
             let question = history.question(HEAD, now).unwrap();
-            let has = Some(has);
-            history.hear(DepthFinding { question, has }, HEAD, now);
+            answer(&mut history, question, Some(has), now);
         }
         let depth = history.depth(HEAD, now);
         assert!(!depth.has_state(BlockNumber(1)) && depth.has_state(BlockNumber(2)));
@@ -336,14 +345,7 @@ mod tests {
         let mut history = NodeHistory::default();
         for _ in 0..2 * QUESTIONS_MAX {
             let question = history.question(HEAD, now).unwrap();
-            history.hear(
-                DepthFinding {
-                    question,
-                    has: None,
-                },
-                HEAD,
-                now,
-            );
+            answer(&mut history, question, None, now);
         }
         assert_eq!(history.question(HEAD, now), None);
         assert_eq!(history.depth(HEAD, now), Depth::default());
@@ -366,14 +368,7 @@ mod tests {
         let later = start + EVIDENCE_MAX;
         let question = history.question(HEAD, later).unwrap();
         assert_eq!(question.place, DepthPoint::Number(BlockNumber(1)));
-        history.hear(
-            DepthFinding {
-                question,
-                has: None,
-            },
-            HEAD,
-            later,
-        );
+        answer(&mut history, question, None, later);
         assert!(
             !history.depth(HEAD, later).has_state(BlockNumber(9)),
             "it still holds"
@@ -434,8 +429,7 @@ mod tests {
         let mut searching = NodeHistory::default();
         for has in [false, true] {
             let question = searching.question(HEAD, now).unwrap();
-            let has = Some(has);
-            searching.hear(DepthFinding { question, has }, HEAD, now);
+            answer(&mut searching, question, Some(has), now);
         }
         let unknown = NodeHistory::default();
         for (history, what, missing, is_lost, left) in [
@@ -498,7 +492,7 @@ mod tests {
         assert_eq!(question.place, DepthPoint::Edge(missing(1)));
         let mut found = history;
         for (has, wanted) in [(None, false), (Some(false), false), (Some(true), true)] {
-            found.hear(DepthFinding { question, has }, HEAD, now);
+            answer(&mut found, question, has, now);
             assert_eq!(
                 found.depth(HEAD, now).has_state(missing(1)),
                 wanted,
@@ -526,8 +520,7 @@ mod tests {
         }
         let question = history.question(HEAD, now).unwrap();
         assert_eq!(question.place, DepthPoint::Left(BlockNumber(HEAD.0 - 64)));
-        let has = Some(true);
-        history.hear(DepthFinding { question, has }, HEAD, now);
+        answer(&mut history, question, Some(true), now);
         assert_eq!(history.question(HEAD, now), None);
         assert!(
             history
@@ -548,17 +541,12 @@ mod tests {
             behind < 2 || behind == 127
         };
         let first = history.question(HEAD, now).unwrap();
-        let lost = DepthFinding {
-            question: first,
-            has: Some(false),
-        };
-        history.hear(lost, HEAD, now);
+        answer(&mut history, first, Some(false), now);
         assert_eq!(history.depth(HEAD, now).state_from, Some(HEAD));
         let mut questions = 0;
         while let Some(question) = history.question(HEAD, now).filter(|_| questions < 10) {
             let number = question.place.at(HEAD);
-            let has = Some(has(number));
-            history.hear(DepthFinding { question, has }, HEAD, now);
+            answer(&mut history, question, Some(has(number)), now);
             questions += 1;
         }
         let from = BlockNumber(HEAD.0 - 1);

@@ -166,6 +166,7 @@ impl NodeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::classify::LimitedQuantity::{Addresses, Blocks, Results};
     use crate::vocabulary::block_ref::BlockData;
     use crate::vocabulary::chain::BlockNumber;
 
@@ -182,6 +183,10 @@ mod tests {
 
     fn told(on: LimitedQuantity, number: Option<u64>) -> AnnouncedLimit {
         AnnouncedLimit { on, number }
+    }
+
+    fn learn(limits: &NodeLimits, told: AnnouncedLimit, asked: &QuerySize, now: Instant) {
+        limits.learn(LOGS, told, asked, now);
     }
 
     #[test]
@@ -205,20 +210,10 @@ mod tests {
     fn a_range_wider_than_the_number_told_is_refused_for_ten_minutes() {
         let now = crate::testing::now();
         let limits = NodeLimits::default();
-        limits.learn(
-            LOGS,
-            told(LimitedQuantity::Blocks, Some(1000)),
-            &query(1000, "{}"),
-            now,
-        );
+        learn(&limits, told(Blocks, Some(1000)), &query(1000, "{}"), now);
         let refuses = |blocks, at| limits.refuses(LOGS, &query(blocks, "{}"), at);
         assert!(!refuses(5000, now), "what was asked is within the number");
-        limits.learn(
-            LOGS,
-            told(LimitedQuantity::Blocks, Some(1000)),
-            &query(1001, "{}"),
-            now,
-        );
+        learn(&limits, told(Blocks, Some(1000)), &query(1001, "{}"), now);
         assert!(refuses(1001, now) && refuses(5000, now) && !refuses(1000, now));
         assert!(!limits.refuses("trace_filter", &query(5000, "{}"), now));
         assert!(refuses(1001, now + MEMORY - Duration::from_millis(1)));
@@ -233,12 +228,7 @@ mod tests {
     fn without_a_number_what_is_as_wide_is_refused() {
         let now = crate::testing::now();
         let limits = NodeLimits::default();
-        limits.learn(
-            LOGS,
-            told(LimitedQuantity::Blocks, None),
-            &query(300, "{}"),
-            now,
-        );
+        learn(&limits, told(Blocks, None), &query(300, "{}"), now);
         let refuses = |blocks| limits.refuses(LOGS, &query(blocks, "{}"), now);
         assert!(refuses(300) && refuses(301) && !refuses(299));
     }
@@ -248,7 +238,7 @@ mod tests {
         let now = crate::testing::now();
         let limits = NodeLimits::default();
         let three = query(1, r#"{"address":["0x1","0x2","0x3"]}"#);
-        limits.learn(LOGS, told(LimitedQuantity::Addresses, Some(2)), &three, now);
+        learn(&limits, told(Addresses, Some(2)), &three, now);
         assert!(limits.refuses(LOGS, &three, now));
         let two = query(9000, r#"{"address":["0x1","0x2"]}"#);
         assert!(!limits.refuses(LOGS, &two, now));
@@ -259,12 +249,7 @@ mod tests {
         let now = crate::testing::now();
         let limits = NodeLimits::default();
         let (a, b) = (r#"{"address":"0xa"}"#, r#"{"address":"0xb"}"#);
-        limits.learn(
-            LOGS,
-            told(LimitedQuantity::Results, Some(10_000)),
-            &query(50, a),
-            now,
-        );
+        learn(&limits, told(Results, Some(10_000)), &query(50, a), now);
         let refuses = |blocks, filter| limits.refuses(LOGS, &query(blocks, filter), now);
         assert!(refuses(50, a) && refuses(51, a));
         assert!(!refuses(49, a) && !refuses(5000, b));
@@ -275,7 +260,7 @@ mod tests {
         let now = crate::testing::now();
         let limits = NodeLimits::default();
         for method in 0..=LIMITS_MAX {
-            let ceiling = told(LimitedQuantity::Blocks, Some(1));
+            let ceiling = told(Blocks, Some(1));
             limits.learn(&format!("m{method}"), ceiling, &query(2, "{}"), now);
         }
         let refuses = |method: &str| limits.refuses(method, &query(2, "{}"), now);

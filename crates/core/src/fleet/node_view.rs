@@ -3,13 +3,13 @@
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::depth::Depth;
 use crate::fleet::load::Load;
-use crate::fleet::node_limits::{NodeLimits, QuerySize};
+use crate::fleet::node_limits::NodeLimits;
 use crate::fleet::overload;
 use crate::fleet::probe_failure::ProbeFailure;
 use crate::fleet::report::ProbeExtras;
 use crate::fleet::standing::{HealthState, Reason, Standing};
 use crate::fleet::unsupported::UnsupportedMethods;
-use crate::rpc::classify::{AnnouncedLimit, AttemptClass};
+use crate::rpc::classify::AttemptClass;
 use crate::vocabulary::block_ref::{BlockData, BlockRange};
 use crate::vocabulary::chain::{BlockHash, BlockNumber, Lag};
 use crate::vocabulary::node::{NodeId, Role, ServedMethods, Weight};
@@ -107,10 +107,12 @@ pub struct NodeView {
     pub depth: Depth,
     /// It was away of late, and hasn't said yet whether it still has all that.
     pub is_doubted: bool,
-    pub(crate) lacks: Arc<UnsupportedMethods>,
+    /// Methods that it said it doesn't have, or takes no more calls of now.
+    pub lacks: Arc<UnsupportedMethods>,
     /// Methods whose calls it refuses where we wrote something into them.
     pub as_written: Arc<UnsupportedMethods>,
-    pub(crate) limits: Arc<NodeLimits>,
+    /// What it refused because it was too much.
+    pub limits: Arc<NodeLimits>,
     /// What is to be said of it although it is fit.
     pub remark: Option<NodeCaveat>,
     /// What its next probe asks for beside the head.
@@ -128,42 +130,14 @@ impl NodeView {
         Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
     }
 
-    /// Whether it has block `number`, as far as is known.
-    pub fn has_block(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_block(number)
-    }
-
-    /// Whether it has the state after block `number`, as far as is known.
-    pub fn has_state(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_state(number)
-    }
-
-    /// Whether it proves the state after block `number`, as far as is known.
-    pub fn has_proofs(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_proofs(number)
-    }
-
-    /// Whether it has the logs of block `number`, as far as is known.
-    pub fn has_logs(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_logs(number)
-    }
-
-    /// Whether it has the receipts of block `number`, as far as is known.
-    pub fn has_receipts(&self, number: BlockNumber) -> bool {
-        self.is_up_to(number) && self.depth.has_receipts(number)
+    /// Whether it has what `reads` says of block `number`, as far as is known.
+    pub fn has(&self, reads: BlockData, number: BlockNumber) -> bool {
+        self.head.is_none_or(|head| number <= head) && self.depth.has(reads, number)
     }
 
     /// Whether it has the blocks that a call needs, as far as is known.
     pub fn meets(&self, need: BlockRange) -> bool {
-        let both = |has: &dyn Fn(BlockNumber) -> bool| has(need.from) && has(need.to);
-        match need.reads {
-            BlockData::Head => self.head.is_none_or(|head| need.to <= head),
-            BlockData::Block => both(&|number| self.has_block(number)),
-            BlockData::State => both(&|number| self.has_state(number)),
-            BlockData::Proof => both(&|number| self.has_proofs(number)),
-            BlockData::Receipts => both(&|number| self.has_receipts(number)),
-            BlockData::Logs => both(&|number| self.has_logs(number)),
-        }
+        self.has(need.reads, need.from) && self.has(need.reads, need.to)
     }
 
     /// The number up to which it is known to have the told chain: that of its head, as it was told last, where that is a
@@ -178,10 +152,6 @@ impl NodeView {
     pub(crate) fn wavers(&self, now: Instant) -> bool {
         let wavered_at = self.evidence.wavered_at;
         wavered_at.is_some_and(|at| now.saturating_duration_since(at) < WAVERING)
-    }
-
-    fn is_up_to(&self, number: BlockNumber) -> bool {
-        self.head.is_none_or(|head| number <= head)
     }
 
     /// Whether it said of late that it has no such method, or takes no more calls of it now.
@@ -220,41 +190,6 @@ impl NodeView {
     /// It has no rest behind it or before it, and its last call was answered.
     pub fn is_in_order(&self) -> bool {
         self.standing.resting_until().is_none() && !self.load.conduct.is_doubted()
-    }
-
-    /// It said that it has no such method.
-    pub fn learn_lack(&self, method: &str, now: Instant) {
-        self.lacks.learn(method, now);
-    }
-
-    /// It takes no more calls of this method for so long.
-    pub fn rest_method(&self, method: &str, rest: Option<Duration>, now: Instant) {
-        self.lacks.rest(method, rest, now);
-    }
-
-    /// It answered a call of this method well.
-    pub fn hear_well(&self, method: &str, now: Instant) {
-        self.lacks.hear_well(method, now);
-    }
-
-    /// Whether it answered a call of this method well of late.
-    pub fn was_well(&self, method: &str, now: Instant) -> bool {
-        self.lacks.was_well(method, now)
-    }
-
-    /// Whether it is known to refuse a call that asks for so much.
-    pub fn limits(&self, method: &str, asked: &QuerySize, now: Instant) -> bool {
-        self.limits.refuses(method, asked, now)
-    }
-
-    /// It refused a call because it asked for too much.
-    pub fn learn_limit(&self, method: &str, told: AnnouncedLimit, asked: &QuerySize, now: Instant) {
-        self.limits.learn(method, told, asked, now);
-    }
-
-    /// It answered a call that asked for so much.
-    pub fn hear_broad(&self, method: &str, asked: &QuerySize) {
-        self.limits.hear_well(method, asked);
     }
 
     /// Why it isn't healthy, or rests; of one that was never fit, what its last probe met.

@@ -108,11 +108,10 @@ mod tests {
             [well; 3],
             [well, well, ProbeOutcome::Failed],
             [well, well, ProbeOutcome::Failed],
+            [well, ProbeOutcome::Failed, ProbeOutcome::Failed],
         ] {
             fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), probes[id as usize])), now);
         }
-        let failed = [well, ProbeOutcome::Failed, ProbeOutcome::Failed];
-        fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), failed[id as usize])), now);
         fleet.view().nodes
     }
 

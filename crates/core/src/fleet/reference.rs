@@ -270,6 +270,7 @@ pub fn agreed_head(heads: &[BlockNumber]) -> Option<BlockNumber> {
 
 #[cfg(test)]
 mod tests {
+    use super::ReferenceSource::{Held, Leader, Quorum};
     use super::*;
 
     const BLOCK_TIME: Duration = Duration::from_secs(12);
@@ -307,23 +308,13 @@ mod tests {
     #[test]
     fn the_leader_is_the_reference_while_it_moves() {
         let mut story = Story::new();
-        assert_eq!(
-            story.at(0, head(100), &[98, 99]),
-            Some((100, ReferenceSource::Leader))
-        );
-        assert_eq!(
-            story.at(12, head(101), &[98, 99]),
-            Some((101, ReferenceSource::Leader))
-        );
+        assert_eq!(story.at(0, head(100), &[98, 99]), Some((100, Leader)));
+        assert_eq!(story.at(12, head(101), &[98, 99]), Some((101, Leader)));
         assert_eq!(
             story.at(17, LeaderReport::NotAsked, &[98]),
-            Some((101, ReferenceSource::Leader))
+            Some((101, Leader))
         );
-        assert_eq!(
-            story.at(24, head(99), &[98]),
-            Some((99, ReferenceSource::Leader)),
-            "a reorg"
-        );
+        assert_eq!(story.at(24, head(99), &[98]), Some((99, Leader)), "a reorg");
     }
 
     #[test]
@@ -332,22 +323,15 @@ mod tests {
         story.at(0, head(100), &[100, 100]);
         assert_eq!(
             story.at(12, head(1_000_000), &[101, 101]),
-            Some((101, ReferenceSource::Quorum))
+            Some((101, Quorum))
         );
-        assert_eq!(
-            story.at(24, head(102), &[101, 101]),
-            Some((102, ReferenceSource::Leader))
-        );
+        assert_eq!(story.at(24, head(102), &[101, 101]), Some((102, Leader)));
     }
 
     #[test]
     fn a_leap_is_taken_to_its_limit_or_when_a_node_confirms_it() {
         // 12 s at 12 s a block: 2 × 1 + 5 blocks.
-        for (leap, own, wanted) in [
-            (7, 100, ReferenceSource::Leader),
-            (8, 100, ReferenceSource::Held),
-            (50, 145, ReferenceSource::Leader),
-        ] {
+        for (leap, own, wanted) in [(7, 100, Leader), (8, 100, Held), (50, 145, Leader)] {
             let mut story = Story::new();
             story.at(0, head(100), &[100]);
             assert_eq!(
@@ -360,16 +344,10 @@ mod tests {
 
     #[test]
     fn a_leader_that_fell_back_alone_may_return_to_where_it_was() {
-        for (own, wanted) in [
-            (&[][..], ReferenceSource::Leader),
-            (&[2], ReferenceSource::Held),
-        ] {
+        for (own, wanted) in [(&[][..], Leader), (&[2], Held)] {
             let mut story = Story::new();
             story.at(0, head(5000), &[]);
-            assert_eq!(
-                story.at(12, head(3), own),
-                Some((3, ReferenceSource::Leader))
-            );
+            assert_eq!(story.at(12, head(3), own), Some((3, Leader)));
             assert_eq!(story.at(24, head(5002), own).unwrap().1, wanted);
         }
     }
@@ -378,28 +356,19 @@ mod tests {
     fn a_stuck_leader_gives_way_to_two_nodes_that_agree() {
         let mut story = Story::new();
         story.at(0, head(100), &[100, 100]);
-        assert_eq!(
-            story.at(12, head(100), &[101, 101]).unwrap().1,
-            ReferenceSource::Leader
-        );
+        assert_eq!(story.at(12, head(100), &[101, 101]).unwrap().1, Leader);
         assert_eq!(
             story.at(35, head(100), &[103, 103]).unwrap().1,
-            ReferenceSource::Leader,
+            Leader,
             "not yet"
         );
-        assert_eq!(
-            story.at(36, head(100), &[103, 102]),
-            Some((102, ReferenceSource::Quorum))
-        );
+        assert_eq!(story.at(36, head(100), &[103, 102]), Some((102, Quorum)));
         assert_eq!(
             story.at(37, head(100), &[103, 100]).unwrap().1,
-            ReferenceSource::Leader,
+            Leader,
             "one alone"
         );
-        assert_eq!(
-            story.at(48, head(104), &[104, 104]),
-            Some((104, ReferenceSource::Leader))
-        );
+        assert_eq!(story.at(48, head(104), &[104, 104]), Some((104, Leader)));
     }
 
     #[test]
@@ -408,12 +377,12 @@ mod tests {
         story.at(0, head(100), &[]);
         for own in [&[0][..], &[0, 0], &[]] {
             let later = story.at(60, LeaderReport::Nothing, own);
-            assert_eq!(later, Some((100, ReferenceSource::Held)), "{own:?}");
+            assert_eq!(later, Some((100, Held)), "{own:?}");
         }
         let mut new_chain = Story::new();
         assert_eq!(
             new_chain.at(0, LeaderReport::Absent, &[0]),
-            Some((0, ReferenceSource::Quorum))
+            Some((0, Quorum))
         );
     }
 
@@ -423,38 +392,29 @@ mod tests {
         story.at(0, head(100), &[100]);
         assert_eq!(
             story.at(29, LeaderReport::Nothing, &[102, 101]),
-            Some((100, ReferenceSource::Held))
+            Some((100, Held))
         );
         assert_eq!(
             story.at(30, LeaderReport::Nothing, &[102, 101]),
-            Some((101, ReferenceSource::Quorum))
+            Some((101, Quorum))
         );
-        assert_eq!(
-            story.at(31, LeaderReport::Nothing, &[]),
-            Some((100, ReferenceSource::Held))
-        );
+        assert_eq!(story.at(31, LeaderReport::Nothing, &[]), Some((100, Held)));
     }
 
     #[test]
     fn without_a_leader_the_nodes_agree_and_one_agrees_with_itself() {
         let mut story = Story::new();
         assert_eq!(story.at(0, LeaderReport::Absent, &[]), None);
-        assert_eq!(
-            story.at(0, LeaderReport::Absent, &[7]),
-            Some((7, ReferenceSource::Quorum))
-        );
+        assert_eq!(story.at(0, LeaderReport::Absent, &[7]), Some((7, Quorum)));
         for (own, wanted) in [(&[7, 9, 8][..], 8), (&[0, 10], 0), (&[11, 0], 11)] {
             let agreed = story.at(0, LeaderReport::Absent, own);
-            assert_eq!(agreed, Some((wanted, ReferenceSource::Quorum)), "{own:?}");
+            assert_eq!(agreed, Some((wanted, Quorum)), "{own:?}");
         }
     }
 
     #[test]
     fn a_leader_that_is_unfit_is_no_reference() {
         let mut story = Story::new();
-        assert_eq!(
-            story.at(0, LeaderReport::Unfit, &[7, 7]),
-            Some((7, ReferenceSource::Quorum))
-        );
+        assert_eq!(story.at(0, LeaderReport::Unfit, &[7, 7]), Some((7, Quorum)));
     }
 }

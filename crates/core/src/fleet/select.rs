@@ -378,18 +378,15 @@ mod tests {
     use crate::vocabulary::node::{Role, Weight};
     use std::time::Duration;
 
-    fn draw(
-        view: &FleetView,
-        tier: Tier,
-        (passed, needs): (&[NodeId], &NodeRequirements<'_>),
-        now: Instant,
-        dice: &mut impl Dice,
-    ) -> Option<NodeId> {
+    /// The node that a call comes to which needs nothing and went to `passed` before.
+    fn draw(view: &FleetView, tier: Tier, passed: &[u32], now: Instant) -> Option<u32> {
+        let needs = NodeRequirements::default();
+        let passed: Vec<_> = passed.iter().copied().map(NodeId).collect();
         let draw = Draw {
-            passed,
-            ..Draw::from(view, tier, needs, now)
+            passed: &passed,
+            ..Draw::from(view, tier, &needs, now)
         };
-        draw.untaken(dice)
+        draw.untaken(&mut SeededDice::new(1)).map(|node| node.0)
     }
 
     impl<'a> Draw<'a> {
@@ -444,51 +441,32 @@ mod tests {
         fleet.hear_round(&probes, now);
     }
 
-    fn shares(view: &FleetView, now: Instant) -> Vec<u32> {
-        let mut dice = SeededDice::new(42);
-        let mut counts = vec![0; view.nodes.len()];
-        for _ in 0..1000 {
-            let drawn = draw(
-                view,
-                Tier::Own,
-                (&[], &NodeRequirements::default()),
-                now,
-                &mut dice,
-            )
-            .unwrap();
-            counts[drawn.0 as usize] += 1;
+    /// Nodes of these weights, each of which told its head in the first round, which is now.
+    fn told<const N: usize>(weights: [u64; N], heads: [u64; N]) -> (Fleet, Instant) {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&weights, now);
+        round(&mut fleet, &heads.map(at), now);
+        (fleet, now)
+    }
+
+    /// How often each node is drawn of so many times.
+    fn counts(draw: Draw<'_>, seed: u64, times: u32) -> Vec<u32> {
+        let mut dice = SeededDice::new(seed);
+        let mut counts = vec![0; draw.view.nodes.len()];
+        for _ in 0..times {
+            counts[draw.untaken(&mut dice).unwrap().0 as usize] += 1;
         }
         counts
     }
 
-    /// How often each node is drawn of 20,000 times, by the table and by the list.
-    fn both_shares(
-        view: &FleetView,
-        passed: &[NodeId],
-        needs: &NodeRequirements<'_>,
-        now: Instant,
-    ) -> [Vec<u32>; 2] {
-        let by_table = view.clone();
-        let by_list = FleetView {
-            sampler: Sampler::default(),
-            ..view.clone()
-        };
-        [by_table, by_list].map(|view| {
-            let mut dice = SeededDice::new(7);
-            let mut counts = vec![0; view.nodes.len()];
-            for _ in 0..20_000 {
-                let drawn = draw(&view, Tier::Own, (passed, needs), now, &mut dice);
-                counts[drawn.unwrap().0 as usize] += 1;
-            }
-            counts
-        })
+    fn shares(view: &FleetView, now: Instant) -> Vec<u32> {
+        let needs = NodeRequirements::default();
+        counts(Draw::from(view, Tier::Own, &needs, now), 42, 1000)
     }
 
     #[test]
     fn a_node_is_drawn_for_nothing_that_it_is_not_for_whatever_others_there_are() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], now);
-        round(&mut fleet, &[at(100); 3], now);
+        let (fleet, now) = told([1, 1, 1], [100; 3]);
         let mut view = fleet.view();
         let at_place = |view: &FleetView, id: u32| {
             let mut nodes = view.nodes.iter();
@@ -536,7 +514,7 @@ mod tests {
         let now = start + Duration::from_secs(9);
         fleet.throttle(NodeId(6), Some(Duration::from_secs(60)), now);
         let view = fleet.view();
-        view.nodes[4].learn_lack("eth_x", now);
+        view.nodes[4].lacks.learn("eth_x", now);
         for _ in 0..200 {
             view.nodes[7].load.begin();
         }
@@ -557,7 +535,14 @@ mod tests {
             (&[], needs),
             (&[NodeId(1), NodeId(2), NodeId(3)], needs),
         ] {
-            let [table, list] = both_shares(&view, passed, &needs, now);
+            let by_list = FleetView {
+                sampler: Sampler::default(),
+                ..view.clone()
+            };
+            let [table, list] = [&view, &by_list].map(|view| {
+                let draw = Draw::from(view, Tier::Own, &needs, now);
+                counts(Draw { passed, ..draw }, 7, 20_000)
+            });
             for (table, list) in table.iter().zip(&list) {
                 assert!(table.abs_diff(*list) < 400, "{table} {list}: {passed:?}");
                 assert_eq!(*table == 0, *list == 0, "{passed:?}");
@@ -567,9 +552,7 @@ mod tests {
 
     #[test]
     fn a_full_and_silent_node_is_gone_round_and_not_waited_for() {
-        let start = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], start);
-        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let (mut fleet, start) = told([1, 1, 1], [9, 9, 9]);
         let now = start + Duration::from_millis(2001);
         round(&mut fleet, &[at(9), ProbeOutcome::Failed, at(9)], now);
         let view = fleet.view();
@@ -615,9 +598,7 @@ mod tests {
 
     #[test]
     fn shares_follow_weights_also_after_a_node_left() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 2, 7], now);
-        round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
+        let (mut fleet, now) = told([1, 1, 2, 7], [9, 9, 9, 9]);
         let close = |counts: &[u32], wanted: &[i64]| {
             counts
                 .iter()
@@ -633,9 +614,7 @@ mod tests {
 
     #[test]
     fn a_slow_node_sheds_calls_and_a_drained_one_gets_none() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1, 0], now);
-        round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
+        let (fleet, now) = told([1, 1, 1, 0], [9, 9, 9, 9]);
         let view = fleet.view();
         for _ in 0..5 {
             view.nodes[1]
@@ -648,9 +627,7 @@ mod tests {
 
     #[test]
     fn a_heavy_node_keeps_its_calls_though_it_has_as_many_more_in_flight() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 9], now);
-        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let (fleet, now) = told([1, 1, 9], [9, 9, 9]);
         let view = fleet.view();
         view.nodes[1].load.begin();
         (0..9).for_each(|_| view.nodes[2].load.begin());
@@ -660,9 +637,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_asked_seldom_is_no_faster_than_one_that_is_asked_often() {
-        let start = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], start);
-        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let (fleet, start) = told([1, 1, 1], [9, 9, 9]);
         let view = fleet.view();
         let now = start + Duration::from_secs(10);
         for _ in 0..5 {
@@ -693,59 +668,21 @@ mod tests {
 
     #[test]
     fn a_resting_node_is_asked_only_when_no_other_is_left() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], now);
-        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let (mut fleet, now) = told([1, 1, 1], [9, 9, 9]);
         fleet.throttle(NodeId(1), Some(Duration::from_secs(60)), now);
         let view = fleet.view();
         assert_eq!(shares(&view, now)[1], 0);
-        let left = draw(
-            &view,
-            Tier::Own,
-            (&[NodeId(2)], &NodeRequirements::default()),
-            now,
-            &mut SeededDice::new(1),
-        );
+        let left = draw(&view, Tier::Own, &[2], now);
         assert_eq!(left, None, "it wants to be left alone");
         let now = now + Duration::from_secs(10);
-        let mut dice = SeededDice::new(1);
-        assert_eq!(
-            draw(
-                &view,
-                Tier::Own,
-                (&[NodeId(2)], &NodeRequirements::default()),
-                now,
-                &mut dice
-            ),
-            Some(NodeId(1))
-        );
-        assert_eq!(
-            draw(
-                &view,
-                Tier::Own,
-                (&[NodeId(2), NodeId(1)], &NodeRequirements::default()),
-                now,
-                &mut dice
-            ),
-            None
-        );
-        assert_eq!(
-            draw(
-                &view,
-                Tier::Fallback,
-                (&[], &NodeRequirements::default()),
-                now,
-                &mut dice
-            ),
-            Some(NodeId(0))
-        );
+        assert_eq!(draw(&view, Tier::Own, &[2], now), Some(1));
+        assert_eq!(draw(&view, Tier::Own, &[2, 1], now), None);
+        assert_eq!(draw(&view, Tier::Fallback, &[], now), Some(0));
     }
 
     #[test]
     fn a_suspect_is_drawn_for_a_trial_at_a_time_or_where_no_other_is_left() {
-        let start = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], start);
-        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let (fleet, start) = told([1, 1, 1], [9, 9, 9]);
         let view = fleet.view();
         let suspect = &view.nodes[1];
         for _ in 0..5 {
@@ -782,9 +719,7 @@ mod tests {
 
     #[test]
     fn the_tiers_are_gone_down_before_nodes_in_trouble_are_put_up_with() {
-        let start = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], start);
-        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let (fleet, start) = told([1, 1, 1], [9, 9, 9]);
         let view = fleet.view();
         for _ in 0..5 {
             view.nodes[1].load.conduct.faulted("", start, start);
@@ -823,9 +758,7 @@ mod tests {
 
     #[test]
     fn those_on_a_shortlist_are_taken_before_one_is_drawn() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 9, 1, 1], now);
-        round(&mut fleet, &[at(9), at(9), at(9), at(8)], now);
+        let (fleet, now) = told([1, 9, 1, 1], [9, 9, 9, 8]);
         let view = fleet.view();
         let tiers = [Tier::Own, Tier::Fallback];
         let drawn = |passed: &[NodeId], shortlist, block| {
@@ -878,18 +811,8 @@ mod tests {
             now,
         );
         let view = fleet.view();
-        let mut dice = SeededDice::new(7);
-        let mut counts = [0; 4];
-        for _ in 0..900 {
-            let drawn = draw(
-                &view,
-                Tier::LastResort,
-                (&[], &NodeRequirements::default()),
-                now,
-                &mut dice,
-            );
-            counts[drawn.unwrap().0 as usize] += 1;
-        }
+        let needs = NodeRequirements::default();
+        let counts = counts(Draw::from(&view, Tier::LastResort, &needs, now), 7, 900);
         assert!(
             (250..350).contains(&counts[1]) && counts[2] == 900 - counts[1],
             "{counts:?}"
@@ -898,9 +821,7 @@ mod tests {
 
     #[test]
     fn where_all_want_to_be_left_alone_the_shortest_rest_that_remains_is_told() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1], now);
-        round(&mut fleet, &[at(9), at(9)], now);
+        let (mut fleet, now) = told([1, 1], [9, 9]);
         assert_eq!(
             refusal(Refusal::NoNode, &fleet.view(), now),
             Refusal::NoNode
@@ -928,9 +849,7 @@ mod tests {
             ([None, Some(Quota)], &pause),
             ([None, None], &pause),
         ] {
-            let now = crate::testing::now();
-            let mut fleet = fleet(&[1, 1], now);
-            round(&mut fleet, &[at(9), at(9)], now);
+            let (mut fleet, now) = told([1, 1], [9, 9]);
             for (id, why) in (0..).map(NodeId).zip(why) {
                 fleet.throttle(id, Some(Duration::from_secs(60)), now);
                 if let Some(why) = why {
@@ -959,19 +878,10 @@ mod tests {
             &[ProbeOutcome::Failed, at(100), at(102), ProbeOutcome::Failed],
             now,
         );
-        let mut dice = SeededDice::new(1);
-        let mut last = |passed: &[NodeId]| {
-            draw(
-                &fleet.view(),
-                Tier::LastResort,
-                (passed, &NodeRequirements::default()),
-                now,
-                &mut dice,
-            )
-        };
-        assert_eq!(last(&[]), Some(NodeId(2)));
-        assert_eq!(last(&[NodeId(2)]), Some(NodeId(1)));
-        assert_eq!(last(&[NodeId(2), NodeId(1)]), None);
+        let last = |passed: &[u32]| draw(&fleet.view(), Tier::LastResort, passed, now);
+        assert_eq!(last(&[]), Some(2));
+        assert_eq!(last(&[2]), Some(1));
+        assert_eq!(last(&[2, 1]), None);
     }
 
     #[test]
@@ -1009,36 +919,22 @@ mod tests {
 
     #[test]
     fn a_call_that_names_a_block_goes_only_to_nodes_that_have_it() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1, 1], now);
-        round(&mut fleet, &[at(101), at(100), at(99), at(91)], now);
+        let (fleet, now) = told([1, 1, 1, 1], [101, 100, 99, 91]);
         let view = fleet.view();
-        let own = |number| {
-            drawn(
-                &view,
-                Tier::Own,
-                &needing(number, number, BlockData::Block),
-                now,
-            )
+        let drawn = |tier, number| {
+            let needs = needing(number, number, BlockData::Block);
+            drawn(&view, tier, &needs, now)
         };
-        assert_eq!(own(91), [1, 2, 3]);
-        assert_eq!(own(92), [1, 2]);
-        assert_eq!(own(100), [1]);
-        assert_eq!(own(101), [] as [u32; 0]);
-        let leader = drawn(
-            &view,
-            Tier::Fallback,
-            &needing(101, 101, BlockData::Block),
-            now,
-        );
-        assert_eq!(leader, [0]);
+        assert_eq!(drawn(Tier::Own, 91), [1, 2, 3]);
+        assert_eq!(drawn(Tier::Own, 92), [1, 2]);
+        assert_eq!(drawn(Tier::Own, 100), [1]);
+        assert_eq!(drawn(Tier::Own, 101), [] as [u32; 0]);
+        assert_eq!(drawn(Tier::Fallback, 101), [0]);
     }
 
     #[test]
     fn state_and_blocks_go_back_to_their_own_depths() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], now);
-        round(&mut fleet, &[at(1000), at(1000), at(1000)], now);
+        let (fleet, now) = told([1, 1, 1], [1000, 1000, 1000]);
         let mut view = fleet.view();
         view.nodes[1].depth.state_from = Some(BlockNumber(900));
         view.nodes[1].depth.blocks_from = Some(BlockNumber(500));
@@ -1063,10 +959,8 @@ mod tests {
     }
 
     #[test]
-    fn the_freshest_or_the_deepest_are_drawn_where_they_are_wished_for() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1, 1], now);
-        round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
+    fn a_preference_comes_before_room_and_room_before_chance() {
+        let (fleet, now) = told([1, 1, 1, 1], [100, 100, 99, 100]);
         let mut view = fleet.view();
         view.nodes[1].depth.state_from = Some(BlockNumber(50));
         view.nodes[3].depth.state_from = Some(BlockNumber(10));
@@ -1080,27 +974,10 @@ mod tests {
         assert_eq!(preferred(NodePreference::Any), [1, 2, 3]);
         assert_eq!(preferred(NodePreference::Freshest), [1, 3]);
         assert_eq!(preferred(NodePreference::Deepest), [2]);
-    }
-
-    #[test]
-    fn a_preference_comes_before_room_and_room_before_chance() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1, 1], now);
-        round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
-        let mut view = fleet.view();
-        view.nodes[1].depth.state_from = Some(BlockNumber(50));
-        view.nodes[3].depth.state_from = Some(BlockNumber(10));
         for full in [1, 2] {
             view.nodes[full].load.limiter.fix(Some(1), now);
             view.nodes[full].load.begin();
         }
-        let preferred = |preference| {
-            let needs = NodeRequirements {
-                preference,
-                ..NodeRequirements::default()
-            };
-            drawn(&view, Tier::Own, &needs, now)
-        };
         assert_eq!(preferred(NodePreference::Any), [3]);
         assert_eq!(preferred(NodePreference::Freshest), [3]);
         assert_eq!(preferred(NodePreference::Deepest), [2], "no other has it");
@@ -1108,11 +985,9 @@ mod tests {
 
     #[test]
     fn a_node_that_lacks_the_method_is_drawn_only_when_no_other_is_left() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[1, 1, 1], now);
-        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let (fleet, now) = told([1, 1, 1], [9, 9, 9]);
         let view = fleet.view();
-        view.nodes[1].learn_lack("trace_block", now);
+        view.nodes[1].lacks.learn("trace_block", now);
         let asked = |method| {
             let needs = NodeRequirements {
                 method,
@@ -1122,27 +997,15 @@ mod tests {
         };
         assert_eq!(asked("trace_block"), [2]);
         assert_eq!(asked("eth_call"), [1, 2]);
-        view.nodes[2].learn_lack("trace_block", now);
+        view.nodes[2].lacks.learn("trace_block", now);
         assert_eq!(asked("trace_block"), [1, 2]);
     }
 
     #[test]
     fn weights_of_nothing_but_zero_draw_no_node() {
-        let now = crate::testing::now();
-        let mut fleet = fleet(&[0, 0], now);
-        round(&mut fleet, &[at(9), at(9)], now);
-        let mut dice = SeededDice::new(1);
+        let (fleet, now) = told([0, 0], [9, 9]);
         for tier in [Tier::Own, Tier::Fallback, Tier::LastResort] {
-            assert_eq!(
-                draw(
-                    &fleet.view(),
-                    tier,
-                    (&[], &NodeRequirements::default()),
-                    now,
-                    &mut dice
-                ),
-                None
-            );
+            assert_eq!(draw(&fleet.view(), tier, &[], now), None);
         }
     }
 }

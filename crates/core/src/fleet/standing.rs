@@ -19,9 +19,10 @@ pub struct Hysteresis {
 }
 
 /// Whether a node gets calls, as far as rounds and benches decide it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HealthState {
     /// No round yet.
+    #[default]
     Unproven,
     /// `returned_at`: since it came back, for the slow start.
     Fit {
@@ -63,7 +64,7 @@ const SLOW_START: Duration = Duration::from_secs(30);
 const SLOW_START_SHARE: f64 = 0.1;
 
 /// One node's standing, from its first round on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Standing {
     /// Whether it gets calls; whether it rests is another thing.
     pub state: HealthState,
@@ -83,20 +84,6 @@ struct RestPeriod {
     length: Duration,
     /// It rests because it refuses our credentials.
     shut: Option<Rejection>,
-}
-
-impl Default for Standing {
-    fn default() -> Standing {
-        Standing {
-            state: HealthState::Unproven,
-            good_rounds: 0,
-            bad_rounds: 0,
-            bench_turns: 0,
-            benched_until: None,
-            bench_ended: None,
-            rest: None,
-        }
-    }
 }
 
 impl Standing {
@@ -247,6 +234,7 @@ pub fn slow_start(returned_at: Option<Instant>, now: Instant) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::HealthTransition::{Admitted, Benched, Left, Returned};
     use super::*;
 
     const HYSTERESIS: Hysteresis = Hysteresis { rise: 2, fall: 3 };
@@ -257,10 +245,7 @@ mod tests {
 
     fn fit() -> Standing {
         let mut standing = Standing::default();
-        assert_eq!(
-            hear(&mut standing, Ok(())),
-            Some(HealthTransition::Admitted)
-        );
+        assert_eq!(hear(&mut standing, Ok(())), Some(Admitted));
         standing
     }
 
@@ -270,7 +255,7 @@ mod tests {
         let mut standing = Standing::default();
         assert_eq!(
             hear(&mut standing, Err(Reason::Silent)),
-            Some(HealthTransition::Left(Reason::Silent))
+            Some(Left(Reason::Silent))
         );
     }
 
@@ -281,11 +266,11 @@ mod tests {
         assert_eq!(hear(&mut standing, Err(Reason::Silent)), None);
         assert_eq!(
             hear(&mut standing, Err(Reason::Silent)),
-            Some(HealthTransition::Left(Reason::Silent))
+            Some(Left(Reason::Silent))
         );
         assert_eq!(
             hear(&mut fit(), Err(Reason::Lagging)),
-            Some(HealthTransition::Left(Reason::Lagging))
+            Some(Left(Reason::Lagging))
         );
     }
 
@@ -308,10 +293,7 @@ mod tests {
         let mut standing = fit();
         hear(&mut standing, Err(Reason::Lagging));
         assert_eq!(hear(&mut standing, Ok(())), None);
-        assert_eq!(
-            hear(&mut standing, Ok(())),
-            Some(HealthTransition::Returned)
-        );
+        assert_eq!(hear(&mut standing, Ok(())), Some(Returned));
         let HealthState::Fit {
             returned_at: Some(at),
         } = standing.state
@@ -336,31 +318,22 @@ mod tests {
         let mut standing = fit();
         let start = crate::testing::now();
         let second = Duration::from_secs;
-        assert_eq!(
-            standing.bench(start),
-            Some(HealthTransition::Benched { rest: second(30) })
-        );
+        assert_eq!(standing.bench(start), Some(Benched { rest: second(30) }));
         assert_eq!(standing.bench(start), None, "it is benched already");
         let good = |standing: &mut Standing, now| standing.hear_round(Ok(()), HYSTERESIS, now);
         assert_eq!(good(&mut standing, start + second(10)), None);
         assert_eq!(good(&mut standing, start + second(29)), None);
-        assert_eq!(
-            good(&mut standing, start + second(30)),
-            Some(HealthTransition::Returned)
-        );
+        assert_eq!(good(&mut standing, start + second(30)), Some(Returned));
         let mut now = start + second(31);
         for rest in [60, 90, 120, 150, 180, 210, 240, 270, 300, 300] {
-            assert_eq!(
-                standing.bench(now),
-                Some(HealthTransition::Benched { rest: second(rest) })
-            );
+            assert_eq!(standing.bench(now), Some(Benched { rest: second(rest) }));
             now += second(rest);
             good(&mut standing, now);
-            assert_eq!(good(&mut standing, now), Some(HealthTransition::Returned));
+            assert_eq!(good(&mut standing, now), Some(Returned));
         }
         assert_eq!(
             standing.bench(now + second(301)),
-            Some(HealthTransition::Benched { rest: second(30) })
+            Some(Benched { rest: second(30) })
         );
     }
 
@@ -371,7 +344,7 @@ mod tests {
         standing.bench(start);
         assert_eq!(
             hear(&mut standing, Err(Reason::Lagging)),
-            Some(HealthTransition::Left(Reason::Lagging))
+            Some(Left(Reason::Lagging))
         );
         for _ in 0..4 {
             let heard = standing.hear_round(Ok(()), HYSTERESIS, start + second(29));
@@ -379,11 +352,11 @@ mod tests {
         }
         assert_eq!(standing.reason(start + second(29)), Some(Reason::Faults));
         let heard = standing.hear_round(Ok(()), HYSTERESIS, start + second(30));
-        assert_eq!(heard, Some(HealthTransition::Returned));
+        assert_eq!(heard, Some(Returned));
         let again = standing.bench(start + second(331));
         assert_eq!(
             again,
-            Some(HealthTransition::Benched { rest: second(30) }),
+            Some(Benched { rest: second(30) }),
             "it was forgotten, 300 s after it had ended"
         );
     }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::depth::Gap;
+use crate::testing::{block_hash, header};
 use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockHash;
-
-use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Weight;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,12 +24,16 @@ fn member(id: u32, role: Role) -> FleetMember {
     }
 }
 
-fn at(number: u64) -> ProbeOutcome {
+fn answered(number: u64, chain: u64, syncing: bool) -> ProbeOutcome {
     ProbeOutcome::Answered {
         head: BlockNumber(number),
-        chain_id: Some(ChainId(1)),
-        syncing: false,
+        chain_id: Some(ChainId(chain)),
+        syncing,
     }
+}
+
+fn at(number: u64) -> ProbeOutcome {
+    answered(number, 1, false)
 }
 
 impl Story {
@@ -108,11 +111,7 @@ fn a_node_at_height_zero_is_not_ready_and_one_on_a_new_chain_is() {
 #[test]
 fn a_node_of_another_chain_is_out_until_it_answers_the_right_id() {
     let mut story = Story::with_own_nodes(1);
-    let stranger = ProbeOutcome::Answered {
-        head: BlockNumber(100),
-        chain_id: Some(ChainId(5)),
-        syncing: false,
-    };
+    let stranger = answered(100, 5, false);
     story.round(&[at(100), at(100)]);
     story.round(&[at(100), stranger]);
     assert_eq!(story.reason(1), Some(Reason::WrongChain));
@@ -133,11 +132,7 @@ fn a_node_of_another_chain_is_out_until_it_answers_the_right_id() {
 #[test]
 fn a_node_of_another_chain_serves_no_more_as_soon_as_the_chain_is_learnt() {
     let mut story = Story::with_own_nodes(2);
-    let stranger = ProbeOutcome::Answered {
-        head: BlockNumber(100),
-        chain_id: Some(ChainId(5)),
-        syncing: false,
-    };
+    let stranger = answered(100, 5, false);
     story.round(&[ProbeOutcome::Failed, stranger, at(100)]);
     assert!(
         story.fleet.view().nodes[1].serves(),
@@ -152,11 +147,7 @@ fn a_node_of_another_chain_serves_no_more_as_soon_as_the_chain_is_learnt() {
 #[test]
 fn a_syncing_node_leaves_after_three_rounds() {
     let mut story = Story::with_own_nodes(1);
-    let syncing = ProbeOutcome::Answered {
-        head: BlockNumber(100),
-        chain_id: Some(ChainId(1)),
-        syncing: true,
-    };
+    let syncing = answered(100, 1, true);
     story.round(&[at(100), at(100)]);
     story.round(&[at(100), syncing]);
     story.round(&[at(100), syncing]);
@@ -246,37 +237,23 @@ fn a_changed_weight_resets_nothing_and_a_removed_node_is_gone() {
 #[test]
 fn the_fallback_is_told_once_when_it_begins_and_once_when_it_ends() {
     let mut story = Story::with_own_nodes(1);
-    assert!(
-        !story
-            .round(&[at(100), at(100)])
-            .contains(&FleetChange::Fallback { on: true })
-    );
-    assert!(
-        story
-            .round(&[at(100), at(50)])
-            .contains(&FleetChange::Fallback { on: true })
-    );
-    assert!(
-        !story
-            .round(&[at(100), at(50)])
-            .contains(&FleetChange::Fallback { on: true })
-    );
+    for (own, wanted) in [(100, false), (50, true), (50, false)] {
+        let changes = story.round(&[at(100), at(own)]);
+        let begins = changes.contains(&FleetChange::Fallback { on: true });
+        assert_eq!(begins, wanted, "{changes:?}");
+    }
 }
 
 #[test]
 fn the_served_head_is_what_half_the_weight_has_and_never_falls() {
     let mut story = Story::with_own_nodes(3);
-    let served = |story: &Story| story.fleet.view().served_head.unwrap().0;
     story.round(&[at(100), at(103), at(101), at(100)]);
-    assert_eq!(served(&story), 101);
+    assert_eq!(story.served(), 101);
     story.round(&[at(100), at(103), at(100), at(100)]);
-    assert_eq!(
-        served(&story),
-        101,
-        "a node that lags shows no client an older head"
-    );
+    let older = "a node that lags shows no client an older head";
+    assert_eq!(story.served(), 101, "{older}");
     story.round(&[at(103), at(103), at(103), at(100)]);
-    assert_eq!(served(&story), 103);
+    assert_eq!(story.served(), 103);
 }
 
 #[test]
@@ -312,12 +289,7 @@ fn a_huge_head_of_one_node_is_shown_to_no_client() {
 #[test]
 fn where_no_node_is_fit_the_served_head_is_that_of_a_node_that_lives() {
     let mut story = Story::with_own_nodes(1);
-    let syncing = ProbeOutcome::Answered {
-        head: BlockNumber(90),
-        chain_id: Some(ChainId(1)),
-        syncing: true,
-    };
-    story.round(&[ProbeOutcome::Failed, syncing]);
+    story.round(&[ProbeOutcome::Failed, answered(90, 1, true)]);
     assert_eq!(story.fleet.view().served_head, Some(BlockNumber(90)));
 }
 
@@ -332,7 +304,7 @@ fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
     };
     story.fleet.learn_depth(NodeId(1), gap, story.now);
     let has = |story: &Story, id: usize, block: u64| {
-        story.fleet.view().nodes[id].has_state(BlockNumber(block))
+        story.fleet.view().nodes[id].has(BlockData::State, BlockNumber(block))
     };
     assert!(!has(&story, 1, 4000) && has(&story, 1, 4001));
     assert!(has(&story, 2, 4000), "the other is not concerned");
@@ -527,10 +499,8 @@ impl Story {
     /// A round of nodes 1, 2, … after `pause`.
     fn own_round(&mut self, heads: &[u64], pause: Duration) -> Vec<FleetChange> {
         self.now += pause;
-        let probes: Vec<_> = (1..)
-            .map(NodeId)
-            .zip(heads.iter().map(|h| at(*h)))
-            .collect();
+        let probes = heads.iter().map(|head| at(*head));
+        let probes: Vec<_> = (1..).map(NodeId).zip(probes).collect();
         self.fleet.hear_round(&probes, self.now)
     }
 
@@ -613,9 +583,9 @@ fn the_block_time_is_learnt_from_own_nodes_and_a_wrong_setting_is_told() {
 #[test]
 fn the_leader_does_not_teach_the_block_time() {
     let mut story = Story::with_own_nodes(1);
-    story.round(&[at(100), ProbeOutcome::Failed]);
-    story.round(&[at(100), ProbeOutcome::Failed]);
-    story.round(&[at(100), ProbeOutcome::Failed]);
+    for _ in 0..3 {
+        story.round(&[at(100), ProbeOutcome::Failed]);
+    }
     for block in 101..160 {
         story.now += SECOND;
         story.fleet.hear_round(&[(NodeId(0), at(block))], story.now);
@@ -733,14 +703,9 @@ fn the_leader_going_on_alone_shows_that_the_others_are_stuck() {
 
 /// A head of `number`, of the branch `letter`, whose parent is of branch `before`.
 fn on_branch(id: u32, number: u64, letter: u8, before: u8) -> (NodeId, ProbeDetails) {
-    let of = |letter: u8, number: u64| {
-        let mut hash = [letter; 32];
-        hash[0] = number as u8;
-        BlockHash(hash)
-    };
     let details = ProbeDetails {
-        head_hash: Some(of(letter, number)),
-        parent_hash: Some(of(before, number - 1)),
+        head_hash: Some(block_hash(number, letter)),
+        parent_hash: Some(block_hash(number - 1, before)),
         ..ProbeDetails::default()
     };
     (NodeId(id), details)
@@ -778,18 +743,11 @@ impl Story {
     }
 
     fn told(&mut self, numbers: std::ops::RangeInclusive<u64>, letter: u8) {
-        let header = |number| {
-            let (_, details) = on_branch(0, number, letter, letter);
-            Arc::new(Header {
-                hash: details.head_hash.unwrap(),
-                parent: details.parent_hash.unwrap(),
-                number: BlockNumber(number),
-                timestamp: None,
-                bloom: None,
-                json: bytes::Bytes::new(),
-            })
+        let told = |number| {
+            let hash = |number| block_hash(number, letter);
+            Arc::new(header(number, hash(number), hash(number - 1)))
         };
-        let headers: Vec<_> = numbers.map(header).collect();
+        let headers: Vec<_> = numbers.map(told).collect();
         self.fleet.hear_told(PublishedChain::of(headers.iter()));
     }
 
@@ -797,6 +755,11 @@ impl Story {
         let view = self.fleet.view();
         view.nodes.iter().map(|node| node.is_astray).collect()
     }
+}
+
+/// Two nodes at one block of the told branch.
+fn here(number: u64) -> [(u64, u8, u8); 2] {
+    [(number, b'a', b'a'); 2]
 }
 
 #[test]
@@ -817,21 +780,18 @@ fn while_nodes_are_on_two_branches_those_on_the_told_one_are_known() {
 fn a_node_whose_answer_is_of_another_branch_is_passed_over_until_it_is_probed() {
     let mut story = leaderless(2);
     story.told(90..=100, b'a');
-    story.branches(&[(100, b'a', b'a'), (100, b'a', b'a')]);
+    story.branches(&here(100));
     story.fleet.see_astray(NodeId(2));
     assert_eq!(story.astray(), [false, true]);
-    story.branches(&[(100, b'a', b'a'), (100, b'a', b'a')]);
+    story.branches(&here(100));
     assert_eq!(story.astray(), [false, false]);
 }
 
 #[test]
 fn a_rewind_of_all_to_an_ancestor_is_believed_in_two_looks() {
-    let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
     let mut story = leaderless(2);
     story.told(90..=100, b'a');
-    for _ in 0..14 {
-        story.branches(&here(100));
-    }
+    (0..14).for_each(|_| story.branches(&here(100)));
     story.branches(&here(98));
     assert_eq!(story.served(), 100, "one look");
     assert!(story.fleet.is_falling());
@@ -850,17 +810,12 @@ fn a_rewind_of_all_to_an_ancestor_is_believed_in_two_looks() {
 
 #[test]
 fn a_head_that_all_fell_from_is_to_be_told_again_when_they_are_back() {
-    let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
     let head = BlockNumber(100);
     let mut story = leaderless(2);
     story.told(90..=100, b'a');
-    for _ in 0..14 {
-        story.branches(&here(100));
-    }
+    (0..14).for_each(|_| story.branches(&here(100)));
     assert!(!story.fleet.view().has_cut(head));
-    for _ in 0..2 {
-        story.branches(&here(98));
-    }
+    (0..2).for_each(|_| story.branches(&here(98)));
     let view = story.fleet.view();
     assert_eq!(view.told.last(), Some(BlockNumber(98)));
     assert!(!view.has_cut(head), "it isn't served");
@@ -872,7 +827,6 @@ fn a_head_that_all_fell_from_is_to_be_told_again_when_they_are_back() {
 
 #[test]
 fn a_node_that_was_silent_or_goes_up_and_down_is_not_rewound() {
-    let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
     let mut story = leaderless(2);
     story.told(90..=100, b'a');
     story.branches(&here(100));

@@ -109,9 +109,7 @@ impl FleetView {
 
     /// Whether a node is fit to serve, whatever its role.
     pub fn is_served(&self) -> bool {
-        [Role::Own, Role::Leader, Role::Fallback]
-            .into_iter()
-            .any(|role| self.has_fit(role))
+        self.nodes.iter().any(NodeView::serves)
     }
 
     /// Whether a node of this role is fit to serve.

@@ -272,13 +272,9 @@ impl<T> WaitQueue<T> {
 
     /// Takes one out of a lane, which has had its turn.
     fn take(&mut self, at: usize, place: usize) -> Option<T> {
-        let mut lane = self.lanes.remove(at)?;
-        let waiting = lane.calls.remove(place)?;
-        if !lane.calls.is_empty() {
-            self.lanes.push_back(lane);
-        }
-        self.waiting -= 1;
-        Some(waiting.what)
+        let lane = self.lanes.remove(at)?;
+        self.lanes.push_back(lane);
+        self.take_from(self.lanes.len() - 1, place)
     }
 
     fn take_from(&mut self, at: usize, place: usize) -> Option<T> {

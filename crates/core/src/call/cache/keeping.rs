@@ -15,6 +15,7 @@ use crate::fleet::view::FleetView;
 use crate::method::retention::{Retention, is_added_to};
 use crate::rpc::answer::RpcError;
 use crate::rpc::whole_answer::WholeAnswer;
+use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
 /// What a node said to a call.
@@ -161,7 +162,8 @@ fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> ConditionR
     }
     let (number, condition) = unsaid(plan, moment)?;
     // One that keeps fewer blocks says nothing of those before.
-    match moment.asked.has_logs(plan.from.unwrap_or(number)) {
+    let from = plan.from.unwrap_or(number);
+    match moment.asked.has(BlockData::Logs, from) {
         true => Ok((number, condition)),
         false => Err(NotKept::Unknown),
     }

@@ -44,6 +44,7 @@ impl HeaderAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
     use crate::vocabulary::chain::BlockHash;
 
     /// Which number is believed of nodes that say these, in turn, and how many were asked.
@@ -52,14 +53,7 @@ mod tests {
         let mut asked = 0;
         for number in numbers {
             asked += 1;
-            let header = Header {
-                hash: BlockHash([1; 32]),
-                parent: BlockHash([0; 32]),
-                number: BlockNumber(*number),
-                timestamp: None,
-                bloom: None,
-                json: bytes::Bytes::new(),
-            };
+            let header = testing::header(*number, BlockHash([1; 32]), BlockHash([0; 32]));
             if answers.hear(Arc::new(header)) {
                 break;
             }

@@ -18,12 +18,8 @@ fn hash(seed: u64) -> BlockHash {
 /// The block `seed` at `number`, on the block `parent`.
 fn block(number: u64, seed: u64, parent: u64) -> Arc<Header> {
     Arc::new(Header {
-        hash: hash(seed),
-        parent: hash(parent),
-        number: BlockNumber(number),
-        timestamp: None,
-        bloom: None,
         json: bytes::Bytes::from(seed.to_string()),
+        ..crate::testing::header(number, hash(seed), hash(parent))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Nodes of many shapes under load, simulated: what the limiter and the line make of them.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Limiter;
@@ -11,7 +11,7 @@ const LOUD: u64 = 1;
 const QUIET: u64 = 2;
 
 /// How a node behaves.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Shape {
     /// Calls that it works at together; those beyond wait in it, or are refused.
     servers: usize,
@@ -33,42 +33,28 @@ impl Shape {
     fn servers(servers: usize, light: f64) -> Shape {
         Shape {
             servers,
-            refuses: false,
-            bucket: None,
             way: 0.0004,
             light,
-            heavy: None,
-            varies: false,
-            in_step: false,
+            ..Shape::default()
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Event {
-    Arrives {
-        caller: u64,
-    },
-    Reaches {
-        call: usize,
-        node: usize,
-    },
-    Done {
-        call: usize,
-        node: usize,
-        until: f64,
-    },
-    Back {
-        call: usize,
-        node: usize,
-        is_refused: bool,
-    },
-    Paced {
-        node: usize,
-    },
-    Looks {
-        call: usize,
-    },
+    Arrives { caller: u64 },
+    Reaches(Visit),
+    Done(Visit),
+    Back { visit: Visit, is_refused: bool },
+    Paced { node: usize },
+    Looks { call: usize },
+}
+
+/// A call at a node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Visit {
+    call: usize,
+    node: usize,
 }
 
 #[derive(Debug, PartialEq)]
@@ -92,7 +78,7 @@ struct Node {
     shape: Shape,
     limiter: Limiter,
     busy: usize,
-    waiting: std::collections::VecDeque<usize>,
+    waiting: VecDeque<usize>,
     tokens: f64,
     filled_at: f64,
     refusals: usize,
@@ -154,7 +140,7 @@ impl World {
             shape: shape.clone(),
             limiter: Limiter::new(start),
             busy: 0,
-            waiting: std::collections::VecDeque::new(),
+            waiting: VecDeque::new(),
             tokens: shape.bucket.unwrap_or(0.0) / 10.0,
             filled_at: 0.0,
             refusals: 0,
@@ -212,29 +198,21 @@ impl World {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Arrives { caller } => self.arrives(caller, None),
-            Event::Reaches { call, node } => self.reaches(call, node),
-            Event::Done { call, node, until } => {
-                let way = self.nodes[node].shape.way;
-                self.nodes[node].busy -= 1;
-                let _ = until;
-                self.after(
-                    way,
-                    Event::Back {
-                        call,
-                        node,
-                        is_refused: false,
-                    },
-                );
-                self.work(node);
+            Event::Reaches(visit) => self.reaches(visit),
+            Event::Done(visit) => {
+                self.nodes[visit.node].busy -= 1;
+                self.leaves(visit, false);
+                self.work(visit.node);
             }
-            Event::Back {
-                call,
-                node,
-                is_refused,
-            } => self.back(call, node, is_refused),
+            Event::Back { visit, is_refused } => self.back(visit, is_refused),
             Event::Paced { node } => self.let_in(node),
             Event::Looks { call } => self.look(call),
         }
+    }
+
+    fn leaves(&mut self, visit: Visit, is_refused: bool) {
+        let way = self.nodes[visit.node].shape.way;
+        self.after(way, Event::Back { visit, is_refused });
     }
 
     fn sheds(&mut self, call: usize) {
@@ -346,12 +324,12 @@ impl World {
         self.calls[call].began = self.now;
         // Of two that are sent at once either may be the first to be there.
         let way = self.nodes[node].shape.way * (0.5 + self.dice.fraction());
-        self.after(way, Event::Reaches { call, node });
+        self.after(way, Event::Reaches(Visit { call, node }));
     }
 
-    fn reaches(&mut self, call: usize, node: usize) {
+    fn reaches(&mut self, visit: Visit) {
         let now = self.now;
-        let at = &mut self.nodes[node];
+        let at = &mut self.nodes[visit.node];
         let mut is_refused = false;
         if let Some(rate) = at.shape.bucket {
             at.tokens = (at.tokens + (now - at.filled_at) * rate).min(rate / 10.0);
@@ -364,19 +342,11 @@ impl World {
         is_refused |= at.shape.refuses && at.busy >= at.shape.servers;
         if is_refused {
             at.refusals += 1;
-            let way = at.shape.way;
             self.outcome.refusals += 1;
-            return self.after(
-                way,
-                Event::Back {
-                    call,
-                    node,
-                    is_refused,
-                },
-            );
+            return self.leaves(visit, true);
         }
-        at.waiting.push_back(call);
-        self.work(node);
+        at.waiting.push_back(visit.call);
+        self.work(visit.node);
     }
 
     fn work(&mut self, node: usize) {
@@ -396,12 +366,11 @@ impl World {
                 takes * (0.95 + 0.1 * self.dice.fraction())
             };
             let takes = self.calls[call].takes.unwrap_or(takes);
-            let until = self.now + takes;
-            self.after(takes, Event::Done { call, node, until });
+            self.after(takes, Event::Done(Visit { call, node }));
         }
     }
 
-    fn back(&mut self, call: usize, node: usize, is_refused: bool) {
+    fn back(&mut self, Visit { call, node }: Visit, is_refused: bool) {
         let now = self.instant();
         let took = Duration::from_secs_f64(self.now - self.calls[call].began);
         let limiter = &self.nodes[node].limiter;

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::fleet::standing::Hysteresis;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
-    use crate::vocabulary::chain::BlockHash;
+    use crate::testing::block_hash as hash;
     use crate::vocabulary::node::NodeId;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -187,12 +187,6 @@ mod tests {
             self.now += time;
             self.fleet.settle_floor(self.now);
         }
-    }
-
-    fn hash(number: u64, letter: u8) -> BlockHash {
-        let mut hash = [letter; 32];
-        hash[0] = number as u8;
-        BlockHash(hash)
     }
 
     #[test]

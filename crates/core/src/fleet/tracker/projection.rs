@@ -40,7 +40,7 @@ impl Fleet {
     /// What the nodes of our chain tell of the head. The best role that has one fit carries it; where
     /// no node is fit, all that live do.
     pub(super) fn witnesses(&self, now: Instant) -> Vec<HeadReport> {
-        let role = [Role::Own, Role::Leader, Role::Fallback]
+        let role = Role::ALL
             .into_iter()
             .find(|role| self.entries.iter().any(|e| self.serves(e, *role)));
         let carries = |entry: &NodeState| role.map_or(entry.lives, |role| self.serves(entry, role));
