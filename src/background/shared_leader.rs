@@ -97,9 +97,7 @@ impl SharedHeads {
         let mut known = self.known();
         known.lead_by(spec);
         let is_away = known.is_by_store && !self.store.as_ref().is_some_and(|it| it.store.is_on());
-        let interval = self
-            .settings
-            .say(|settings| settings.health.leader_interval);
+        let interval = self.settings.say(|it| it.health.leader_interval);
         let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
         match known.heard {
             Some((head, at)) if !known.asks && !is_away && is_fresh(at) => {
@@ -144,9 +142,7 @@ impl SharedHeads {
     /// Tells the others, or hears from them, for as long as it is awaited.
     pub async fn exchange(&self) {
         loop {
-            let pause = self
-                .settings
-                .pause(|settings| settings.health.leader_interval);
+            let pause = self.settings.pause(|it| it.health.leader_interval);
             tokio::select! {
                 () = pause => {}
                 () = self.is_told.notified() => {}
@@ -191,10 +187,7 @@ impl SharedHeads {
         else {
             return false;
         };
-        let keeps = self
-            .settings
-            .say(|settings| settings.health.leader_interval)
-            * INTERVALS_MAX;
+        let keeps = self.settings.say(|it| it.health.leader_interval) * INTERVALS_MAX;
         let Some(asks) = store.hold(key, me, keeps).await else {
             return false;
         };
