@@ -8,7 +8,7 @@
 mod audience;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -263,9 +263,7 @@ impl Hub {
     }
 
     fn register(&self) -> MutexGuard<'_, HubState> {
-        self.register
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 //! time is slow: what it was still to be told is dropped, and it is told that it must go.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -196,9 +196,7 @@ impl Outbox {
     }
 
     fn queue(&self) -> MutexGuard<'_, OutboxQueue> {
-        self.queue
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

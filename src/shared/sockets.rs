@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -30,15 +30,10 @@ pub struct SocketCounter {
     /// Of all chains.
     limits: Arc<ArcSwap<SocketLimits>>,
     share: Arc<ChainShare>,
-    register: Mutex<SocketCounts>,
+    /// By [`network`]. None stands here without a socket.
+    by_address: Mutex<HashMap<IpAddr, usize>>,
     /// Whether sockets are to end, for those that wait for it.
     leaving: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct SocketCounts {
-    /// By [`network`]. None stands here without a socket.
-    by_address: HashMap<IpAddr, usize>,
 }
 
 /// Why there is no place for one more socket.
@@ -74,7 +69,7 @@ impl SocketCounter {
         SocketCounter {
             limits,
             share,
-            register: Mutex::default(),
+            by_address: Mutex::default(),
             leaving: watch::Sender::default(),
         }
     }
@@ -98,13 +93,13 @@ impl SocketCounter {
             network: None,
         };
         if let Some(address) = address.map(network) {
-            let mut register = self.register();
-            let open = register.by_address.get(&address).copied().unwrap_or(0);
+            let mut by_address = self.by_address();
+            let open = by_address.get(&address).copied().unwrap_or(0);
             if open >= limits.sockets_max_per_address {
-                drop(register);
+                drop(by_address);
                 return Err(SocketShortage::Address);
             }
-            register.by_address.insert(address, open + 1);
+            by_address.insert(address, open + 1);
             place.network = Some(address);
         }
         Ok(place)
@@ -124,10 +119,9 @@ impl SocketCounter {
         self.leaving.subscribe()
     }
 
-    fn register(&self) -> MutexGuard<'_, SocketCounts> {
-        self.register
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        let lock = self.by_address.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,11 +131,11 @@ impl Drop for SocketPlace {
         let Some(address) = self.network else {
             return;
         };
-        let mut register = self.sockets.register();
-        if let Some(open) = register.by_address.get_mut(&address) {
+        let mut by_address = self.sockets.by_address();
+        if let Some(open) = by_address.get_mut(&address) {
             *open -= 1;
             if *open == 0 {
-                register.by_address.remove(&address);
+                by_address.remove(&address);
             }
         }
     }
@@ -189,7 +183,7 @@ mod tests {
         assert_eq!(sockets.open(), 2);
         drop(places);
         assert_eq!(sockets.open(), 0);
-        assert!(sockets.register().by_address.is_empty());
+        assert!(sockets.by_address().is_empty());
     }
 
     #[test]

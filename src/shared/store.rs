@@ -129,6 +129,17 @@ impl SharedStore {
         })
     }
 
+    /// One that is away.
+    #[cfg(test)]
+    pub fn away() -> Arc<SharedStore> {
+        let config = StoreConfig {
+            url: Secret::new("redis://127.0.0.1:1".into()),
+            ca_file: None,
+            queue_bytes_max: 0,
+        };
+        Arc::new(SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap())
+    }
+
     /// Whether calls ask it.
     pub fn is_on(&self) -> bool {
         self.circuit().is_on()
