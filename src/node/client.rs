@@ -186,6 +186,14 @@ mod tests {
         within(link.send(CALL, reuse, None)).await.err().unwrap()
     }
 
+    /// Until no connection idles.
+    async fn swept(link: &NodeClient) {
+        while link.idle() > 0 {
+            tokio::task::yield_now().await;
+            link.sweep(clock::now());
+        }
+    }
+
     #[tokio::test]
     async fn calls_in_a_row_share_one_connection() {
         let stage = ScriptedNode::polite().await;
@@ -299,13 +307,7 @@ mod tests {
         let link = stage.link();
         ask(&link, ReuseRule::Any).await;
         stage.one_ended().await;
-        let noticed = async {
-            while link.idle() > 0 {
-                tokio::task::yield_now().await;
-                link.sweep(clock::now());
-            }
-        };
-        within(noticed).await;
+        within(swept(&link)).await;
         for _ in 0..3 {
             ask(&link, ReuseRule::Surely).await;
             link.sweep(clock::now() + Duration::from_secs(3));
@@ -319,13 +321,7 @@ mod tests {
         let stage = ScriptedNode::play(vec![chatty, vec![ScriptLine::Hear, say(OK)]]).await;
         let link = stage.link();
         ask(&link, ReuseRule::Any).await;
-        let swept = async {
-            while link.idle() > 0 {
-                tokio::task::yield_now().await;
-                link.sweep(clock::now());
-            }
-        };
-        within(swept).await;
+        within(swept(&link)).await;
         stage.one_ended().await;
         assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
         assert_eq!(stage.accepted(), 2);
