@@ -387,6 +387,21 @@ mod tests {
         }
     }
 
+    /// A client that asks for a passed topic, and waits.
+    async fn waits(
+        hub: &Arc<Hub>,
+        outbox: &Arc<Outbox>,
+    ) -> tokio::task::JoinHandle<Result<(), SubscriptionFailure>> {
+        let mut comes = hub.news();
+        let (asked, outbox) = (hub.clone(), outbox.clone());
+        let topic = Topic::Passed(RelayedTopic::Syncing);
+        let asking = tokio::spawn(async move { asked.subscribe(topic, id(1), &outbox).await });
+        while hub.topics().is_empty() {
+            comes.changed().await.unwrap();
+        }
+        asking
+    }
+
     #[tokio::test]
     async fn clients_that_ask_for_the_same_share_a_topic_until_the_last_is_gone() {
         let hub = Hub::default();
@@ -420,17 +435,9 @@ mod tests {
     #[tokio::test]
     async fn a_passed_topic_waits_for_a_node_and_says_why_there_is_none() {
         let hub = Arc::new(Hub::default());
-        let topic = Topic::Passed(RelayedTopic::Syncing);
         let outbox = Arc::<Outbox>::default();
         for found in [Ok(()), Err(SubscriptionFailure::Refused(Refusal::NoNode))] {
-            let asking = tokio::spawn({
-                let (hub, topic, outbox) = (hub.clone(), topic.clone(), outbox.clone());
-                async move { hub.subscribe(topic, id(1), &outbox).await }
-            });
-            let mut comes = hub.news();
-            while hub.topics().is_empty() {
-                comes.changed().await.unwrap();
-            }
+            let asking = waits(&hub, &outbox).await;
             hub.settle(&RelayedTopic::Syncing, found.clone());
             assert_eq!(asking.await.unwrap(), found);
             hub.leave(&outbox);
@@ -443,14 +450,7 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let topic = Topic::Passed(RelayedTopic::Syncing);
         let outbox = Arc::<Outbox>::default();
-        let asking = tokio::spawn({
-            let (hub, topic, outbox) = (hub.clone(), topic.clone(), outbox.clone());
-            async move { hub.subscribe(topic, id(1), &outbox).await }
-        });
-        let mut comes = hub.news();
-        while hub.topics().is_empty() {
-            comes.changed().await.unwrap();
-        }
+        let asking = waits(&hub, &outbox).await;
         hub.settle(&RelayedTopic::Syncing, Ok(()));
         hub.tell(&topic, &Bytes::from_static(b"1"));
         assert_eq!(asking.await.unwrap(), Ok(()));

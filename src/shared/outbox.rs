@@ -204,6 +204,10 @@ impl Outbox {
 mod tests {
     use super::*;
 
+    fn slow() -> [OutboxItem; 1] {
+        [OutboxItem::Close(ServerClose::Slow)]
+    }
+
     fn id(number: u64) -> SubscriptionId {
         SubscriptionId::read(&format!("0x{number:x}")).unwrap()
     }
@@ -240,20 +244,12 @@ mod tests {
         }
         assert!(!outbox.is_closing());
         outbox.tell(id(1), &Bytes::new());
-        assert_eq!(
-            told(&outbox),
-            [OutboxItem::Close(ServerClose::Slow)],
-            "news"
-        );
+        assert_eq!(told(&outbox), slow(), "news");
         let outbox = small();
         outbox.tell(id(1), &news);
         outbox.tell(id(1), &Bytes::from_static(b"123456"));
         outbox.tell(id(1), &Bytes::new());
-        assert_eq!(
-            told(&outbox),
-            [OutboxItem::Close(ServerClose::Slow)],
-            "bytes"
-        );
+        assert_eq!(told(&outbox), slow(), "bytes");
     }
 
     #[test]
@@ -269,11 +265,7 @@ mod tests {
             }
             assert!(!outbox.is_closing());
             outbox.tell(id(1), &Bytes::from_static(b"1"));
-            assert_eq!(
-                told(&outbox),
-                [OutboxItem::Close(ServerClose::Slow)],
-                "one past it"
-            );
+            assert_eq!(told(&outbox), slow(), "one past it");
         }
         let outbox = small();
         for _ in 0..2 {
@@ -282,11 +274,7 @@ mod tests {
         }
         outbox.tell(id(1), &long);
         outbox.tell(id(1), &long);
-        assert_eq!(
-            told(&outbox),
-            [OutboxItem::Close(ServerClose::Slow)],
-            "two of them"
-        );
+        assert_eq!(told(&outbox), slow(), "two of them");
     }
 
     #[test]
