@@ -182,17 +182,9 @@ impl ChainTasks {
 
     /// With other balancers.
     async fn exchange(&self) {
-        let news = async {
-            if let Some(exchange) = &self.exchange {
-                exchange.run().await;
-            }
-        };
-        let answers = async {
-            if let Some(answers) = &self.answers {
-                answers.run().await;
-            }
-        };
-        tokio::join!(news, answers);
+        let news = self.exchange.as_ref().map(|exchange| exchange.run());
+        let answers = self.answers.as_ref().map(|answers| answers.run());
+        tokio::join!(or_never(news), or_never(answers));
     }
 
     async fn tidy(&self) {

@@ -164,12 +164,11 @@ mod tests {
 
     use super::*;
     use crate::node::access::NodeAccess;
+    use crate::node::fixtures::PATIENCE;
     use crate::node::mock::{HASH, MockNode, MockResponse, block, error, ok, result};
     use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
     use forebay_core::fleet::depth::DepthPoint;
     use forebay_core::fleet::report::ProbeExtras;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
 
     async fn probed(script: &[(&'static str, MockResponse)], asked: ProbeRequest) -> ProbeReply {
         let mut whole = vec![("eth_getBlockByNumber", block(1000))];

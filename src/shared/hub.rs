@@ -71,14 +71,12 @@ impl Hub {
             Ok(Err(_)) => TopicSource::None(SubscriptionFailure::Refused(Refusal::NoNode)),
             Err(_) => TopicSource::None(SubscriptionFailure::Refused(Refusal::Timeout)),
         };
-        match found {
-            TopicSource::Sought | TopicSource::Found => {
-                let waited = (&wait.topic, wait.from);
-                self.register().admit(waited, id, outbox);
-                Ok(())
-            }
-            TopicSource::None(why) => Err(why),
+        if let TopicSource::None(why) = found {
+            return Err(why);
         }
+        let waited = (&wait.topic, wait.from);
+        self.register().admit(waited, id, outbox);
+        Ok(())
     }
 
     fn wait(&self, topic: Topic) -> Result<SourceWait<'_>, SubscriptionFailure> {

@@ -359,23 +359,14 @@ fn is_refusal(why: &RedisError) -> bool {
 
 /// Of `[id, [field, value]]`.
 fn entry_id(entry: &Value) -> Option<String> {
-    let Value::Array(parts) = entry else {
-        return None;
-    };
-    match parts.first()? {
+    match entry.as_sequence()?.first()? {
         Value::BulkString(id) => Some(String::from_utf8_lossy(id).into_owned()),
         _ => None,
     }
 }
 
 fn entry_of(entry: &Value) -> Option<Bytes> {
-    let Value::Array(parts) = entry else {
-        return None;
-    };
-    let Value::Array(fields) = parts.get(1)? else {
-        return None;
-    };
-    match fields.get(1)? {
+    match entry.as_sequence()?.get(1)?.as_sequence()?.get(1)? {
         Value::BulkString(bytes) => Some(bytes.clone().into()),
         _ => None,
     }
