@@ -272,6 +272,7 @@ impl SharedHeadState {
 mod tests {
     use std::time::Duration;
 
+    use super::LeaderStep::{Ask, Hear, Leave};
     use super::*;
 
     fn head(block_number: u64, asked_at: u64) -> Option<SharedHead> {
@@ -303,24 +304,20 @@ mod tests {
         let (_folder, shared) = shared();
         let start = clock::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(shared.way(&leader(), start), LeaderStep::Ask);
+        assert_eq!(shared.way(&leader(), start), Ask);
         shared.known().hear(head(100, 1), after(1));
-        assert_eq!(
-            shared.way(&leader(), after(1)),
-            LeaderStep::Ask,
-            "of unknown age"
-        );
+        assert_eq!(shared.way(&leader(), after(1)), Ask, "of unknown age");
         shared.known().hear(head(101, 2), after(5));
-        let expected = LeaderStep::Hear(ProbeOutcome::Answered {
+        let expected = Hear(ProbeOutcome::Answered {
             head: BlockNumber(101),
             chain_id: Some(ChainId(1)),
             syncing: false,
         });
         assert_eq!(shared.way(&leader(), after(6)), expected);
-        assert_eq!(shared.way(&leader(), after(7)), LeaderStep::Leave);
+        assert_eq!(shared.way(&leader(), after(7)), Leave);
         shared.known().hear(head(101, 2), after(10));
-        assert_eq!(shared.way(&leader(), after(19)), LeaderStep::Leave);
-        assert_eq!(shared.way(&leader(), after(20)), LeaderStep::Ask);
+        assert_eq!(shared.way(&leader(), after(19)), Leave);
+        assert_eq!(shared.way(&leader(), after(20)), Ask);
     }
 
     #[test]
@@ -334,8 +331,8 @@ mod tests {
             role: Role::Own,
             ..leader()
         };
-        assert_eq!(shared.way(&own, now), LeaderStep::Ask);
+        assert_eq!(shared.way(&own, now), Ask);
         shared.known().asks = true;
-        assert_eq!(shared.way(&leader(), now), LeaderStep::Ask);
+        assert_eq!(shared.way(&leader(), now), Ask);
     }
 }

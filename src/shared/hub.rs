@@ -373,6 +373,7 @@ impl Drop for SourceWait<'_> {
 mod tests {
     use super::*;
     use crate::shared::outbox::OutboxItem;
+    use crate::shared::outbox::OutboxItem::Begun;
 
     fn id(number: u64) -> SubscriptionId {
         SubscriptionId::read(&format!("0x{number:x}")).unwrap()
@@ -414,15 +415,11 @@ mod tests {
         let begun = [one.take(), one.take(), one.take()];
         assert_eq!(
             begun,
-            [
-                Some(OutboxItem::Begun(id(1))),
-                Some(OutboxItem::Begun(id(2))),
-                Some(news(2))
-            ]
+            [Some(Begun(id(1))), Some(Begun(id(2))), Some(news(2))]
         );
         assert_eq!(
             (other.take(), other.take()),
-            (Some(OutboxItem::Begun(id(3))), Some(news(3)))
+            (Some(Begun(id(3))), Some(news(3)))
         );
         hub.leave(&one);
         hub.leave(&other);
@@ -453,13 +450,9 @@ mod tests {
         hub.tell(&topic, &Bytes::from_static(b"1"));
         assert_eq!(asking.await.unwrap(), Ok(()));
         let told = [outbox.take(), outbox.take(), outbox.take()];
-        assert_eq!(told, [Some(OutboxItem::Begun(id(1))), Some(news(1)), None]);
+        assert_eq!(told, [Some(Begun(id(1))), Some(news(1)), None]);
         hub.subscribe(topic, id(2), &outbox).await.unwrap();
-        assert_eq!(
-            outbox.take(),
-            Some(OutboxItem::Begun(id(2))),
-            "once is enough"
-        );
+        assert_eq!(outbox.take(), Some(Begun(id(2))), "once is enough");
         assert_eq!(outbox.take(), None);
     }
 
@@ -480,7 +473,7 @@ mod tests {
         let told = outboxes
             .each_ref()
             .map(|(_, outbox)| (outbox.take(), outbox.take()));
-        let begun = |number| Some(OutboxItem::Begun(id(number)));
+        let begun = |number| Some(Begun(id(number)));
         assert_eq!(told, [(begun(0), Some(news(0))), (begun(1), None)]);
     }
 

@@ -143,6 +143,7 @@ impl Drop for SocketPlace {
 
 #[cfg(test)]
 mod tests {
+    use super::SocketShortage::{Address, Process};
     use super::*;
     use crate::config::settings::Settings;
 
@@ -163,10 +164,7 @@ mod tests {
         let sockets = sockets(2, 9);
         let first = sockets.admit(address(1)).unwrap();
         let _second = sockets.admit(None).unwrap();
-        assert_eq!(
-            sockets.admit(address(2)).unwrap_err(),
-            SocketShortage::Process
-        );
+        assert_eq!(sockets.admit(address(2)).unwrap_err(), Process);
         drop(first);
         assert!(sockets.admit(address(2)).is_ok());
     }
@@ -175,10 +173,7 @@ mod tests {
     fn an_address_is_held_to_its_own_limit_and_forgotten_without_sockets() {
         let sockets = sockets(9, 2);
         let places: Vec<_> = (0..2).map(|_| sockets.admit(address(1)).unwrap()).collect();
-        assert_eq!(
-            sockets.admit(address(1)).unwrap_err(),
-            SocketShortage::Address
-        );
+        assert_eq!(sockets.admit(address(1)).unwrap_err(), Address);
         assert!(sockets.admit(address(2)).is_ok());
         assert_eq!(sockets.open(), 2);
         drop(places);
@@ -192,11 +187,11 @@ mod tests {
         let address = |text: &str| Some(text.parse().unwrap());
         let _first = sockets.admit(address("2001:db8::1")).unwrap();
         let same = sockets.admit(address("2001:db8::ffff:0:0:2"));
-        assert_eq!(same.unwrap_err(), SocketShortage::Address);
+        assert_eq!(same.unwrap_err(), Address);
         assert!(sockets.admit(address("2001:db8:0:1::1")).is_ok());
         let _mapped = sockets.admit(address("::ffff:10.0.0.1")).unwrap();
         let same = sockets.admit(address("10.0.0.1"));
-        assert_eq!(same.unwrap_err(), SocketShortage::Address);
+        assert_eq!(same.unwrap_err(), Address);
         assert!(sockets.admit(address("::ffff:10.0.0.2")).is_ok());
     }
 
