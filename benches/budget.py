@@ -194,11 +194,10 @@ def main():
         "--chains", action="store_true", help=f"a call of one of {CHAINS} chains, and nothing else"
     )
     options = parser.parse_args()
-    if options.chains:
-        with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
-            is_little = judge_chains(Path(folder), options.programs)
-        sys.exit(0 if is_little else "budget: other chains make a call dearer")
     with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
+        if options.chains:
+            is_little = judge_chains(Path(folder), options.programs)
+            sys.exit(0 if is_little else "budget: other chains make a call dearer")
         found = counted(Path(folder), options.programs)
         is_little = judge_nodes(Path(folder), options.programs)
     compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()

@@ -9,10 +9,10 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from machine import Process, Trouble, started
+from machine import MIB, Process, Trouble, started, verdict
+from program import first_answer
 from servers import Forebay, free_port
 
-MIB = 2**20
 CHAINS, NODES_A_CHAIN = 50, 3
 CALLS_A_CHAIN = 1_000
 BLOCKS_HEARD = 20
@@ -92,21 +92,6 @@ def call_of(at):
     if method == "eth_call":
         params = [{**params[0], "data": params[0]["data"] + f"{at:08x}"}, *params[1:]]
     return {"jsonrpc": "2.0", "id": at, "method": method, "params": params}
-
-
-def first_answer(server, process, began):
-    """Seconds from the start to the first answer of a node, by any of the chains."""
-    while True:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-            answer = post(connection, server.names[-1], call_of(1))
-            if "result" in answer:
-                return time.monotonic() - began
-        except OSError:
-            pass
-        if process.process.poll() is not None or time.monotonic() - began > 60:
-            raise Trouble(f"no answer\n{process.said()}")
-        time.sleep(0.005)
 
 
 class Subscriber:
@@ -189,7 +174,7 @@ def measured(folder, options, ports):
     began = time.monotonic()
     process = Process(server.command, None, folder, signal.SIGINT)
     with process:
-        took = first_answer(server, process, began)
+        took = first_answer(server.port, process, f"/{server.names[-1]}") - began
         use(server)
         listen(server)
         time.sleep(CALM_SECONDS)
@@ -213,7 +198,7 @@ def chains(folder, options):
     print(
         f"{CHAINS} chains of {NODES_A_CHAIN} nodes: {mib:.0f} MiB, {each:.2f} MiB a chain over the {alone:.0f} MiB "
         f"of one ({MIB_A_CHAIN_MAX} is the limit); idle {share:.2%} of a core ({IDLE_SHARE_MAX:.0%}); first answer "
-        f"after {took:.2f} s ({START_SECONDS_MAX} s): {'holds' if holds else 'BROKEN'}"
+        f"after {took:.2f} s ({START_SECONDS_MAX} s): {verdict(holds)}"
     )
     if not holds:
         raise Trouble("many chains take too much")

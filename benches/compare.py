@@ -17,7 +17,7 @@ import overload
 import pairs
 import program
 import scale
-from machine import MEASURED, MEASURING, Trouble, ask, started
+from machine import MEASURED, MEASURING, MIB, Trouble, ask, say, started
 from servers import Forebay, Haproxy, Nginx
 
 CONNECTIONS = 64
@@ -25,10 +25,6 @@ WARM_CALLS = 5000
 # Counted runs are slow: so many calls, and so many more.
 FEW, MANY = 200, 600
 FORWARDED, LOCAL = "forwarded", "answered by itself"
-
-
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def ways(server):
@@ -60,7 +56,7 @@ def rounds(running, ends, options):
                 at_rate = ("--for", options.seconds, "--rate", options.rate, *many)
                 timed = measured(process, ends, port, kind, *at_rate)
                 run.update({key: timed[key] for key in ("p50", "p99", "p99.9")})
-                run["memory"] = process.memory_bytes() / 2**20
+                run["memory"] = process.memory_bytes() / MIB
                 found.setdefault((server.name, way), []).append(run)
     return found
 

@@ -5,10 +5,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+MIB = 2**20
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 # A started program has this long to listen; under valgrind it takes a while.
 START_SECONDS_MAX = 120
@@ -19,6 +21,14 @@ RUN_SECONDS_MAX = 700
 
 class Trouble(Exception):
     """What a person should read, without a trace."""
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def verdict(holds):
+    return "holds" if holds else "BROKEN"
 
 
 def cores():

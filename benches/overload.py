@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from machine import MEASURED, MEASURING, Process
+from machine import MEASURED, MEASURING, Process, say
 from servers import free_port, listens
 
 SECONDS = 8
@@ -22,8 +22,17 @@ HEAD = "| nodes and load | before them | answered/s | of what they can | p50 ms 
 RULE = "| --- | --- |" + " ---: |" * 8
 
 
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
+def message(read):
+    """Of the first message its head in small letters, its body, and what follows; `None` while it isn't whole."""
+    end = read.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head, start = read[:end].lower(), end + 4
+    at = head.find(b"content-length:")
+    length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+    if len(read) < start + length:
+        return None
+    return head, read[start : start + length], read[start + length :]
 
 
 # The nodes, a process of their own.
@@ -83,19 +92,12 @@ class Guest(asyncio.Protocol):
 
     def data_received(self, data):
         self.read += data
-        while (end := self.read.find(b"\r\n\r\n")) >= 0:
-            head = self.read[:end].lower()
+        while whole := message(self.read):
+            head, body, self.read = whole
             if head.startswith(b"get"):
-                self.read = self.read[end + 4 :]
                 self.say(200, {"done": self.shape.done})
-                continue
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-            if len(self.read) < end + 4 + length:
-                return
-            body = self.read[end + 4 : end + 4 + length]
-            self.read = self.read[end + 4 + length :]
-            self.hear(json.loads(body))
+            else:
+                self.hear(json.loads(body))
 
     def hear(self, call):
         if isinstance(call, list):
@@ -161,18 +163,10 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data):
         self.read += data
-        end = self.read.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self.read[:end].lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self.read) < end + 4 + length:
-            return
-        status, body = int(head[9:12]), self.read[end + 4 : end + 4 + length]
-        self.read = b""
-        closes = b"connection: close" in head
-        self.caller.hear(self, status, body, closes)
+        if whole := message(self.read):
+            head, body, _ = whole
+            self.read = b""
+            self.caller.hear(self, int(head[9:12]), body, b"connection: close" in head)
 
     def connection_lost(self, _):
         self.is_open = False

@@ -7,12 +7,11 @@ as were made. Of nine pairs the median counts.
 import dataclasses
 import os
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
 import counting
-from machine import Trouble, ask, counts, started
+from machine import Trouble, ask, counts, say, started, verdict
 from servers import Certificate, Forebay, Nginx
 
 CONNECTIONS = 64
@@ -58,10 +57,6 @@ WAYS = {
     "https-nodes": [Way("call to a node on `https`", "port", MANY_LINES, 1.15)],
     "websocket": [Way("call over WebSocket", "websocket_port", (*MANY_LINES, "--by", "websocket"), 1.15)],
 }
-
-
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def cost(ends, node, running, way, certificate, seconds):
@@ -116,8 +111,7 @@ def row(way, pairs, instructions):
     medians = [statistics.median(pair[side][0] for pair in pairs) for side in range(2)]
     ratio = statistics.median(ours[0] / its[0] for its, ours in pairs)
     holds = way.wanted is None or ratio <= way.wanted
-    word = "holds" if holds else "BROKEN"
-    wanted = "" if way.wanted is None else f"{way.wanted}: {word}"
+    wanted = "" if way.wanted is None else f"{way.wanted}: {verdict(holds)}"
     cells = [f"{cost:.1f}" for cost in medians] + [f"{ratio:.2f}", wanted]
     if instructions:
         its, ours = instructions

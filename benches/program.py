@@ -11,10 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import Process, Trouble, ask, started
+from machine import MIB, Process, Trouble, ask, started, verdict
 from servers import Forebay
 
-MIB = 2**20
 # What it must keep to.
 THREADS_CPU_MAX, THREADS_RATE_MIN, THREADS_CORES_MIN = 1.1, 1.8, 4
 START_SECONDS_MAX = 0.3
@@ -23,10 +22,6 @@ FILE_MIB_WANTED = 16
 CONNECTIONS = 64
 START_NODES, STARTS, START_PATIENCE_SECONDS = 3, 9, 30
 CRATES_SHOWN = 20
-
-
-def verdict(holds):
-    return "holds" if holds else "BROKEN"
 
 
 def cores_apart():
@@ -91,14 +86,14 @@ def start(folder, options):
         raise Trouble("it takes long to start")
 
 
-def first_answer(port, process):
+def first_answer(port, process, path="/"):
     """When a call was first answered by a node."""
     call = '{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","params":["0x00000000219ab540356cbb839cbe05303d7705fa","latest"]}'
     until = time.monotonic() + START_PATIENCE_SECONDS
     while time.monotonic() < until and process.process.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_PATIENCE_SECONDS)
         try:
-            connection.request("POST", "/", call, {"content-type": "application/json"})
+            connection.request("POST", path, call, {"content-type": "application/json"})
             if b'"result"' in connection.getresponse().read():
                 return time.monotonic()
         except OSError:

@@ -6,10 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from machine import Trouble, ask, started
+from machine import MIB, Trouble, ask, started, verdict
 from servers import Certificate, Forebay, Nginx
 
-MIB = 2**20
 # What it must keep to.
 SLOW_GROWTH_MIB_MAX = 64
 IDLE_MIB_MAX = 75
@@ -21,10 +20,6 @@ LARGE_COUNT = 60
 SLOW_READERS, SLOW_BYTES, SLOW_SECONDS = 50, 100 * MIB, 20
 IDLE_CONNECTIONS = 10_000
 NODES, NODES_SECONDS = 300, 30
-
-
-def verdict(holds):
-    return "holds" if holds else "BROKEN"
 
 
 class Watch:

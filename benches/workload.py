@@ -113,7 +113,7 @@ class Node:
         is_probe = params and params[0] in ("latest", "safe", "finalized")
         if method == "eth_chainId":
             return "0x1"
-        if method in ("net_version",):
+        if method == "net_version":
             return "1"
         if method == "eth_syncing":
             return False

@@ -23,13 +23,8 @@ pub(crate) struct Message<'a> {
     /// Of an answer.
     pub status: u16,
     pub body: &'a [u8],
-    all: usize,
-}
-
-impl Message<'_> {
-    pub(crate) fn length(&self) -> usize {
-        self.all
-    }
+    /// Of all of it.
+    pub length: usize,
 }
 
 impl Inbox {
@@ -93,9 +88,13 @@ impl Inbox {
         let Framing::Length(length) = framing(headers)? else {
             return Err(io::Error::other("a small message in chunks"));
         };
-        let all = head + usize::try_from(length).unwrap_or(usize::MAX);
-        let body = self.bytes.get(head..all);
-        Ok(body.map(|body| Message { status, body, all }))
+        let length = head + usize::try_from(length).unwrap_or(usize::MAX);
+        let body = self.bytes.get(head..length);
+        Ok(body.map(|body| Message {
+            status,
+            body,
+            length,
+        }))
     }
 
     /// What was read and not let go of.

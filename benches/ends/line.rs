@@ -178,7 +178,7 @@ impl Line {
         match &mut self.talk {
             Talk::Http1 { .. } => Ok(self.inbox.answer()?.map(|message| {
                 let heard = answer(message.status, message.body.to_vec());
-                (message.length(), Some(heard))
+                (message.length, Some(heard))
             })),
             Talk::Http2(caller) => caller.take(self.inbox.held(), &mut self.outbox),
             Talk::Websocket => {

@@ -228,7 +228,7 @@ impl Guest {
             return Ok(None);
         };
         self.outbox = answer(request.body, head);
-        Ok(Some((request.length(), calls_in(request.body))))
+        Ok(Some((request.length, calls_in(request.body))))
     }
 
     fn take_frame(&mut self, head: u64) -> io::Result<Option<(usize, usize)>> {

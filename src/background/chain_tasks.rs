@@ -18,7 +18,7 @@ use crate::background::feeds::Feeds;
 use crate::background::head_floor::FloorKeeper;
 use crate::background::head_looks::HeadLookout;
 use crate::background::health_writer::HealthWriter;
-use crate::background::pacing::{CurrentSettings, jitter, until};
+use crate::background::pacing::{CurrentSettings, jitter, or_never, until};
 use crate::background::probing::ProbeRounds;
 use crate::background::shared_exchange::SharedExchange;
 use crate::background::shared_leader::SharedHeads;
@@ -106,6 +106,7 @@ impl ChainTasks {
             return;
         }
         self.floor.recall().await;
+        let share_heads = self.shared.as_ref().map(|shared| shared.exchange());
         // What wakes one of them is no work for the others.
         let all: [BoxFuture<'_, ()>; 11] = [
             Box::pin(ended(until(shutdown.clone(), self.follow_registry()))),
@@ -114,7 +115,7 @@ impl ChainTasks {
                 shutdown.clone(),
                 self.cloudwatch_reporter.run(),
             ))),
-            Box::pin(ended(until(shutdown, self.share_heads()))),
+            Box::pin(ended(until(shutdown, or_never(share_heads)))),
             Box::pin(self.probe()),
             Box::pin(self.lookout.run()),
             Box::pin(self.floor.keep()),
@@ -131,9 +132,7 @@ impl ChainTasks {
     /// the registry must not replace balancers that serve by ones that know no node.
     async fn find_first_list(&self) {
         while !self.discovery.lock().await.begin().await {
-            self.settings
-                .pause(|settings| settings.registry.refresh)
-                .await;
+            self.settings.pause(|it| it.registry.refresh).await;
         }
     }
 
@@ -176,33 +175,16 @@ impl ChainTasks {
     /// Apart from the rounds: a slow registry never holds up probing.
     async fn write_health(&self) {
         loop {
-            self.settings
-                .pause(|settings| settings.health.interval)
-                .await;
+            self.settings.pause(|it| it.health.interval).await;
             self.health_writer.lock().await.write().await;
         }
     }
 
     /// With other balancers.
     async fn exchange(&self) {
-        let news = async {
-            if let Some(exchange) = &self.exchange {
-                exchange.run().await;
-            }
-        };
-        let answers = async {
-            if let Some(answers) = &self.answers {
-                answers.run().await;
-            }
-        };
-        tokio::join!(news, answers);
-    }
-
-    async fn share_heads(&self) {
-        match &self.shared {
-            Some(shared) => shared.exchange().await,
-            None => std::future::pending().await,
-        }
+        let news = self.exchange.as_ref().map(|exchange| exchange.run());
+        let answers = self.answers.as_ref().map(|answers| answers.run());
+        tokio::join!(or_never(news), or_never(answers));
     }
 
     async fn tidy(&self) {

@@ -366,30 +366,29 @@ impl NodeDiscovery {
     }
 }
 
-/// The registry takes longer than a process that starts can wait.
-fn late() -> RegistryError {
+fn out_of_reach(why: impl Into<String>) -> RegistryError {
     RegistryError::OutOfReach {
         operation: "list",
-        why: format!("no answer within {FIRST_PATIENCE:?}"),
+        why: why.into(),
     }
+}
+
+/// The registry takes longer than a process that starts can wait.
+fn late() -> RegistryError {
+    out_of_reach(format!("no answer within {FIRST_PATIENCE:?}"))
 }
 
 /// A list without a node, though its nodes weren't taken away.
 fn emptied() -> RegistryError {
-    RegistryError::OutOfReach {
-        operation: "list",
-        why: "it came back without a node that can be read, and nobody took them away with \
-              `forebay backends remove`"
-            .to_string(),
-    }
+    out_of_reach(
+        "it came back without a node that can be read, and nobody took them away with \
+         `forebay backends remove`",
+    )
 }
 
 /// A list of nodes of which none can be served here.
 fn unusable() -> RegistryError {
-    RegistryError::OutOfReach {
-        operation: "list",
-        why: "none of its nodes can be used here; are the variables in their URLs set?".to_string(),
-    }
+    out_of_reach("none of its nodes can be used here; are the variables in their URLs set?")
 }
 
 /// Whether one of `upstreams` is reached by the same way as `node`.

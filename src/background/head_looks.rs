@@ -137,10 +137,7 @@ impl HeadLookout {
 
     async fn ask(&self, id: NodeId) -> HeadLook {
         let asked_at = clock::now();
-        let timeout = self
-            .settings
-            .say(|settings| settings.health.timeout)
-            .min(TIME_MAX);
+        let timeout = self.settings.say(|it| it.health.timeout).min(TIME_MAX);
         let node = self.fleet.snapshot().upstream(id).cloned();
         let found = match node {
             Some(node) => self.prober.head_now(&node.spec, timeout).await,

@@ -59,6 +59,14 @@ pub async fn until<T>(mut shutdown: ShutdownWatch, work: impl Future<Output = T>
     }
 }
 
+/// What comes of `work`; where there is none, nothing ever does.
+pub async fn or_never<F: Future>(work: Option<F>) -> F::Output {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
 /// 0.9 to 1.1.
 pub fn jitter() -> f64 {
     0.9 + 0.2 * (&mut clock::roll as &mut dyn FnMut() -> u64).fraction()

@@ -117,9 +117,7 @@ impl ProbeRounds {
             .get(&node.id)
             .map(|asked| now.saturating_duration_since(asked.at));
         // Rounds come with jitter: a tenth early is in time.
-        let interval = self
-            .settings
-            .say(|settings| settings.health.leader_interval);
+        let interval = self.settings.say(|it| it.health.leader_interval);
         let is_early = since.is_some_and(|since| since < interval.mul_f64(0.85));
         let is_spared = node.role == Role::Leader && is_early;
         !is_spared || node.standing.state == HealthState::Unproven

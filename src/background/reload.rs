@@ -52,7 +52,8 @@ impl ConfigReload {
                         fleet.list_is_due.notify_one();
                     }
                     file.settle().await;
-                    self.read_again().await;
+                    let bytes = bytes_at(&self.path).await;
+                    self.hear(bytes);
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {
                     if file.is_due().await {
@@ -72,11 +73,6 @@ impl ConfigReload {
         {
             self.hear(bytes);
         }
-    }
-
-    async fn read_again(&mut self) {
-        let bytes = bytes_at(&self.path).await;
-        self.hear(bytes);
     }
 
     fn hear(&mut self, bytes: io::Result<Vec<u8>>) {

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::background::certificates::CertificateReload;
 use crate::background::chain_supervisor::ChainSupervisor;
-use crate::background::pacing::{jitter, until};
+use crate::background::pacing::{jitter, or_never, until};
 use crate::background::reload::ConfigReload;
 use crate::clock;
 use crate::node::probe::Prober;
@@ -79,10 +79,8 @@ impl BackgroundTasks {
     }
 
     async fn follow_configuration(&self) {
-        match &self.reload {
-            Some(reload) => reload.lock().await.watch().await,
-            None => std::future::pending().await,
-        }
+        let reload = self.reload.as_ref();
+        or_never(reload.map(|it| async move { it.lock().await.watch().await })).await;
     }
 
     async fn follow_certificates(&self) {

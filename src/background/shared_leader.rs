@@ -97,9 +97,7 @@ impl SharedHeads {
         let mut known = self.known();
         known.lead_by(spec);
         let is_away = known.is_by_store && !self.store.as_ref().is_some_and(|it| it.store.is_on());
-        let interval = self
-            .settings
-            .say(|settings| settings.health.leader_interval);
+        let interval = self.settings.say(|it| it.health.leader_interval);
         let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
         match known.heard {
             Some((head, at)) if !known.asks && !is_away && is_fresh(at) => {
@@ -144,9 +142,7 @@ impl SharedHeads {
     /// Tells the others, or hears from them, for as long as it is awaited.
     pub async fn exchange(&self) {
         loop {
-            let pause = self
-                .settings
-                .pause(|settings| settings.health.leader_interval);
+            let pause = self.settings.pause(|it| it.health.leader_interval);
             tokio::select! {
                 () = pause => {}
                 () = self.is_told.notified() => {}
@@ -191,10 +187,7 @@ impl SharedHeads {
         else {
             return false;
         };
-        let keeps = self
-            .settings
-            .say(|settings| settings.health.leader_interval)
-            * INTERVALS_MAX;
+        let keeps = self.settings.say(|it| it.health.leader_interval) * INTERVALS_MAX;
         let Some(asks) = store.hold(key, me, keeps).await else {
             return false;
         };
@@ -279,6 +272,7 @@ impl SharedHeadState {
 mod tests {
     use std::time::Duration;
 
+    use super::LeaderStep::{Ask, Hear, Leave};
     use super::*;
 
     fn head(block_number: u64, asked_at: u64) -> Option<SharedHead> {
@@ -310,24 +304,20 @@ mod tests {
         let (_folder, shared) = shared();
         let start = clock::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(shared.way(&leader(), start), LeaderStep::Ask);
+        assert_eq!(shared.way(&leader(), start), Ask);
         shared.known().hear(head(100, 1), after(1));
-        assert_eq!(
-            shared.way(&leader(), after(1)),
-            LeaderStep::Ask,
-            "of unknown age"
-        );
+        assert_eq!(shared.way(&leader(), after(1)), Ask, "of unknown age");
         shared.known().hear(head(101, 2), after(5));
-        let expected = LeaderStep::Hear(ProbeOutcome::Answered {
+        let expected = Hear(ProbeOutcome::Answered {
             head: BlockNumber(101),
             chain_id: Some(ChainId(1)),
             syncing: false,
         });
         assert_eq!(shared.way(&leader(), after(6)), expected);
-        assert_eq!(shared.way(&leader(), after(7)), LeaderStep::Leave);
+        assert_eq!(shared.way(&leader(), after(7)), Leave);
         shared.known().hear(head(101, 2), after(10));
-        assert_eq!(shared.way(&leader(), after(19)), LeaderStep::Leave);
-        assert_eq!(shared.way(&leader(), after(20)), LeaderStep::Ask);
+        assert_eq!(shared.way(&leader(), after(19)), Leave);
+        assert_eq!(shared.way(&leader(), after(20)), Ask);
     }
 
     #[test]
@@ -341,8 +331,8 @@ mod tests {
             role: Role::Own,
             ..leader()
         };
-        assert_eq!(shared.way(&own, now), LeaderStep::Ask);
+        assert_eq!(shared.way(&own, now), Ask);
         shared.known().asks = true;
-        assert_eq!(shared.way(&leader(), now), LeaderStep::Ask);
+        assert_eq!(shared.way(&leader(), now), Ask);
     }
 }

@@ -8,6 +8,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::sync::{Mutex, mpsc};
 
+use crate::background::pacing::until;
 use crate::node::collector::{Collector, ExportError};
 use crate::observe::otlp;
 use crate::observe::spans::{Span, tracer};
@@ -81,10 +82,7 @@ fn tell(taken: Result<(), ExportError>, is_told: &mut bool) {
 
 #[async_trait]
 impl BackgroundService for SpanExporter {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            _ = shutdown.changed() => {}
-            () = self.export() => {}
-        }
+    async fn start(&self, shutdown: ShutdownWatch) {
+        until(shutdown, self.export()).await;
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::background::pacing::or_never;
+
 /// Between two looks.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks when a signal hurries us.
@@ -82,10 +84,7 @@ impl HangupSignal {
     }
 
     pub async fn heard(&mut self) {
-        match &mut self.0 {
-            Some(hangup) => drop(hangup.recv().await),
-            None => std::future::pending().await,
-        }
+        or_never(self.0.as_mut().map(Signal::recv)).await;
     }
 }
 

@@ -161,10 +161,10 @@ mod tests {
 
     use super::super::access::CONNECT_TIME_MAX;
     use super::super::connection::LIFETIME_MAX;
+    use super::ReuseRule::{Any, Surely};
     use super::*;
-    use crate::node::fixtures::{
-        OK, ScriptLine, ScriptedNode, certificate, link, polite_lines, say, within,
-    };
+    use crate::node::fixtures::ScriptLine::{Close, Hear, Pause};
+    use crate::node::fixtures::{OK, ScriptedNode, certificate, link, polite_lines, say, within};
     use crate::node::idle_pool::{IDLE_TIME_MAX, WARM_TIME_MAX};
     use crate::node::reply::BufferedBody;
 
@@ -186,12 +186,20 @@ mod tests {
         within(link.send(CALL, reuse, None)).await.err().unwrap()
     }
 
+    /// Until no connection idles.
+    async fn swept(link: &NodeClient) {
+        while link.idle() > 0 {
+            tokio::task::yield_now().await;
+            link.sweep(clock::now());
+        }
+    }
+
     #[tokio::test]
     async fn calls_in_a_row_share_one_connection() {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
         for _ in 0..5 {
-            assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
+            assert_eq!(ask(&link, Any).await, "ok");
         }
         assert_eq!((stage.accepted(), link.idle()), (1, 1));
         assert!(stage.heard()[4].starts_with("POST /rpc HTTP/1.1\r\nHost: 127.0.0.1:"));
@@ -204,7 +212,7 @@ mod tests {
         let link = stage.link();
         let mut replies = Vec::new();
         for _ in 0..5 {
-            replies.push(within(link.send(CALL, ReuseRule::Any, None)).await.unwrap());
+            replies.push(within(link.send(CALL, Any, None)).await.unwrap());
             // Its body is still unread, but at hand: the connection is not free yet.
         }
         for reply in &mut replies {
@@ -216,11 +224,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_closed_while_idle_costs_nothing_visible() {
-        let stage =
-            ScriptedNode::play(vec![vec![ScriptLine::Hear, say(OK), ScriptLine::Close]]).await;
+        let stage = ScriptedNode::play(vec![vec![Hear, say(OK), Close]]).await;
         let link = stage.link();
         for _ in 0..3 {
-            assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
+            assert_eq!(ask(&link, Any).await, "ok");
             stage.one_ended().await;
         }
         assert_eq!(stage.accepted(), 3);
@@ -228,24 +235,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_closes_under_a_call_costs_nothing_visible() {
-        let stale = vec![
-            ScriptLine::Hear,
-            say(OK),
-            ScriptLine::Hear,
-            ScriptLine::Close,
-        ];
-        let stage = ScriptedNode::play(vec![stale, vec![ScriptLine::Hear, say(OK)]]).await;
+        let stale = vec![Hear, say(OK), Hear, Close];
+        let stage = ScriptedNode::play(vec![stale, vec![Hear, say(OK)]]).await;
         let link = stage.link();
-        assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
-        assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
+        assert_eq!(ask(&link, Any).await, "ok");
+        assert_eq!(ask(&link, Any).await, "ok");
         assert_eq!((stage.accepted(), stage.heard().len()), (2, 3));
     }
 
     #[tokio::test]
     async fn a_new_connection_that_closes_is_not_repeated() {
-        let stage = ScriptedNode::play(vec![vec![ScriptLine::Hear, ScriptLine::Close]]).await;
+        let stage = ScriptedNode::play(vec![vec![Hear, Close]]).await;
         let link = stage.link();
-        let fault = fault(&link, ReuseRule::Any).await;
+        let fault = fault(&link, Any).await;
         assert_eq!(fault, SendFault::Closed { sent: true });
         assert!(fault.executed_possible());
         assert_eq!(stage.accepted(), 1);
@@ -253,17 +255,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_is_not_repeated() {
-        let broken = vec![
-            ScriptLine::Hear,
-            say(OK),
-            ScriptLine::Hear,
-            say("HTTP/1."),
-            ScriptLine::Close,
-        ];
+        let broken = vec![Hear, say(OK), Hear, say("HTTP/1."), Close];
         let stage = ScriptedNode::play(vec![broken]).await;
         let link = stage.link();
-        ask(&link, ReuseRule::Any).await;
-        let fault = fault(&link, ReuseRule::Any).await;
+        ask(&link, Any).await;
+        let fault = fault(&link, Any).await;
         assert_eq!(fault, SendFault::Malformed("the head broke off"));
         assert_eq!(stage.accepted(), 1);
     }
@@ -274,15 +270,15 @@ mod tests {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
         for _ in 0..3 {
-            assert_eq!(ask(&link, ReuseRule::Surely).await, "ok");
+            assert_eq!(ask(&link, Surely).await, "ok");
         }
         assert_eq!((stage.accepted(), link.idle()), (3, 3), "nothing is known");
         link.sweep(clock::now() + Duration::from_secs(1));
-        ask(&link, ReuseRule::Surely).await;
+        ask(&link, Surely).await;
         assert_eq!(stage.accepted(), 4, "a second proves nothing");
         link.sweep(clock::now() + Duration::from_secs(3));
         for _ in 0..5 {
-            ask(&link, ReuseRule::Surely).await;
+            ask(&link, Surely).await;
         }
         assert_eq!(stage.accepted(), 4, "over the one used last");
         let warm = link.idle_pool.take_warm(clock::now() + WARM_TIME_MAX * 2);
@@ -291,23 +287,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_closes_soon_and_says_nothing_is_not_relied_on() {
-        let stage = ScriptedNode::play(vec![
-            vec![ScriptLine::Hear, say(OK), ScriptLine::Close],
-            polite_lines(20),
-        ]);
+        let stage = ScriptedNode::play(vec![vec![Hear, say(OK), Close], polite_lines(20)]);
         let stage = stage.await;
         let link = stage.link();
-        ask(&link, ReuseRule::Any).await;
+        ask(&link, Any).await;
         stage.one_ended().await;
-        let noticed = async {
-            while link.idle() > 0 {
-                tokio::task::yield_now().await;
-                link.sweep(clock::now());
-            }
-        };
-        within(noticed).await;
+        within(swept(&link)).await;
         for _ in 0..3 {
-            ask(&link, ReuseRule::Surely).await;
+            ask(&link, Surely).await;
             link.sweep(clock::now() + Duration::from_secs(3));
         }
         assert_eq!(stage.accepted(), 4);
@@ -315,19 +302,13 @@ mod tests {
 
     #[tokio::test]
     async fn unasked_bytes_cost_a_connection_its_place() {
-        let chatty = vec![ScriptLine::Hear, say(OK), ScriptLine::Pause, say(OK)];
-        let stage = ScriptedNode::play(vec![chatty, vec![ScriptLine::Hear, say(OK)]]).await;
+        let chatty = vec![Hear, say(OK), Pause, say(OK)];
+        let stage = ScriptedNode::play(vec![chatty, vec![Hear, say(OK)]]).await;
         let link = stage.link();
-        ask(&link, ReuseRule::Any).await;
-        let swept = async {
-            while link.idle() > 0 {
-                tokio::task::yield_now().await;
-                link.sweep(clock::now());
-            }
-        };
-        within(swept).await;
+        ask(&link, Any).await;
+        within(swept(&link)).await;
         stage.one_ended().await;
-        assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
+        assert_eq!(ask(&link, Any).await, "ok");
         assert_eq!(stage.accepted(), 2);
     }
 
@@ -338,9 +319,9 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
             "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
         ] {
-            let stage = ScriptedNode::play(vec![vec![ScriptLine::Hear, say(last)]]).await;
+            let stage = ScriptedNode::play(vec![vec![Hear, say(last)]]).await;
             let link = stage.link();
-            assert_eq!(ask(&link, ReuseRule::Any).await, "ok");
+            assert_eq!(ask(&link, Any).await, "ok");
             assert_eq!(link.idle(), 0, "{last:?}");
             stage.one_ended().await;
         }
@@ -351,11 +332,11 @@ mod tests {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
         for (age, idle) in [(IDLE_TIME_MAX, 1), (IDLE_TIME_MAX * 2, 0)] {
-            ask(&link, ReuseRule::Any).await;
+            ask(&link, Any).await;
             link.sweep(clock::now() + age - Duration::from_secs(1));
             assert_eq!(link.idle(), idle);
         }
-        ask(&link, ReuseRule::Any).await;
+        ask(&link, Any).await;
         assert!(
             link.idle_pool
                 .take(clock::now() + IDLE_TIME_MAX * 2)
@@ -368,7 +349,7 @@ mod tests {
     async fn no_connection_lives_for_ever() {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
-        ask(&link, ReuseRule::Any).await;
+        ask(&link, Any).await;
         let connection = link.idle_pool.take(clock::now()).unwrap();
         link.idle_pool
             .put(connection, clock::now() + LIFETIME_MAX * 2);
@@ -379,10 +360,8 @@ mod tests {
     async fn a_removed_node_keeps_no_connection() {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
-        ask(&link, ReuseRule::Any).await;
-        let mut late = within(link.send(CALL, ReuseRule::Surely, None))
-            .await
-            .unwrap();
+        ask(&link, Any).await;
+        let mut late = within(link.send(CALL, Surely, None)).await.unwrap();
         link.close_idle();
         assert_eq!(link.idle(), 0);
         within(late.read_up_to(10)).await.unwrap();
@@ -394,12 +373,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_leaves_closes_the_connection() {
-        let stage = ScriptedNode::play(vec![vec![ScriptLine::Hear]]).await;
+        let stage = ScriptedNode::play(vec![vec![Hear]]).await;
         let link = stage.link();
-        let call = tokio::time::timeout(
-            Duration::from_millis(50),
-            link.send(CALL, ReuseRule::Any, None),
-        );
+        let call = tokio::time::timeout(Duration::from_millis(50), link.send(CALL, Any, None));
         assert!(call.await.is_err());
         stage.one_ended().await;
         assert_eq!(link.idle(), 0);
@@ -412,17 +388,16 @@ mod tests {
             "A: b\r\n\r\n",
             OK,
         ];
-        let lines = texts.iter().flat_map(|text| [say(text), ScriptLine::Pause]);
-        let stage =
-            ScriptedNode::play(vec![[ScriptLine::Hear].into_iter().chain(lines).collect()]).await;
-        assert_eq!(ask(&stage.link(), ReuseRule::Any).await, "ok");
+        let lines = texts.iter().flat_map(|text| [say(text), Pause]);
+        let stage = ScriptedNode::play(vec![[Hear].into_iter().chain(lines).collect()]).await;
+        assert_eq!(ask(&stage.link(), Any).await, "ok");
     }
 
     #[tokio::test]
     async fn a_malformed_head_is_told_from_a_silent_end() {
-        let stage = ScriptedNode::play(vec![vec![ScriptLine::Hear, say("<html>")]]).await;
+        let stage = ScriptedNode::play(vec![vec![Hear, say("<html>")]]).await;
         let link = stage.link();
-        let fault = fault(&link, ReuseRule::Any).await;
+        let fault = fault(&link, Any).await;
         assert_eq!(fault, SendFault::Malformed("not HTTP/1"));
         stage.one_ended().await;
     }
@@ -432,9 +407,7 @@ mod tests {
         let stage = ScriptedNode::polite().await;
         let link = stage.link();
         let big = vec![b'x'; 5 << 20];
-        let reply = within(link.send(&[&big], ReuseRule::Any, None))
-            .await
-            .unwrap();
+        let reply = within(link.send(&[&big], Any, None)).await.unwrap();
         assert_eq!(reply.status, 200);
         let heard = stage.heard().remove(0);
         let (_, body) = heard.split_once("\r\n\r\n").unwrap();
@@ -444,10 +417,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_refused_unread_brings_the_refusal() {
         let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
-        let stage = ScriptedNode::play(vec![vec![say(refusal), ScriptLine::Close]]).await;
+        let stage = ScriptedNode::play(vec![vec![say(refusal), Close]]).await;
         let link = stage.link();
         let big = vec![b'x'; 32 << 20];
-        match within(link.send(&[&big], ReuseRule::Any, None)).await {
+        match within(link.send(&[&big], Any, None)).await {
             Ok(reply) => assert_eq!((reply.status, link.idle()), (413, 0)),
             // A reset can overtake the refusal: then at least we know that it didn't run.
             Err(fault) => assert_eq!(fault, SendFault::Closed { sent: false }),
@@ -461,14 +434,14 @@ mod tests {
         let dead = SocketAddr::from(([127, 0, 0, 2], dead.port()));
         let link = link("http://node.invalid", &ServerConf::default());
         assert_eq!(link.needs_resolving(), Some(("node.invalid", 80)));
-        assert_eq!(fault(&link, ReuseRule::Any).await, SendFault::NoAddress);
+        assert_eq!(fault(&link, Any).await, SendFault::NoAddress);
         link.set_addresses(vec![dead]);
-        let refused = fault(&link, ReuseRule::Any).await;
+        let refused = fault(&link, Any).await;
         assert!(matches!(refused, SendFault::Connect(_)), "{refused:?}");
         assert!(!refused.executed_possible());
         link.set_addresses(vec![dead, stage.address]);
-        assert_eq!(ask(&link, ReuseRule::Surely).await, "ok");
-        assert_eq!(ask(&link, ReuseRule::Surely).await, "ok");
+        assert_eq!(ask(&link, Surely).await, "ok");
+        assert_eq!(ask(&link, Surely).await, "ok");
         assert_eq!(stage.accepted(), 2);
     }
 
@@ -483,11 +456,11 @@ mod tests {
     #[tokio::test]
     async fn a_certificate_of_no_known_authority_is_refused() {
         let (acceptor, _) = certificate();
-        let stage = ScriptedNode::play_tls(vec![vec![ScriptLine::Hear, say(OK)]], acceptor).await;
+        let stage = ScriptedNode::play_tls(vec![vec![Hear, say(OK)]], acceptor).await;
         let url = format!("https://localhost:{}/secret", stage.address.port());
         let link = link(&url, &ServerConf::default());
         link.set_addresses(vec![stage.address]);
-        let refused = fault(&link, ReuseRule::Any).await;
+        let refused = fault(&link, Any).await;
         let SendFault::Tls(why) = &refused else {
             panic!("{refused:?}");
         };
@@ -513,13 +486,13 @@ mod tests {
         let trusted = link(&format!("https://localhost:{port}"), &conf);
         trusted.set_addresses(vec![stage.address]);
         for _ in 0..3 {
-            assert_eq!(ask(&trusted, ReuseRule::Any).await, "ok");
+            assert_eq!(ask(&trusted, Any).await, "ok");
         }
         assert_eq!((stage.accepted(), trusted.idle()), (1, 1));
         for other in ["https://elsewhere.test", "https://127.0.0.1"] {
             let other = link(&format!("{other}:{port}"), &conf);
             other.set_addresses(vec![stage.address]);
-            let refused = fault(&other, ReuseRule::Any).await;
+            let refused = fault(&other, Any).await;
             assert!(matches!(refused, SendFault::Tls(_)), "{refused:?}");
         }
     }
@@ -533,10 +506,7 @@ mod tests {
             &ServerConf::default(),
         );
         let before = clock::now();
-        assert_eq!(
-            fault(&link, ReuseRule::Any).await,
-            SendFault::ConnectTimeout
-        );
+        assert_eq!(fault(&link, Any).await, SendFault::ConnectTimeout);
         let took = clock::now() - before;
         assert!(
             took >= CONNECT_TIME_MAX && took < CONNECT_TIME_MAX * 2,

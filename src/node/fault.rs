@@ -38,34 +38,19 @@ pub enum SendFault {
 impl SendFault {
     /// Whether the node may have executed the call: it can have seen the whole request.
     pub fn executed_possible(&self) -> bool {
-        match self {
-            SendFault::NoAddress
-            | SendFault::Connect(_)
-            | SendFault::ConnectTimeout
-            | SendFault::Tls(_) => false,
-            SendFault::Closed { sent } => *sent,
-            SendFault::Malformed(_) | SendFault::Io(_) => true,
-        }
+        self.class() != AttemptClass::NoConnection
     }
-}
 
-impl SendFault {
     /// What it is to a call.
     pub fn class(&self) -> AttemptClass {
         match self {
-            SendFault::Malformed(_) => AttemptClass::BadAnswer,
             SendFault::NoAddress
             | SendFault::Connect(_)
             | SendFault::ConnectTimeout
             | SendFault::Tls(_)
-            | SendFault::Closed { .. }
-            | SendFault::Io(_) => {
-                if self.executed_possible() {
-                    AttemptClass::Transport
-                } else {
-                    AttemptClass::NoConnection
-                }
-            }
+            | SendFault::Closed { sent: false } => AttemptClass::NoConnection,
+            SendFault::Closed { sent: true } | SendFault::Io(_) => AttemptClass::Transport,
+            SendFault::Malformed(_) => AttemptClass::BadAnswer,
         }
     }
 }

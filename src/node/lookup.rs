@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::Prober;
+use super::probe::{Prober, within};
 use super::probed_head::BLOCK_BYTES_MAX;
 use crate::node::rpc::{RpcFailure, RpcQuery, ask};
 use forebay_core::feed::log_match::BlockLogs;
@@ -61,10 +61,7 @@ impl Prober {
             answer_bytes_max: BLOCK_BYTES_MAX,
             read: |result| Ok(Header::read(result)),
         };
-        let query_clients = self.query_clients();
-        let asked = ask(&query_clients, spec, &question);
-        let answered = tokio::time::timeout(timeout, asked).await;
-        answered.map_err(|_| RpcFailure::Timeout(timeout))?
+        within(timeout, ask(&self.query_clients(), spec, &question)).await
     }
 
     /// All logs of the block `hash`. It takes no longer than `timeout`.
@@ -84,10 +81,7 @@ impl Prober {
             answer_bytes_max: LOGS_BYTES_MAX,
             read: |result| Ok(result.to_string()),
         };
-        let query_clients = self.query_clients();
-        let asked = ask(&query_clients, spec, &question);
-        let answered = tokio::time::timeout(timeout, asked).await;
-        let result = answered.map_err(|_| RpcFailure::Timeout(timeout))??;
+        let result = within(timeout, ask(&self.query_clients(), spec, &question)).await?;
         BlockLogs::read(&result, hash).ok_or(RpcFailure::BadAnswer(
             "answered other than the block's logs",
         ))

@@ -159,8 +159,18 @@ impl Prober {
                     depth,
                     ..details
                 };
-                let is_syncing = details.sync.is_some();
-                answered(&head, is_syncing, chain_id.map(ChainId), took, details)
+                let probe = ProbeOutcome::Answered {
+                    head: head.number,
+                    chain_id: chain_id.map(ChainId),
+                    syncing: details.sync.is_some(),
+                };
+                ProbeReply {
+                    probe,
+                    took,
+                    failure: None,
+                    header: head.header,
+                    details,
+                }
             }
             Err(failure) => failed(&failure, took),
         }
@@ -296,32 +306,12 @@ async fn wanted<T>(
     tokio::time::timeout(timeout, answer).await.ok()?
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     timeout: Duration,
     answer: impl Future<Output = Result<T, RpcFailure>>,
 ) -> Result<T, RpcFailure> {
     let late = |_| RpcFailure::Timeout(timeout);
     tokio::time::timeout(timeout, answer).await.map_err(late)?
-}
-
-fn answered(
-    head: &ProbedHead,
-    syncing: bool,
-    chain_id: Option<ChainId>,
-    took: Duration,
-    details: ProbeDetails,
-) -> ProbeReply {
-    ProbeReply {
-        probe: ProbeOutcome::Answered {
-            head: head.number,
-            chain_id,
-            syncing,
-        },
-        took,
-        failure: None,
-        header: head.header.clone(),
-        details,
-    }
 }
 
 fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {

@@ -74,21 +74,10 @@ pub(super) async fn found(
     head: BlockNumber,
 ) -> DepthFinding {
     let number = question.place.at(head).0;
+    let zero = "0x0000000000000000000000000000000000000000";
     let (method, params) = match question.resource {
-        HistoryResource::State => {
-            let zero_address = "0x0000000000000000000000000000000000000000";
-            (
-                "eth_getBalance",
-                format!(r#"["{zero_address}","{number:#x}"]"#),
-            )
-        }
-        HistoryResource::Proofs => {
-            let zero_address = "0x0000000000000000000000000000000000000000";
-            (
-                "eth_getProof",
-                format!(r#"["{zero_address}",[],"{number:#x}"]"#),
-            )
-        }
+        HistoryResource::State => ("eth_getBalance", format!(r#"["{zero}","{number:#x}"]"#)),
+        HistoryResource::Proofs => ("eth_getProof", format!(r#"["{zero}",[],"{number:#x}"]"#)),
         HistoryResource::Blocks => (
             "eth_getBlockTransactionCountByNumber",
             format!(r#"["{number:#x}"]"#),
@@ -175,12 +164,11 @@ mod tests {
 
     use super::*;
     use crate::node::access::NodeAccess;
+    use crate::node::fixtures::PATIENCE;
     use crate::node::mock::{HASH, MockNode, MockResponse, block, error, ok, result};
     use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
     use forebay_core::fleet::depth::DepthPoint;
     use forebay_core::fleet::report::ProbeExtras;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
 
     async fn probed(script: &[(&'static str, MockResponse)], asked: ProbeRequest) -> ProbeReply {
         let mut whole = vec![("eth_getBlockByNumber", block(1000))];

@@ -245,10 +245,11 @@ mod tests {
 
     use super::*;
     use crate::node::client::{NodeClient, ReuseRule};
+    use crate::node::fixtures::ScriptLine::{Close, Hear, Pause};
     use crate::node::fixtures::{OK, ScriptLine, ScriptedNode, say, within};
 
     async fn reply(script: Vec<ScriptLine>) -> (NodeResponse, NodeClient, ScriptedNode) {
-        let stage = ScriptedNode::play(vec![[vec![ScriptLine::Hear], script].concat()]).await;
+        let stage = ScriptedNode::play(vec![[vec![Hear], script].concat()]).await;
         let link = stage.link();
         let reply = within(link.send(&[b"{}"], ReuseRule::Any, None))
             .await
@@ -300,7 +301,7 @@ mod tests {
             let (first, second) = ("x".repeat(bytes / 2), "y".repeat(bytes - bytes / 2));
             let first = chunked(&format!("{:x}\r\n{first}", bytes / 2));
             let second = format!("\r\n{:X};e\r\n{second}\r\n", bytes - bytes / 2);
-            let pause = ScriptLine::Pause;
+            let pause = Pause;
             vec![
                 say(&first),
                 pause.clone(),
@@ -348,7 +349,7 @@ mod tests {
             chunked("4\r\nhalf\r\n0\r\n\r"),
         ];
         for text in texts {
-            let (mut reply, link, _stage) = reply(vec![say(&text), ScriptLine::Close]).await;
+            let (mut reply, link, _stage) = reply(vec![say(&text), Close]).await;
             assert_eq!(
                 rest(&mut reply).await,
                 Err(BodyFault::Truncated),
@@ -357,7 +358,7 @@ mod tests {
             // Asked again it still has not ended well.
             assert_eq!(within(reply.chunk()).await, Err(BodyFault::Truncated));
             assert_eq!(link.idle(), 0);
-            let (mut reply, ..) = self::reply(vec![say(&text), ScriptLine::Close]).await;
+            let (mut reply, ..) = self::reply(vec![say(&text), Close]).await;
             assert!(within(reply.read_up_to(100)).await.is_err(), "{text:?}");
         }
     }
@@ -376,9 +377,9 @@ mod tests {
     async fn an_unframed_body_ends_with_its_connection() {
         let lines = vec![
             say("HTTP/1.1 200 OK\r\n\r\nto "),
-            ScriptLine::Pause,
+            Pause,
             say("the end"),
-            ScriptLine::Close,
+            Close,
         ];
         let (mut reply, link, _stage) = reply(lines).await;
         let body = within(reply.read_up_to(100)).await.unwrap();

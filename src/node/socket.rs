@@ -60,17 +60,9 @@ pub enum SocketFault {
 impl SocketFault {
     /// Whether the node has spoken, and has no WebSocket there.
     pub fn is_refusal(&self) -> bool {
-        match self {
-            SocketFault::Http(status) => *status < 500 && *status != 429,
-            SocketFault::NoHandshake => true,
-            SocketFault::Unresolved
-            | SocketFault::NoStream(_)
-            | SocketFault::Timeout
-            | SocketFault::Closed
-            | SocketFault::TooLarge
-            | SocketFault::Protocol
-            | SocketFault::Headers => false,
-        }
+        let is_no = |status: u16| status < 500 && status != 429;
+        *self == SocketFault::NoHandshake
+            || matches!(self, SocketFault::Http(status) if is_no(*status))
     }
 }
 
@@ -313,58 +305,36 @@ mod tests {
 
     #[test]
     fn answers_and_news_are_told_apart() {
-        assert_eq!(
-            read(r#"{"jsonrpc":"2.0","id":7,"result":"0x1"}"#),
-            SocketMessage::Answer {
-                id: 7,
-                outcome: Ok(Bytes::from_static(b"\"0x1\"")),
-            }
-        );
-        assert_eq!(
-            read(r#"{"id":7,"error":{"code":1}}"#),
-            SocketMessage::Answer {
-                id: 7,
-                outcome: Err(Bytes::from_static(b"{\"code\":1}")),
-            }
-        );
-        let news =
+        let error = || Bytes::from_static(b"{\"code\":1}");
+        let unnamed = || SocketMessage::Unnamed(error());
+        let answer = |outcome| SocketMessage::Answer { id: 7, outcome };
+        let result = |json: &'static str| answer(Ok(Bytes::from_static(json.as_bytes())));
+        let news = SocketMessage::News {
+            subscription: "\"0x5\"".into(),
+            result: Bytes::from_static(b"{\"a\" : 1}"),
+        };
+        let told =
             r#"{"method":"eth_subscription","params":{"subscription":"0x5","result":{"a" : 1}}}"#;
-        assert_eq!(
-            read(news),
-            SocketMessage::News {
-                subscription: "\"0x5\"".into(),
-                result: Bytes::from_static(b"{\"a\" : 1}"),
-            }
-        );
-        let unnamed = SocketMessage::Unnamed(Bytes::from_static(b"{\"code\":1}"));
-        for text in [
-            r#"{"id":null,"error":{"code":1}}"#,
-            r#"{"error":{"code":1}}"#,
+        for (text, wanted) in [
+            (
+                r#"{"jsonrpc":"2.0","id":7,"result":"0x1"}"#,
+                result("\"0x1\""),
+            ),
+            (r#"{"id":"7","result":1,"error":null}"#, result("1")),
+            (r#"{"id":7,"result":1}"#, result("1")),
+            (r#"{"id":7,"error":{"code":1}}"#, answer(Err(error()))),
+            (told, news),
+            (r#"{"id":null,"error":{"code":1}}"#, unnamed()),
+            (r#"{"error":{"code":1}}"#, unnamed()),
+            ("", SocketMessage::Nothing),
+            ("[]", SocketMessage::Nothing),
+            ("{}", SocketMessage::Nothing),
+            ("1", SocketMessage::Nothing),
+            (r#"{"params":[]}"#, SocketMessage::Nothing),
+            (r#"{"id":"x"}"#, SocketMessage::Nothing),
+            (r#"{"id":null,"result":1}"#, SocketMessage::Nothing),
         ] {
-            assert_eq!(read(text), unnamed, "{text}");
-        }
-        for text in [
-            r#"{"id":"7","result":1,"error":null}"#,
-            r#"{"id":7,"result":1}"#,
-        ] {
-            let outcome = Ok(Bytes::from_static(b"1"));
-            assert_eq!(
-                read(text),
-                SocketMessage::Answer { id: 7, outcome },
-                "{text}"
-            );
-        }
-        let none = r#"{"id":null,"result":1}"#;
-        for text in [
-            "",
-            "[]",
-            "{}",
-            "1",
-            r#"{"params":[]}"#,
-            r#"{"id":"x"}"#,
-            none,
-        ] {
-            assert_eq!(read(text), SocketMessage::Nothing, "{text}");
+            assert_eq!(read(text), wanted, "{text}");
         }
     }
 

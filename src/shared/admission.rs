@@ -49,9 +49,8 @@ pub struct HeldBytes<'a> {
 /// work: an answer that its client doesn't take holds no place.
 #[derive(Debug)]
 pub struct Permit<'a> {
-    admission: &'a Admission,
+    held: HeldBytes<'a>,
     caller: Caller,
-    bytes: usize,
 }
 
 /// What waits for a client to take it; given back when dropped.
@@ -104,11 +103,11 @@ impl Admission {
         }
         let own = &self.process.usage(caller).requests;
         let own_before = own.fetch_add(1, Ordering::Relaxed) as u64;
-        let permit = Permit {
+        let held = HeldBytes {
             admission: self,
-            caller,
             bytes: 0,
         };
+        let permit = Permit { held, caller };
         self.is_fair(Resource::Requests, own_before, 1)
             .then_some(permit)
     }
@@ -119,12 +118,6 @@ impl Admission {
         let is_less = |left: u64| own < left.saturating_mul(SHARE as u64);
         is_less(self.share.left_of_reserve(of, before))
             || is_less(self.share.left_in_all(of, before, amount))
-    }
-
-    fn leave(&self, caller: Caller) {
-        self.share.give(Resource::Requests, 1);
-        let own = &self.process.usage(caller).requests;
-        own.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Room for an answer of `bytes` until its client has taken it; `None` when there is none, or
@@ -231,10 +224,13 @@ impl Admission {
 impl HeldBytes<'_> {
     /// Takes room for so many bytes in all; `false` when there is none.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        let has_room = self.admission.hold_more(self.bytes, more);
+        self.hold(bytes.saturating_sub(self.bytes))
+    }
+
+    fn hold(&mut self, bytes: usize) -> bool {
+        let has_room = self.admission.hold_more(self.bytes, bytes);
         if has_room {
-            self.bytes += more;
+            self.bytes += bytes;
         }
         has_room
     }
@@ -243,11 +239,7 @@ impl HeldBytes<'_> {
 impl Permit<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
     pub fn hold(&mut self, bytes: usize) -> bool {
-        let has_room = self.admission.hold_more(self.bytes, bytes);
-        if has_room {
-            self.bytes += bytes;
-        }
-        has_room
+        self.held.hold(bytes)
     }
 }
 
@@ -257,8 +249,10 @@ fn count(bytes: u64) -> usize {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.admission.leave(self.caller);
-        self.admission.release(self.bytes);
+        let admission = self.held.admission;
+        admission.share.give(Resource::Requests, 1);
+        let own = &admission.process.usage(self.caller).requests;
+        own.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

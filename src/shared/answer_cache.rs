@@ -8,6 +8,7 @@
 mod entry;
 mod gathering_room;
 
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -48,6 +49,8 @@ const ASKED_AGAIN_PART: f64 = 0.75;
 const GATHERED_PART: u64 = 8;
 /// Purges of single nodes that are remembered.
 const LOSSES_MAX: usize = 1024;
+
+type KeyHashes = BuildHasherDefault<KeyHasher>;
 
 /// What keeps the answers of all chains.
 pub struct AnswerStore {
@@ -124,11 +127,11 @@ impl AnswerStore {
             .hot_allocation(ASKED_AGAIN_PART)
             .weight_capacity(memory);
         let evicted = Arc::<AtomicU64>::default();
-        let lifecycle = EvictionCount(evicted.clone());
+        let (lifecycle, hashes) = (EvictionCount(evicted.clone()), KeyHashes::default());
         let kept = match options.build() {
-            Ok(options) => Cache::with_options(options, EntryWeight, KeyHashes, lifecycle),
+            Ok(options) => Cache::with_options(options, EntryWeight, hashes, lifecycle),
             // Nothing of what it wants is left out.
-            Err(_) => Cache::with(items, memory, EntryWeight, KeyHashes, lifecycle),
+            Err(_) => Cache::with(items, memory, EntryWeight, hashes, lifecycle),
         };
         // A table grows under its shard's lock: so it does only where entries are shorter than guessed.
         kept.reserve(items.min(RESERVED_MAX));
@@ -344,20 +347,8 @@ impl Weighter<CacheKey, TableEntry> for EntryWeight {
     }
 }
 
-/// A key is a hash already.
-#[derive(Clone, Debug)]
-struct KeyHashes;
-
-impl std::hash::BuildHasher for KeyHashes {
-    type Hasher = KeyHasher;
-
-    fn build_hasher(&self) -> KeyHasher {
-        KeyHasher(0)
-    }
-}
-
-/// Takes the last number that is written for the hash.
-#[derive(Debug)]
+/// A key is a hash already: takes the last number that is written for the hash.
+#[derive(Debug, Default)]
 struct KeyHasher(u64);
 
 impl std::hash::Hasher for KeyHasher {

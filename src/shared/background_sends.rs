@@ -70,9 +70,7 @@ mod tests {
 
     #[test]
     fn work_is_taken_on_up_to_its_limits_and_given_back() {
-        let background_sends = Arc::new(BackgroundSends::new(Arc::new(ChainShare::alone(
-            &Caps::ROOMY,
-        ))));
+        let background_sends = Arc::<BackgroundSends>::default();
         let mut pieces: Vec<_> = (0..SENDS_MAX)
             .map(|_| background_sends.begin(1).unwrap())
             .collect();

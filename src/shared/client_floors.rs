@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use crate::clock;
+use crate::shared::client_hash::hashed;
 use crate::shared::handed_on::Handover;
 use forebay_core::call::shared_news::ClientHash;
 use forebay_core::fleet::client_floors;
@@ -114,14 +115,6 @@ impl FloorsElsewhere {
     }
 }
 
-/// One that another balancer knows.
-fn hashed(client: ClientHash) -> Client {
-    Client::Named {
-        name: client.0,
-        network: None,
-    }
-}
-
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -137,11 +130,7 @@ mod tests {
             head: BlockNumber(100),
             falls: 0,
         };
-        let named = |name| Client::Named {
-            name,
-            network: None,
-        };
-        let [one, other] = [1, 2].map(named);
+        let [one, other] = [1, 2].map(|name| hashed(ClientHash(name)));
         floors.lift(one, BlockNumber(100), shown);
         assert_eq!(floors.highest.load(Ordering::Acquire), 0, "no news");
         floors.lift(one, BlockNumber(101), shown);

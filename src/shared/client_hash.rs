@@ -74,6 +74,14 @@ impl ClientHasher {
     }
 }
 
+/// A client that another balancer knows.
+pub(super) fn hashed(client: ClientHash) -> Client {
+    Client::Named {
+        name: client.0,
+        network: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

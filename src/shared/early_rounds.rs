@@ -1,6 +1,6 @@
 //! What is asked of nodes before it is time: whole rounds, and looks at their heads alone.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -64,8 +64,6 @@ impl HeadLooks {
     }
 
     fn awaited(&self) -> MutexGuard<'_, AwaitedBlocks> {
-        self.awaited
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

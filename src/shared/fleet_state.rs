@@ -15,7 +15,7 @@ mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::Guard;
@@ -343,9 +343,7 @@ impl FleetState {
     }
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
-        self.fleet
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -372,15 +370,15 @@ impl HealthCheck for LagHealthCheck {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
         let snapshot = self.0.load();
         let node = id_of(target).and_then(|id| snapshot.view.node(id));
-        match node {
-            Some(node) if node.standing.is_healthy() => Ok(()),
+        let why = match node {
+            Some(node) if node.standing.is_healthy() => return Ok(()),
             Some(node) => {
                 let reason = node.reason(clock::now());
-                let why = reason.map_or("not yet probed", |reason| reason.as_str());
-                pingora::Error::e_explain(pingora::ErrorType::new("unfit"), why)
+                reason.map_or("not yet probed", |reason| reason.as_str())
             }
-            None => pingora::Error::e_explain(pingora::ErrorType::new("unfit"), "not in the list"),
-        }
+            None => "not in the list",
+        };
+        pingora::Error::e_explain(pingora::ErrorType::new("unfit"), why)
     }
 
     fn backend_summary(&self, target: &Backend) -> String {

@@ -8,7 +8,7 @@
 mod audience;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,14 +71,12 @@ impl Hub {
             Ok(Err(_)) => TopicSource::None(SubscriptionFailure::Refused(Refusal::NoNode)),
             Err(_) => TopicSource::None(SubscriptionFailure::Refused(Refusal::Timeout)),
         };
-        match found {
-            TopicSource::Sought | TopicSource::Found => {
-                let waited = (&wait.topic, wait.from);
-                self.register().admit(waited, id, outbox);
-                Ok(())
-            }
-            TopicSource::None(why) => Err(why),
+        if let TopicSource::None(why) = found {
+            return Err(why);
         }
+        let waited = (&wait.topic, wait.from);
+        self.register().admit(waited, id, outbox);
+        Ok(())
     }
 
     fn wait(&self, topic: Topic) -> Result<SourceWait<'_>, SubscriptionFailure> {
@@ -263,9 +261,7 @@ impl Hub {
     }
 
     fn register(&self) -> MutexGuard<'_, HubState> {
-        self.register
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -377,6 +373,7 @@ impl Drop for SourceWait<'_> {
 mod tests {
     use super::*;
     use crate::shared::outbox::OutboxItem;
+    use crate::shared::outbox::OutboxItem::Begun;
 
     fn id(number: u64) -> SubscriptionId {
         SubscriptionId::read(&format!("0x{number:x}")).unwrap()
@@ -387,6 +384,21 @@ mod tests {
             subscription: id(number),
             result: Bytes::from_static(b"1"),
         }
+    }
+
+    /// A client that asks for a passed topic, and waits.
+    async fn waits(
+        hub: &Arc<Hub>,
+        outbox: &Arc<Outbox>,
+    ) -> tokio::task::JoinHandle<Result<(), SubscriptionFailure>> {
+        let mut comes = hub.news();
+        let (asked, outbox) = (hub.clone(), outbox.clone());
+        let topic = Topic::Passed(RelayedTopic::Syncing);
+        let asking = tokio::spawn(async move { asked.subscribe(topic, id(1), &outbox).await });
+        while hub.topics().is_empty() {
+            comes.changed().await.unwrap();
+        }
+        asking
     }
 
     #[tokio::test]
@@ -403,15 +415,11 @@ mod tests {
         let begun = [one.take(), one.take(), one.take()];
         assert_eq!(
             begun,
-            [
-                Some(OutboxItem::Begun(id(1))),
-                Some(OutboxItem::Begun(id(2))),
-                Some(news(2))
-            ]
+            [Some(Begun(id(1))), Some(Begun(id(2))), Some(news(2))]
         );
         assert_eq!(
             (other.take(), other.take()),
-            (Some(OutboxItem::Begun(id(3))), Some(news(3)))
+            (Some(Begun(id(3))), Some(news(3)))
         );
         hub.leave(&one);
         hub.leave(&other);
@@ -422,17 +430,9 @@ mod tests {
     #[tokio::test]
     async fn a_passed_topic_waits_for_a_node_and_says_why_there_is_none() {
         let hub = Arc::new(Hub::default());
-        let topic = Topic::Passed(RelayedTopic::Syncing);
         let outbox = Arc::<Outbox>::default();
         for found in [Ok(()), Err(SubscriptionFailure::Refused(Refusal::NoNode))] {
-            let asking = tokio::spawn({
-                let (hub, topic, outbox) = (hub.clone(), topic.clone(), outbox.clone());
-                async move { hub.subscribe(topic, id(1), &outbox).await }
-            });
-            let mut comes = hub.news();
-            while hub.topics().is_empty() {
-                comes.changed().await.unwrap();
-            }
+            let asking = waits(&hub, &outbox).await;
             hub.settle(&RelayedTopic::Syncing, found.clone());
             assert_eq!(asking.await.unwrap(), found);
             hub.leave(&outbox);
@@ -445,25 +445,14 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let topic = Topic::Passed(RelayedTopic::Syncing);
         let outbox = Arc::<Outbox>::default();
-        let asking = tokio::spawn({
-            let (hub, topic, outbox) = (hub.clone(), topic.clone(), outbox.clone());
-            async move { hub.subscribe(topic, id(1), &outbox).await }
-        });
-        let mut comes = hub.news();
-        while hub.topics().is_empty() {
-            comes.changed().await.unwrap();
-        }
+        let asking = waits(&hub, &outbox).await;
         hub.settle(&RelayedTopic::Syncing, Ok(()));
         hub.tell(&topic, &Bytes::from_static(b"1"));
         assert_eq!(asking.await.unwrap(), Ok(()));
         let told = [outbox.take(), outbox.take(), outbox.take()];
-        assert_eq!(told, [Some(OutboxItem::Begun(id(1))), Some(news(1)), None]);
+        assert_eq!(told, [Some(Begun(id(1))), Some(news(1)), None]);
         hub.subscribe(topic, id(2), &outbox).await.unwrap();
-        assert_eq!(
-            outbox.take(),
-            Some(OutboxItem::Begun(id(2))),
-            "once is enough"
-        );
+        assert_eq!(outbox.take(), Some(Begun(id(2))), "once is enough");
         assert_eq!(outbox.take(), None);
     }
 
@@ -484,7 +473,7 @@ mod tests {
         let told = outboxes
             .each_ref()
             .map(|(_, outbox)| (outbox.take(), outbox.take()));
-        let begun = |number| Some(OutboxItem::Begun(id(number)));
+        let begun = |number| Some(Begun(id(number)));
         assert_eq!(told, [(begun(0), Some(news(0))), (begun(1), None)]);
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -129,9 +129,8 @@ impl ClientSubscriptions {
     }
 
     fn subscriptions(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Subscription>> {
-        self.subscriptions
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        let lock = self.subscriptions.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,9 +191,7 @@ impl SubscriptionBatch<'_> {
     }
 
     fn fresh(&self) -> MutexGuard<'_, Vec<SubscriptionId>> {
-        self.fresh
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

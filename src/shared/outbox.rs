@@ -4,7 +4,7 @@
 //! time is slow: what it was still to be told is dropped, and it is told that it must go.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -196,15 +196,17 @@ impl Outbox {
     }
 
     fn queue(&self) -> MutexGuard<'_, OutboxQueue> {
-        self.queue
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn slow() -> [OutboxItem; 1] {
+        [OutboxItem::Close(ServerClose::Slow)]
+    }
 
     fn id(number: u64) -> SubscriptionId {
         SubscriptionId::read(&format!("0x{number:x}")).unwrap()
@@ -242,20 +244,12 @@ mod tests {
         }
         assert!(!outbox.is_closing());
         outbox.tell(id(1), &Bytes::new());
-        assert_eq!(
-            told(&outbox),
-            [OutboxItem::Close(ServerClose::Slow)],
-            "news"
-        );
+        assert_eq!(told(&outbox), slow(), "news");
         let outbox = small();
         outbox.tell(id(1), &news);
         outbox.tell(id(1), &Bytes::from_static(b"123456"));
         outbox.tell(id(1), &Bytes::new());
-        assert_eq!(
-            told(&outbox),
-            [OutboxItem::Close(ServerClose::Slow)],
-            "bytes"
-        );
+        assert_eq!(told(&outbox), slow(), "bytes");
     }
 
     #[test]
@@ -271,11 +265,7 @@ mod tests {
             }
             assert!(!outbox.is_closing());
             outbox.tell(id(1), &Bytes::from_static(b"1"));
-            assert_eq!(
-                told(&outbox),
-                [OutboxItem::Close(ServerClose::Slow)],
-                "one past it"
-            );
+            assert_eq!(told(&outbox), slow(), "one past it");
         }
         let outbox = small();
         for _ in 0..2 {
@@ -284,11 +274,7 @@ mod tests {
         }
         outbox.tell(id(1), &long);
         outbox.tell(id(1), &long);
-        assert_eq!(
-            told(&outbox),
-            [OutboxItem::Close(ServerClose::Slow)],
-            "two of them"
-        );
+        assert_eq!(told(&outbox), slow(), "two of them");
     }
 
     #[test]

@@ -37,18 +37,19 @@ enum AdmissionState {
     Closing = 2,
 }
 
+/// Where a connection has its place.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    Hall,
+    Anteroom,
+}
+
 /// A connection's place; given back when dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     process: Arc<ProcessAdmission>,
     caller: Caller,
-}
-
-/// A connection's place in the anteroom; given back when dropped.
-#[derive(Debug)]
-pub struct WaitPermit {
-    process: Arc<ProcessAdmission>,
-    caller: Caller,
+    room: Room,
 }
 
 impl ProcessAdmission {
@@ -83,30 +84,33 @@ impl ProcessAdmission {
 
     /// A place for a connection; `None` when there is none, or the client has so many already.
     pub fn connect(self: &Arc<Self>, caller: Caller) -> Option<ConnectionPermit> {
-        let own = &self.callers.slot(caller).connections;
-        let (before, own_before) = (
-            self.connections.fetch_add(1, Ordering::Relaxed),
-            own.fetch_add(1, Ordering::Relaxed),
-        );
-        let connected = ConnectionPermit {
-            process: self.clone(),
-            caller,
-        };
-        is_fair(own_before, before, self.caps.connections).then_some(connected)
+        self.take(caller, Room::Hall, self.caps.connections)
     }
 
     /// A place for a connection that is told about our health, or that there is no room for it.
-    pub fn wait(self: &Arc<Self>, caller: Caller) -> Option<WaitPermit> {
-        let own = &self.callers.slot(caller).waiting;
-        let (before, own_before) = (
-            self.anteroom.fetch_add(1, Ordering::Relaxed),
-            own.fetch_add(1, Ordering::Relaxed),
-        );
-        let waits = WaitPermit {
+    pub fn wait(self: &Arc<Self>, caller: Caller) -> Option<ConnectionPermit> {
+        self.take(caller, Room::Anteroom, ANTEROOM_MAX)
+    }
+
+    fn take(self: &Arc<Self>, caller: Caller, room: Room, max: usize) -> Option<ConnectionPermit> {
+        let [before, own_before] = self
+            .counts(caller, room)
+            .map(|count| count.fetch_add(1, Ordering::Relaxed));
+        let permit = ConnectionPermit {
             process: self.clone(),
             caller,
+            room,
         };
-        is_fair(own_before, before, ANTEROOM_MAX).then_some(waits)
+        is_fair(own_before, before, max).then_some(permit)
+    }
+
+    /// How many all have in `room`, and how many `caller` has.
+    fn counts(&self, caller: Caller, room: Room) -> [&AtomicUsize; 2] {
+        let own = self.callers.slot(caller);
+        match room {
+            Room::Hall => [&self.connections, &own.connections],
+            Room::Anteroom => [&self.anteroom, &own.waiting],
+        }
     }
 
     /// Connections of clients.
@@ -147,17 +151,9 @@ impl ProcessAdmission {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.process.connections.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.process.callers.slot(self.caller).connections;
-        own.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for WaitPermit {
-    fn drop(&mut self) {
-        self.process.anteroom.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.process.callers.slot(self.caller).waiting;
-        own.fetch_sub(1, Ordering::Relaxed);
+        for count in self.process.counts(self.caller, self.room) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

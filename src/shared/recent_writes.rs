@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::clock;
-use crate::shared::client_hash::ClientHasher;
+use crate::shared::client_hash::{ClientHasher, hashed};
 use crate::shared::process_limits::{ChainShare, Resource};
 use crate::shared::store::SharedStore;
 use forebay_core::call::pending_transactions::{
@@ -205,11 +205,7 @@ impl SharedWrites {
             lock(&self.pooled).take(&accepted, node, self.bounds(), at);
         }
         if let Some(client) = sent.client {
-            let client = Client::Named {
-                name: client.0,
-                network: None,
-            };
-            lock(&elsewhere.recent).taken(client, sent.network, node, at);
+            lock(&elsewhere.recent).taken(hashed(client), sent.network, node, at);
         }
     }
 
@@ -270,11 +266,7 @@ impl WritesElsewhere {
         let Some(client) = self.hashes.client(client) else {
             return Vec::new();
         };
-        let client = Client::Named {
-            name: client.0,
-            network: None,
-        };
-        lock(&self.recent).holders_for(client, clock::now())
+        lock(&self.recent).holders_for(hashed(client), clock::now())
     }
 }
 
@@ -293,12 +285,9 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::metrics::ProcessMetrics;
     use crate::shared::process_limits::ProcessLimits;
-    use crate::shared::store::StoreConfig;
     use forebay_core::call::shared_news::ClientHash;
     use forebay_core::vocabulary::caps::Caps;
-    use forebay_core::vocabulary::node::Secret;
 
     #[test]
     fn a_client_is_known_by_its_name_or_else_by_its_address() {
@@ -326,17 +315,21 @@ mod tests {
         let hash = transaction::hash_of(&[1]);
         let client = recent_writes.client(Some(b"a"), None);
         assert!(recent_writes.pooled().is_none());
-        let sent = AcceptedTransaction {
-            hash,
-            signed: None,
-            marked: None,
-            raw: &[1],
-            network: None,
-        };
+        let sent = accepted(hash, None);
         recent_writes.remember(Some(&sent), client, NodeId(3));
         assert_eq!(recent_writes.holders(hash), [NodeId(3)]);
         assert_eq!(recent_writes.holders_for(client), [NodeId(3)]);
         assert_eq!(recent_writes.holders_for(Client::Unknown), []);
+    }
+
+    fn accepted(hash: TxHash, network: Option<NetworkMark>) -> AcceptedTransaction<'static> {
+        AcceptedTransaction {
+            hash,
+            signed: None,
+            marked: None,
+            raw: &[],
+            network,
+        }
     }
 
     /// Of a chain among others, of a process that has room for so many transactions.
@@ -357,13 +350,7 @@ mod tests {
                 .map(|number| transaction::hash_of(&[number]))
                 .collect();
             for hash in &hashes {
-                let sent = AcceptedTransaction {
-                    hash: *hash,
-                    signed: None,
-                    marked: None,
-                    raw: &[],
-                    network: recent_writes.network_of(client),
-                };
+                let sent = accepted(*hash, recent_writes.network_of(client));
                 recent_writes.remember(Some(&sent), client, NodeId(3));
             }
             let held = hashes
@@ -376,13 +363,8 @@ mod tests {
     #[test]
     fn what_one_address_sends_through_another_balancer_has_a_quarter_of_the_room_too() {
         let recent_writes = with_room(8);
-        let config = StoreConfig {
-            url: Secret::new("redis://127.0.0.1:1".into()),
-            ca_file: None,
-            queue_bytes_max: 0,
-        };
-        let store = SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap();
-        recent_writes.hand_on("s3cret", Arc::new(store), ("news".into(), "writes".into()));
+        let (news, log) = ("news".to_string(), "writes".to_string());
+        recent_writes.hand_on("s3cret", SharedStore::away(), (news, log));
         let nodes = [(NodeMark::of("a"), NodeId(1))];
         let client = recent_writes.client(None, Some([10, 0, 0, 1].into()));
         let network = ClientHasher::new("s3cret").network([10, 0, 0, 1].into());
@@ -410,19 +392,11 @@ mod tests {
             .filter(|(hash, _, _)| !recent_writes.holders(*hash).is_empty());
         assert_eq!(held.count(), 3);
         assert_eq!(recent_writes.holders(quiet), [NodeId(1)]);
-        let quiet = Client::Named {
-            name: 7,
-            network: None,
-        };
+        let quiet = hashed(ClientHash(7));
         assert_eq!(recent_writes.holders_for(quiet), [NodeId(1)]);
         // Through this one, it has no room beside.
-        let sent = AcceptedTransaction {
-            hash: transaction::hash_of(b"one more"),
-            signed: None,
-            marked: None,
-            raw: &[],
-            network: recent_writes.network_of(client),
-        };
+        let hash = transaction::hash_of(b"one more");
+        let sent = accepted(hash, recent_writes.network_of(client));
         recent_writes.remember(Some(&sent), client, NodeId(1));
         assert_eq!(recent_writes.holders(sent.hash), []);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -30,15 +30,10 @@ pub struct SocketCounter {
     /// Of all chains.
     limits: Arc<ArcSwap<SocketLimits>>,
     share: Arc<ChainShare>,
-    register: Mutex<SocketCounts>,
+    /// By [`network`]. None stands here without a socket.
+    by_address: Mutex<HashMap<IpAddr, usize>>,
     /// Whether sockets are to end, for those that wait for it.
     leaving: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct SocketCounts {
-    /// By [`network`]. None stands here without a socket.
-    by_address: HashMap<IpAddr, usize>,
 }
 
 /// Why there is no place for one more socket.
@@ -74,7 +69,7 @@ impl SocketCounter {
         SocketCounter {
             limits,
             share,
-            register: Mutex::default(),
+            by_address: Mutex::default(),
             leaving: watch::Sender::default(),
         }
     }
@@ -98,13 +93,13 @@ impl SocketCounter {
             network: None,
         };
         if let Some(address) = address.map(network) {
-            let mut register = self.register();
-            let open = register.by_address.get(&address).copied().unwrap_or(0);
+            let mut by_address = self.by_address();
+            let open = by_address.get(&address).copied().unwrap_or(0);
             if open >= limits.sockets_max_per_address {
-                drop(register);
+                drop(by_address);
                 return Err(SocketShortage::Address);
             }
-            register.by_address.insert(address, open + 1);
+            by_address.insert(address, open + 1);
             place.network = Some(address);
         }
         Ok(place)
@@ -124,10 +119,9 @@ impl SocketCounter {
         self.leaving.subscribe()
     }
 
-    fn register(&self) -> MutexGuard<'_, SocketCounts> {
-        self.register
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        let lock = self.by_address.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,11 +131,11 @@ impl Drop for SocketPlace {
         let Some(address) = self.network else {
             return;
         };
-        let mut register = self.sockets.register();
-        if let Some(open) = register.by_address.get_mut(&address) {
+        let mut by_address = self.sockets.by_address();
+        if let Some(open) = by_address.get_mut(&address) {
             *open -= 1;
             if *open == 0 {
-                register.by_address.remove(&address);
+                by_address.remove(&address);
             }
         }
     }
@@ -149,6 +143,7 @@ impl Drop for SocketPlace {
 
 #[cfg(test)]
 mod tests {
+    use super::SocketShortage::{Address, Process};
     use super::*;
     use crate::config::settings::Settings;
 
@@ -169,10 +164,7 @@ mod tests {
         let sockets = sockets(2, 9);
         let first = sockets.admit(address(1)).unwrap();
         let _second = sockets.admit(None).unwrap();
-        assert_eq!(
-            sockets.admit(address(2)).unwrap_err(),
-            SocketShortage::Process
-        );
+        assert_eq!(sockets.admit(address(2)).unwrap_err(), Process);
         drop(first);
         assert!(sockets.admit(address(2)).is_ok());
     }
@@ -181,15 +173,12 @@ mod tests {
     fn an_address_is_held_to_its_own_limit_and_forgotten_without_sockets() {
         let sockets = sockets(9, 2);
         let places: Vec<_> = (0..2).map(|_| sockets.admit(address(1)).unwrap()).collect();
-        assert_eq!(
-            sockets.admit(address(1)).unwrap_err(),
-            SocketShortage::Address
-        );
+        assert_eq!(sockets.admit(address(1)).unwrap_err(), Address);
         assert!(sockets.admit(address(2)).is_ok());
         assert_eq!(sockets.open(), 2);
         drop(places);
         assert_eq!(sockets.open(), 0);
-        assert!(sockets.register().by_address.is_empty());
+        assert!(sockets.by_address().is_empty());
     }
 
     #[test]
@@ -198,11 +187,11 @@ mod tests {
         let address = |text: &str| Some(text.parse().unwrap());
         let _first = sockets.admit(address("2001:db8::1")).unwrap();
         let same = sockets.admit(address("2001:db8::ffff:0:0:2"));
-        assert_eq!(same.unwrap_err(), SocketShortage::Address);
+        assert_eq!(same.unwrap_err(), Address);
         assert!(sockets.admit(address("2001:db8:0:1::1")).is_ok());
         let _mapped = sockets.admit(address("::ffff:10.0.0.1")).unwrap();
         let same = sockets.admit(address("10.0.0.1"));
-        assert_eq!(same.unwrap_err(), SocketShortage::Address);
+        assert_eq!(same.unwrap_err(), Address);
         assert!(sockets.admit(address("::ffff:10.0.0.2")).is_ok());
     }
 

@@ -129,6 +129,17 @@ impl SharedStore {
         })
     }
 
+    /// One that is away.
+    #[cfg(test)]
+    pub fn away() -> Arc<SharedStore> {
+        let config = StoreConfig {
+            url: Secret::new("redis://127.0.0.1:1".into()),
+            ca_file: None,
+            queue_bytes_max: 0,
+        };
+        Arc::new(SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap())
+    }
+
     /// Whether calls ask it.
     pub fn is_on(&self) -> bool {
         self.circuit().is_on()
@@ -348,23 +359,14 @@ fn is_refusal(why: &RedisError) -> bool {
 
 /// Of `[id, [field, value]]`.
 fn entry_id(entry: &Value) -> Option<String> {
-    let Value::Array(parts) = entry else {
-        return None;
-    };
-    match parts.first()? {
+    match entry.as_sequence()?.first()? {
         Value::BulkString(id) => Some(String::from_utf8_lossy(id).into_owned()),
         _ => None,
     }
 }
 
 fn entry_of(entry: &Value) -> Option<Bytes> {
-    let Value::Array(parts) = entry else {
-        return None;
-    };
-    let Value::Array(fields) = parts.get(1)? else {
-        return None;
-    };
-    match fields.get(1)? {
+    match entry.as_sequence()?.get(1)?.as_sequence()?.get(1)? {
         Value::BulkString(bytes) => Some(bytes.clone().into()),
         _ => None,
     }

@@ -354,20 +354,11 @@ impl StoredAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::metrics::ProcessMetrics;
-    use crate::shared::store::StoreConfig;
-    use forebay_core::vocabulary::node::Secret;
 
     #[test]
     fn what_waits_to_be_written_is_bounded_and_gives_its_room_back() {
-        let config = StoreConfig {
-            url: Secret::new("redis://127.0.0.1:1".into()),
-            ca_file: None,
-            queue_bytes_max: 1 << 20,
-        };
-        let store = SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap();
         let most = 2 * (1000 + WAITING_BYTES);
-        let (answers, _) = StoredAnswers::new(Arc::new(store), ("", "main"), most);
+        let (answers, _) = StoredAnswers::new(SharedStore::away(), ("", "main"), most);
         let (one, other) = (answers.room(1000).unwrap(), answers.room(1000).unwrap());
         assert!(answers.room(0).is_none(), "there is no more");
         drop(other);

@@ -2,7 +2,7 @@
 //! under locks that only the methods which ask by a hash ever take.
 
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
@@ -70,9 +70,8 @@ impl<K: Hash + Eq, const MAX: usize> ShardedMap<K, MAX> {
 
     fn shard(&self, key: &K) -> MutexGuard<'_, RecentMap<K, BlockNumber>> {
         let at = self.hashes.hash_one(key) as usize % SHARDS;
-        self.shards[at]
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        let lock = self.shards[at].lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

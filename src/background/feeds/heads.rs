@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::background::pacing::CurrentSettings;
+use crate::background::pacing::{CurrentSettings, or_never};
 use crate::clock;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
@@ -86,30 +86,19 @@ impl HeadFeed {
                 head_tracker.hear(head, clock::now());
             }
             let until = self.obey(&mut head_tracker, &mut notes, &mut fetch);
-            let fetched = async {
-                match &mut fetch {
-                    Some(fetch) => fetch.await,
-                    None => std::future::pending().await,
-                }
-            };
-            let wait = async {
-                match until {
-                    Some(until) => tokio::time::sleep_until(until.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let wait = until.map(|until| tokio::time::sleep_until(until.into()));
             tokio::select! {
                 head = self.heads.recv() => match head {
                     Some(head) => head_tracker.hear(head, clock::now()),
                     None => return,
                 },
                 changed = fleet_news.changed() => if changed.is_err() { return },
-                (hash, header) = fetched => {
+                (hash, header) = or_never(fetch.as_mut()) => {
                     fetch = None;
                     notes.fetched.extend(header.as_ref().map(|header| header.hash));
                     head_tracker.bring(hash, header, clock::now());
                 }
-                () = wait => {}
+                () = or_never(wait) => {}
             }
         }
     }

@@ -152,11 +152,8 @@ impl NodeSockets {
 
     fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
         let snapshot = self.exchange.fleet.snapshot();
-        let is_wanted = self
-            .exchange
-            .settings
-            .say(|settings| settings.health.sockets)
-            || !self.exchange.hub.is_idle();
+        let is_wanted =
+            self.exchange.settings.say(|it| it.health.sockets) || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
         kept.retain(|_, socket| {
             let stays = nodes().any(|upstream| same_way(upstream, &socket.upstream));

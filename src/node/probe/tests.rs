@@ -6,6 +6,7 @@ mod failures;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::node::fixtures::PATIENCE;
 use crate::node::mock::{HASH, MockNode, MockResponse, block, error, http, ok, result};
 use crate::node::probe_questions::QUESTIONS_AT_ONCE;
 use forebay_core::fleet::standing::Reason;
@@ -13,7 +14,6 @@ use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::vocabulary::chain::BlockHash;
 use forebay_core::vocabulary::node::NodeRecord;
 
-const PATIENCE: Duration = Duration::from_secs(10);
 const WITH_CHAIN: ProbeRequest = ProbeRequest {
     chain_id: true,
     tags: false,

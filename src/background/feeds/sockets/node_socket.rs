@@ -5,17 +5,18 @@ mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::sleep_until;
 
-use self::heads::next_answer;
 use self::state::{SocketFailure, SocketState};
 use crate::background::feeds::sockets::messages::{SocketCommand, TopicReport};
 use crate::background::feeds::sockets::subscriptions::{
     CallPurpose, ID_BYTES_MAX, InvalidId, Subscriptions,
 };
 use crate::background::feeds::sockets::{SocketContext, SocketRegistration};
+use crate::background::pacing::or_never;
 use crate::clock;
 use crate::node::socket::{SocketFault, SocketMessage, UpstreamSocket};
 use crate::shared::node_clients::Upstream;
@@ -138,29 +139,26 @@ impl NodeSocket {
 
     async fn listen(&mut self, live: &mut SocketState) -> SocketFailure {
         live.subscriptions.want(CallPurpose::Heads);
-        let look = (self
-            .exchange
-            .settings
-            .say(|settings| settings.chain.block_time)
-            / 2)
-        .clamp(Duration::from_millis(100), PING_EVERY);
+        let look = (self.exchange.settings.say(|it| it.chain.block_time) / 2)
+            .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
         let mut pings = tokio::time::interval(PING_EVERY);
         loop {
             if let Err(fault) = send(live).await {
                 return SocketFailure::Fault(fault);
             }
+            let due = live.subscriptions.due().map(|due| sleep_until(due.into()));
             let done = tokio::select! {
                 heard = live.socket.hear() => match heard {
                     Ok(heard) => self.hear(live, heard).await,
                     Err(fault) => Err(SocketFailure::Fault(fault)),
                 },
                 command = next_command(&mut live.place) => self.obey(live, command).await,
-                answer = next_answer(&mut live.block_query) => {
+                answer = or_never(live.block_query.as_mut().map(|query| &mut query.answer)) => {
                     self.compare(live, answer).await;
                     Ok(())
                 }
-                () = next_due(live.subscriptions.due()) => Ok(()),
+                () = or_never(due) => Ok(()),
                 _ = looks.tick() => self.look(live),
                 _ = pings.tick() => live.socket.ping().await.map_err(SocketFailure::Fault),
             };
@@ -173,10 +171,7 @@ impl NodeSocket {
     /// Silent for long while others move, or not even alive.
     fn look(&self, live: &mut SocketState) -> Result<(), SocketFailure> {
         let now = clock::now();
-        let block_time = self
-            .exchange
-            .settings
-            .say(|settings| settings.chain.block_time);
+        let block_time = self.exchange.settings.say(|it| it.chain.block_time);
         let told = self.exchange.told();
         if live.staleness.is_stale(told, block_time, now) {
             return Err(SocketFailure::Stale);
@@ -366,13 +361,6 @@ async fn next_command(place: &mut Option<SocketRegistration>) -> SocketCommand {
         return command;
     }
     std::future::pending().await
-}
-
-async fn next_due(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Asks the node for all that it may be asked for now.

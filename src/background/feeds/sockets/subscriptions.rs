@@ -258,6 +258,7 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
+    use super::CallPurpose::{Dropped, GivenUp, Heads, Topic};
     use super::*;
 
     use forebay_core::feed::subscription::RelayedTopic;
@@ -290,23 +291,16 @@ mod tests {
     #[test]
     fn a_topic_dropped_while_it_is_asked_for_is_given_up_with_the_answer() {
         let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
-        let wanted = [
-            CallPurpose::Heads,
-            CallPurpose::Topic(syncing(1)),
-            CallPurpose::Topic(PENDING),
-        ];
+        let wanted = [Heads, Topic(syncing(1)), Topic(PENDING)];
         for what in &wanted {
             subscriptions.want(what.clone());
         }
         assert_eq!(send(&mut subscriptions, &mut call, now), wanted);
         subscriptions.drop_request(&syncing(1));
-        subscriptions.want(CallPurpose::Topic(syncing(2)));
+        subscriptions.want(Topic(syncing(2)));
         send(&mut subscriptions, &mut call, now);
-        assert_eq!(subscriptions.answered(2), Some(CallPurpose::Dropped));
-        assert_eq!(
-            subscriptions.answered(4),
-            Some(CallPurpose::Topic(syncing(2)))
-        );
+        assert_eq!(subscriptions.answered(2), Some(Dropped));
+        assert_eq!(subscriptions.answered(4), Some(Topic(syncing(2))));
         assert_eq!(subscriptions.answered(4), None);
         subscriptions
             .take(&id("\"0x1\""), Some(syncing(2)))
@@ -314,11 +308,8 @@ mod tests {
         subscriptions.drop_request(&syncing(1));
         assert_eq!(subscriptions.next(now), None, "an earlier request");
         subscriptions.drop_request(&syncing(2));
-        assert_eq!(
-            subscriptions.next(now),
-            Some(CallPurpose::GivenUp("\"0x1\"".into()))
-        );
-        subscriptions.want(CallPurpose::Topic(syncing(3)));
+        assert_eq!(subscriptions.next(now), Some(GivenUp("\"0x1\"".into())));
+        subscriptions.want(Topic(syncing(3)));
         subscriptions.drop_request(&syncing(3));
         assert_eq!(subscriptions.next(now), None, "it wasn't asked for yet");
         assert_eq!(subscriptions.into_requests().collect::<Vec<_>>(), [PENDING]);
@@ -328,44 +319,35 @@ mod tests {
     fn an_error_without_a_name_is_the_only_calls_that_waits_for_an_answer() {
         let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
         assert_eq!(subscriptions.unnamed(now), None, "none is left");
-        subscriptions.want(CallPurpose::Topic(PENDING));
+        subscriptions.want(Topic(PENDING));
         send(&mut subscriptions, &mut call, now);
-        assert_eq!(
-            subscriptions.unnamed(now),
-            Some(CallPurpose::Topic(PENDING))
-        );
-        for what in [
-            CallPurpose::GivenUp("1".into()),
-            CallPurpose::Topic(syncing(1)),
-        ] {
+        assert_eq!(subscriptions.unnamed(now), Some(Topic(PENDING)));
+        for what in [GivenUp("1".into()), Topic(syncing(1))] {
             subscriptions.want(what.clone());
             assert_eq!(send(&mut subscriptions, &mut call, now), [what]);
-            subscriptions.want(CallPurpose::Heads);
+            subscriptions.want(Heads);
             assert_eq!(
                 send(&mut subscriptions, &mut call, now),
                 [],
                 "one at a time"
             );
             assert_ne!(subscriptions.unnamed(now), None);
-            assert_eq!(
-                send(&mut subscriptions, &mut call, now),
-                [CallPurpose::Heads]
-            );
-            assert_eq!(subscriptions.answered(call), Some(CallPurpose::Heads));
+            assert_eq!(send(&mut subscriptions, &mut call, now), [Heads]);
+            assert_eq!(subscriptions.answered(call), Some(Heads));
         }
     }
 
     #[test]
     fn where_several_wait_those_without_an_answer_are_asked_again_one_by_one() {
         let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
-        let topics = [CallPurpose::Topic(syncing(1)), CallPurpose::Topic(PENDING)];
-        for what in [&CallPurpose::Heads, &topics[0], &topics[1]] {
+        let topics = [Topic(syncing(1)), Topic(PENDING)];
+        for what in [&Heads, &topics[0], &topics[1]] {
             subscriptions.want(what.clone());
         }
         send(&mut subscriptions, &mut call, now);
         assert_eq!(subscriptions.unnamed(now), None);
         assert_eq!(subscriptions.next(now), None, "answers may be on their way");
-        assert_eq!(subscriptions.answered(1), Some(CallPurpose::Heads));
+        assert_eq!(subscriptions.answered(1), Some(Heads));
         assert_eq!(
             (subscriptions.next(now), subscriptions.due()),
             (None, Some(now + SORTING))
@@ -377,7 +359,7 @@ mod tests {
         );
         assert_eq!(
             subscriptions.answered(2),
-            Some(CallPurpose::Dropped),
+            Some(Dropped),
             "it was asked again"
         );
         assert_eq!(subscriptions.unnamed(later), Some(topics[0].clone()));
@@ -391,56 +373,38 @@ mod tests {
     #[test]
     fn where_all_but_the_errors_owners_are_answered_they_are_asked_again_at_once() {
         let (mut subscriptions, mut call, now) = (Subscriptions::default(), 0, crate::clock::now());
-        subscriptions.want(CallPurpose::Heads);
-        subscriptions.want(CallPurpose::Topic(PENDING));
+        subscriptions.want(Heads);
+        subscriptions.want(Topic(PENDING));
         send(&mut subscriptions, &mut call, now);
         assert_eq!(subscriptions.unnamed(now), None);
-        assert_eq!(subscriptions.answered(1), Some(CallPurpose::Heads));
-        assert_eq!(
-            send(&mut subscriptions, &mut call, now),
-            [CallPurpose::Topic(PENDING)]
-        );
-        assert_eq!(
-            subscriptions.unnamed(now),
-            Some(CallPurpose::Topic(PENDING))
-        );
+        assert_eq!(subscriptions.answered(1), Some(Heads));
+        assert_eq!(send(&mut subscriptions, &mut call, now), [Topic(PENDING)]);
+        assert_eq!(subscriptions.unnamed(now), Some(Topic(PENDING)));
     }
 
     #[test]
     fn an_error_that_may_be_a_late_calls_is_laid_to_no_other() {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
-        subscriptions.want(CallPurpose::Topic(syncing(1)));
+        subscriptions.want(Topic(syncing(1)));
         send(&mut subscriptions, &mut call, now);
         subscriptions.drop_request(&syncing(1));
-        subscriptions.want(CallPurpose::Topic(PENDING));
-        assert_eq!(
-            send(&mut subscriptions, &mut call, now),
-            [CallPurpose::Topic(PENDING)]
-        );
+        subscriptions.want(Topic(PENDING));
+        assert_eq!(send(&mut subscriptions, &mut call, now), [Topic(PENDING)]);
         assert_eq!(subscriptions.unnamed(now), None, "of the first");
         assert_eq!(subscriptions.next(now), None);
         let later = now + SORTING;
-        assert_eq!(
-            send(&mut subscriptions, &mut call, later),
-            [CallPurpose::Topic(PENDING)]
-        );
-        assert_eq!(
-            subscriptions.unnamed(later),
-            Some(CallPurpose::Topic(PENDING))
-        );
+        assert_eq!(send(&mut subscriptions, &mut call, later), [Topic(PENDING)]);
+        assert_eq!(subscriptions.unnamed(later), Some(Topic(PENDING)));
     }
 
     #[test]
     fn a_call_that_was_given_up_holds_up_others_only_for_a_while() {
         let (mut subscriptions, mut call, now) = (Subscriptions::new(true), 0, crate::clock::now());
-        subscriptions.want(CallPurpose::GivenUp("1".into()));
-        subscriptions.want(CallPurpose::Heads);
+        subscriptions.want(GivenUp("1".into()));
+        subscriptions.want(Heads);
         assert_eq!(send(&mut subscriptions, &mut call, now).len(), 1);
         let late = now + ANSWER_TIME_MAX;
-        assert_eq!(
-            send(&mut subscriptions, &mut call, late),
-            [CallPurpose::Heads]
-        );
+        assert_eq!(send(&mut subscriptions, &mut call, late), [Heads]);
     }
 
     #[test]
@@ -471,7 +435,7 @@ mod tests {
         subscriptions.take(&id("\"0x0\""), None).unwrap();
         for call in 0..SUBSCRIPTIONS_MAX as u64 {
             assert!(!subscriptions.is_full());
-            subscriptions.ask(call, CallPurpose::Dropped, now);
+            subscriptions.ask(call, Dropped, now);
         }
         assert!(subscriptions.is_full(), "an unanswered call counts");
     }

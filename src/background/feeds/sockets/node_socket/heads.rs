@@ -100,11 +100,3 @@ impl NodeSocket {
         self.ask(live);
     }
 }
-
-/// The answer of the node that is asked; waits for ever where none is. May be dropped halfway.
-pub(super) async fn next_answer(query: &mut Option<BlockQuery>) -> BlockAnswer {
-    match query {
-        Some(query) => (&mut query.answer).await,
-        None => std::future::pending().await,
-    }
-}
