@@ -3,9 +3,9 @@
 
 use crate::support::{
     Answer, Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, TlsDoor, call, eventually,
-    post_with,
+    post_with, pretend_node,
 };
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const ALL: &str = "  log: { calls: 1 }\n";
@@ -163,11 +163,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
     let chain = FakeChain::still(1, 100);
-    let [good, bad] = [
-        FakeNode::start(FakeConfig::following(&chain)).await,
-        FakeNode::start(FakeConfig::following(&chain)).await,
-    ]
-    .map(|node| node.unwrap_or_else(|why| panic!("{why}")));
+    let (good, bad) = (pretend_node(&chain).await, pretend_node(&chain).await);
     let address = bad.url();
     let address = address.trim_start_matches("http://").parse();
     let door = TlsDoor::before(address.unwrap_or_else(|_| panic!("{}", bad.url()))).await;

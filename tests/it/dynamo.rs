@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use forebay::registry::{NodeEdit, Registry};
 use forebay_core::testing::named;
 use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 
 use crate::support::{
     Anvil, Balancer, CREDENTIALS, DynamoServer, Fault, FaultProxy, Load, PATIENCE, TABLE,
-    eventually, on_table,
+    eventually, on_table, pretend_node,
 };
 
 const ANVIL: &[&str] = &[
@@ -253,8 +253,7 @@ async fn requests_of(balancers: usize) -> BTreeMap<String, u64> {
     let chain = FakeChain::still(1, 100);
     let mut nodes = Vec::new();
     for number in 0..10 {
-        let node = FakeNode::start(FakeConfig::following(&chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&chain).await;
         let record = named(&format!("n{number}"), &node.url());
         registry.add(&record).await.unwrap();
         nodes.push(node);
@@ -461,12 +460,8 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
     let registry = server.registry();
     registry.init().await.unwrap();
     let chain = FakeChain::still(1, 100);
-    let leader = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
-    let own = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
+    let leader = pretend_node(&chain).await;
+    let own = pretend_node(&chain).await;
     let record = NodeRecord {
         role: Role::Leader,
         ..named("leader", &leader.url())

@@ -9,11 +9,11 @@ use std::process::{Command, Output};
 
 use crate::support::{
     Authority, Balancer, CREDENTIALS, DynamoServer, Load, PATIENCE, Process, QUICK, Steady, TABLE,
-    eventually, free_port, get, on_table,
+    eventually, free_port, get, on_table, pretend_node,
 };
 use forebay::app::App;
 use forebay::observe::logs::{self, LogFormat};
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 use rustix::process::Signal;
 
 /// Which service the child loses.
@@ -101,9 +101,7 @@ fn a_pair_that_cannot_be_shown_is_refused_by_check_and_start_with_its_file_and_w
 async fn certificates_change_under_load_and_no_call_is_lost() {
     let authority = Authority::new();
     let port = free_port();
-    let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)))
-        .await
-        .unwrap();
+    let node = pretend_node(&FakeChain::still(1, 100)).await;
     let folder = tempfile::tempdir().unwrap();
     let show = |name: &str| {
         let (chain, key) = authority.signs(name);
@@ -289,9 +287,7 @@ async fn an_upgrade_by_the_unit_loses_no_call_and_one_that_cannot_be_stops_nothi
     let supervisor = Supervisor::new(notify.path());
     let authority = Authority::new();
     let port = free_port();
-    let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)))
-        .await
-        .unwrap();
+    let node = pretend_node(&FakeChain::still(1, 100)).await;
     let (chain, key) = authority.signs("localhost");
     fs::write(notify.path().join("chain.pem"), chain).unwrap();
     fs::write(notify.path().join("key.pem"), key).unwrap();
@@ -363,9 +359,7 @@ async fn an_upgrade_by_the_unit_loses_no_call_and_one_that_cannot_be_stops_nothi
 /// Garbage, cut, flipped, and no file at all in its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balancer() {
-    let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)))
-        .await
-        .unwrap();
+    let node = pretend_node(&FakeChain::still(1, 100)).await;
     for damage in ["garbage", "cut", "flipped", "folder"] {
         let mut balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
         for name in ["a", "b"] {
@@ -450,12 +444,8 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
 async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve() {
     use forebay::registry::Registry as _;
     let chain = FakeChain::still(1, 100);
-    let old = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
-    let new = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
+    let old = pretend_node(&chain).await;
+    let new = pretend_node(&chain).await;
     let named = |name: &str, url: &str| forebay_core::vocabulary::node::NodeRecord {
         name: Some(name.to_string()),
         ..forebay_core::vocabulary::node::NodeRecord::at(url)
@@ -558,14 +548,7 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it_answers() {
     let chain = FakeChain::still(1, 100);
-    let (node, other) = (
-        FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap(),
-        FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap(),
-    );
+    let (node, other) = (pretend_node(&chain).await, pretend_node(&chain).await);
     let server = DynamoServer::dynoxide().await;
     server.registry().init().await.unwrap();
     use forebay::registry::Registry as _;

@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::{Console, Load, PATIENCE, Pretend, QUICK, call, eventually, post_with};
+use crate::support::{
+    Console, Load, PATIENCE, Pretend, QUICK, call, eventually, post_with, pretend_node,
+};
 use rustix::process::Signal;
 
 /// Settings of a running balancer, each of which a test changes.
@@ -275,8 +277,7 @@ fn obeys(balancer: &crate::support::Balancer, arguments: &[&str]) -> (String, Op
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it() {
     let chain = forebay_fake::FakeChain::still(1, 100);
-    let node = forebay_fake::FakeNode::start(forebay_fake::FakeConfig::following(&chain));
-    let node = node.await.unwrap();
+    let node = pretend_node(&chain).await;
     let balancer = crate::support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let path = balancer.folder().join("pingora.yaml");
     let text = fs::read_to_string(&path).unwrap();
@@ -345,8 +346,7 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit() {
     let chain = forebay_fake::FakeChain::still(1, 100);
-    let node = forebay_fake::FakeNode::start(forebay_fake::FakeConfig::following(&chain));
-    let node = node.await.unwrap();
+    let node = pretend_node(&chain).await;
     let mut balancer = crate::support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let url = |name: &str| format!("{}/{name}", node.url());
     for name in ["kept", "drained"] {

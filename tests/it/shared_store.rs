@@ -6,12 +6,12 @@ use std::time::Duration;
 use forebay::observe::metrics::ProcessMetrics;
 use forebay::shared::store::{LogPlace, SharedStore, StoreConfig, StoreNews};
 use forebay_core::vocabulary::node::Secret;
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeNode};
 use serde_json::{Value, json};
 
 use crate::support::{
     Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
-    number,
+    number, pretend_node,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -127,9 +127,7 @@ impl Two {
         let mut running = Vec::new();
         let mut list = String::new();
         for number in 0..nodes {
-            let node = FakeNode::start(FakeConfig::following(&chain))
-                .await
-                .unwrap();
+            let node = pretend_node(&chain).await;
             list += &format!("    - {{ url: \"{}\", name: n{number} }}\n", node.url());
             running.push(node);
         }
@@ -466,12 +464,7 @@ async fn all_hear_of_the_leader(balancers: &[Balancer], head: u64) {
 async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_away() {
     let server = RedisServer::start().await;
     let chain = FakeChain::still(1, 100);
-    let start = async || {
-        FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap()
-    };
-    let (leader, own) = (start().await, start().await);
+    let (leader, own) = (pretend_node(&chain).await, pretend_node(&chain).await);
     let yaml = QUICK.replace("refresh: 300ms", "refresh: 300ms, share_leader: true");
     let yaml = format!(
         "{yaml}  shared: {{ kind: valkey, url: \"{}\" }}\n  nodes:\n    \

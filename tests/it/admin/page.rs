@@ -4,10 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
+use forebay_fake::{FakeChain, FakeNode, Fault};
 
 use super::{SECRET, TOKEN, with, with_token};
-use crate::support::{self, Balancer, Load, PATIENCE, eventually};
+use crate::support::{self, Balancer, Load, PATIENCE, eventually, pretend_node};
 
 /// Where the screenshots go, unless this variable names a folder (`docs/images` for the documents').
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
@@ -30,9 +30,7 @@ async fn stage() -> Stage {
         ("reth-1", "weight: 2", 6),
         ("besu-1", "weight: 1", 17),
     ] {
-        let node = FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap();
+        let node = pretend_node(&chain).await;
         node.set_latency(Duration::from_millis(millis));
         let url = node.url();
         yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: {name}, {more} }}\n");
@@ -101,8 +99,7 @@ async fn thirty_nodes_are_read_on_a_phone() {
     let mut yaml = format!("{patient}  nodes:\n");
     let mut nodes = Vec::new();
     for number in 1..=30 {
-        let node = FakeNode::start(FakeConfig::following(&chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&chain).await;
         let more = if number == 1 { ", leader: true" } else { "" };
         let url = node.url();
         yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: node-{number}{more} }}\n");

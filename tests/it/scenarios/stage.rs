@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeHead, FakeNode, FakeRpcError, Fault, FixedResult};
+use forebay_fake::{FakeChain, FakeHead, FakeNode, FakeRpcError, Fault, FixedResult};
 use serde_json::{Value, json};
 
 use super::story::{Batch, Call, Expect, Heard, Metric, Node, Step, Story};
-use crate::support::{Balancer, PATIENCE, QUICK, eventually, read_quantity};
+use crate::support::{Balancer, PATIENCE, QUICK, eventually, pretend_node, read_quantity};
 
 struct Stage {
     chain: Arc<FakeChain>,
@@ -36,8 +36,7 @@ impl Stage {
         }
         yaml += "  nodes:\n";
         for (name, told) in &story.nodes {
-            let node = FakeNode::start(FakeConfig::following(&chain)).await;
-            let node = node.unwrap();
+            let node = pretend_node(&chain).await;
             change(&node, told).await;
             let (url, weight) = (node.url(), told.weight.unwrap_or(1));
             let leader = told.leader.unwrap_or(false);

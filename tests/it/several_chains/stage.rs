@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeNode};
 
-use crate::support::{Answer, Balancer, PATIENCE, eventually, exchange, post_with};
+use crate::support::{Answer, Balancer, PATIENCE, eventually, exchange, post_with, pretend_node};
 
 /// Of one process; `@CHAINS@` are the chains.
 const BEGINNING: &str = "\
@@ -194,8 +194,7 @@ impl StagedChain {
     }
 
     async fn add_node(&mut self) {
-        let node = FakeNode::start(FakeConfig::following(&self.chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&self.chain).await;
         node.set_chain_id(self.id);
         self.nodes.push(node);
     }

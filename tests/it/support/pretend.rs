@@ -45,8 +45,7 @@ impl Pretend {
         more: &str,
     ) -> Pretend {
         let chain = FakeChain::still(1, 100);
-        let other = FakeNode::start(FakeConfig::following(&chain)).await;
-        let other = other.unwrap();
+        let other = pretend_node(&chain).await;
         let url = other.url();
         let item = format!("    - {{ url: \"{url}/v3/{SECRET}\", {role}: true, name: {name} }}\n");
         let mut pretend = Pretend::begin(chain, weights, beginning, more, &item).await;
@@ -72,8 +71,7 @@ impl Pretend {
         let mut nodes = Vec::new();
         let mut yaml = format!("{beginning}{more}  nodes:\n{others}");
         for (name, weight) in NAMES.iter().zip(weights) {
-            let node = FakeNode::start(FakeConfig::following(&chain)).await;
-            let node = node.unwrap();
+            let node = pretend_node(&chain).await;
             yaml += &item(name, &node.url(), *weight);
             nodes.push(node);
         }
@@ -153,6 +151,11 @@ fn item(name: &str, url: &str, weight: u16) -> String {
         "    - {{ url: \"{url}/v3/{SECRET}\", weight: {weight}, name: {name}, \
          headers: {{ x-key: \"{SECRET}\" }} }}\n"
     )
+}
+
+/// A node that follows `chain`.
+pub async fn pretend_node(chain: &Arc<FakeChain>) -> FakeNode {
+    FakeNode::start(FakeConfig::following(chain)).await.unwrap()
 }
 
 /// One call as JSON, with the id as written.
