@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Anvil, Balancer, Geth, Pretend, QUICK, Relay, Rpc, call, eventually};
+use crate::support::{
+    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, call, eventually, post,
+};
 use forebay_fake::Fault;
 use serde_json::{Value, json};
 
@@ -92,9 +94,7 @@ async fn a_hundred_calls_are_one_request(node: Rpc, again: f64) {
     let heard = (0..100).filter(|at| *at != silent);
     for (answer, at) in answers.iter().zip(heard) {
         let (method, params) = &calls[at];
-        let alone = node
-            .ask(method, params.clone(), crate::support::PATIENCE)
-            .await;
+        let alone = node.ask(method, params.clone(), PATIENCE).await;
         let alone = alone.unwrap();
         assert_eq!(answer["id"], ids[at], "{answer}");
         assert_eq!(answer["result"], alone["result"], "{method} {params}");
@@ -141,10 +141,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
             let labels = [("node", "real")];
             balancer.metric("forebay_node_healthy", &labels).await
         };
-        eventually("it is out", crate::support::PATIENCE, async || {
-            healthy().await == Some(0.0)
-        })
-        .await;
+        eventually("it is out", PATIENCE, async || healthy().await == Some(0.0)).await;
         // Calls look now and then whether their node is fit.
         tokio::time::sleep(Duration::from_millis(500)).await;
         geth.process.resume();
@@ -330,23 +327,19 @@ async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
         let params = json!([{"to": crate::batches::address(at), "data": "0x"}, "latest"]);
         let body = json!({"jsonrpc": "2.0", "id": at, "method": "eth_call", "params": params});
         tokio::spawn(async move {
-            let headers = [("content-type", "application/json")];
-            let body = body.to_string();
-            let _ =
-                crate::support::post_with(address, "/", &headers, &body, crate::support::PATIENCE)
-                    .await;
+            drop(post(address, &body.to_string(), PATIENCE).await);
         })
     };
     for round in 0..10 {
         let heard = scene.heard("eth_call");
         let [stays, leaves] = [occupant(2 * round), occupant(2 * round + 1)];
-        crate::support::eventually("both are full", crate::support::PATIENCE, async || {
+        eventually("both are full", PATIENCE, async || {
             scene.heard("eth_call") == heard + 2
         })
         .await;
         let body = mixed_batch(round);
         let (answers, ()) = tokio::join!(scene.post(&body), async {
-            crate::support::eventually("it waits", crate::support::PATIENCE, async || {
+            eventually("it waits", PATIENCE, async || {
                 scene.balancer.metric("forebay_queued_calls", &[]).await > Some(0.0)
             })
             .await;
@@ -438,7 +431,7 @@ async fn a_client_that_leaves_ends_its_batch_and_counts_for_nothing_afterwards()
     let scene = rude(&[1], Fault::Stall, PATIENT).await;
     let body = mixed_batch(0);
     let soon = Duration::from_millis(500);
-    let left = crate::support::post(scene.balancer.rpc.address, &body, soon).await;
+    let left = post(scene.balancer.rpc.address, &body, soon).await;
     assert!(left.is_err());
     let labels = [("outcome", "cancelled")];
     scene

@@ -752,13 +752,9 @@ async fn a_block_that_cannot_come_in_time_is_not_waited_for() {
 
 /// Asks for a client that calls itself so; the result, and which node gave it.
 async fn ask_as(at: &Balancer, client: &str, method: &str, params: &str) -> (Value, String) {
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-forebay-client", client),
-    ];
+    let headers = [("x-forebay-client", client)];
     let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
-    let answer = crate::support::post_with(at.rpc.address, "/", &headers, &body, PATIENCE).await;
-    let answer = answer.unwrap();
+    let answer = at.post_with("/", &headers, &body).await;
     let node = answer.header("x-forebay-node").unwrap_or_default();
     (answer.json()["result"].clone(), node.to_string())
 }

@@ -3,7 +3,7 @@
 
 use crate::support::{
     Answer, Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, TlsDoor, call, eventually,
-    post_with, pretend_node,
+    pretend_node,
 };
 use forebay_fake::FakeChain;
 
@@ -239,7 +239,6 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         "{{\"jsonrpc\":\"2.0\",\"id\":\"{SECRET}\",\"method\":\"eth_getBalance\",\"params\":[\"{SECRET}\"]}}"
     );
     let headers = [
-        ("content-type", "application/json"),
         ("authorization", &*secret),
         ("cookie", &*cookie),
         ("x-api-key", SECRET),
@@ -256,19 +255,13 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         (&*hidden, &odd),
         ("/", &format!("[{odd}")),
     ] {
-        let address = scene.balancer.rpc.address;
-        post_with(address, path, &headers, body, PATIENCE)
-            .await
-            .unwrap_or_else(|why| panic!("{why}"));
+        scene.balancer.post_with(path, &headers, body).await;
     }
     // Nodes that fail say more in the log.
     for node in &scene.nodes {
         node.set_fault(forebay_fake::Fault::HangUp);
     }
-    let address = scene.balancer.rpc.address;
-    post_with(address, &key, &headers, &odd, PATIENCE)
-        .await
-        .unwrap_or_else(|why| panic!("{why}"));
+    scene.balancer.post_with(&key, &headers, &odd).await;
     eventually("the last call has its line", PATIENCE, async || {
         lines(&scene)
             .iter()
@@ -322,9 +315,7 @@ async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
 // Stage-hands.
 
 async fn ask(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {
-    let headers = [&[("content-type", "application/json")], headers].concat();
-    let answer = post_with(scene.balancer.rpc.address, "/", &headers, body, PATIENCE).await;
-    answer.unwrap_or_else(|why| panic!("{body}: {why}"))
+    scene.balancer.post_with("/", headers, body).await
 }
 
 /// The lines of calls so far.

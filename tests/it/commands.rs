@@ -44,17 +44,8 @@ async fn nodes_are_added_listed_changed_and_removed_while_the_balancer_runs() {
         run(balancer, &["backends", "set", "two", "--weight", "0"]).0,
         Some(0)
     );
-    crate::support::eventually(
-        "the change is followed",
-        crate::support::PATIENCE,
-        async || {
-            balancer
-                .metric("forebay_node_weight", &[("node", "two")])
-                .await
-                == Some(0.0)
-        },
-    )
-    .await;
+    let two = [("node", "two")];
+    balancer.becomes("forebay_node_weight", &two, 0.0).await;
     assert_eq!(
         run(balancer, &["backends", "set", "two", "--weight", "1001"]).0,
         Some(1)

@@ -94,10 +94,10 @@ async fn a_connection_is_kept_between_calls_and_counted_while_it_is_there() {
         Some(1.0)
     );
     drop(wire);
-    eventually("the connection is gone", PATIENCE, async || {
-        scene.balancer.metric("forebay_connections", &[]).await == Some(0.0)
-    })
-    .await;
+    scene
+        .balancer
+        .becomes("forebay_connections", &[], 0.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Load, PATIENCE, Pretend, QUICK, Scene, eventually, get};
+use crate::support::{Load, Pretend, QUICK, Scene, eventually};
 use forebay_fake::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -204,13 +204,7 @@ async fn without_an_own_node_the_leader_serves_and_without_any_there_is_a_clear_
     let tally = Load::start(&scene.balancer.url(), 100, 4).finish().await;
     tally.no_call_failed();
     assert_eq!(tally.of("leader"), 100);
-    let health = crate::support::get(
-        scene.balancer.rpc.address,
-        "/health",
-        crate::support::PATIENCE,
-    )
-    .await
-    .unwrap();
+    let health = scene.balancer.get("/health").await;
     assert_eq!(
         (health.status, health.json()["status"].as_str()),
         (200, Some("fallback"))
@@ -314,8 +308,8 @@ async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     ];
     let counted = scene.balancer.metric("forebay_calls_total", &labels).await;
     assert!(counted > Some(50.0), "{counted:?}");
-    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().json()["status"], "ok");
+    let health = scene.balancer.get("/health").await.json();
+    assert_eq!(health["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -364,8 +358,8 @@ async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
     for _ in 0..100 {
         scene.is_well().await;
     }
-    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().json()["status"], "fallback");
+    let health = scene.balancer.get("/health").await.json();
+    assert_eq!(health["status"], "fallback");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -378,22 +372,16 @@ async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
     for _ in 0..20 {
         scene.call("eth_getBalance").await;
     }
-    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    let health = health.unwrap();
+    let health = scene.balancer.get("/health").await;
     assert_eq!(health.status, 200);
-    assert_eq!(health.json()["status"], "degraded");
-    assert_eq!(
-        health.json()["why"],
-        "20 of 20 calls of the last 30 s failed"
-    );
+    let health = health.json();
+    assert_eq!(health["status"], "degraded");
+    assert_eq!(health["why"], "20 of 20 calls of the last 30 s failed");
     assert_eq!(healthy(&scene).await, ["a"], "no node can stand in for it");
     let degraded = scene.balancer.metric("forebay_degraded", &[]).await;
     assert_eq!(degraded, Some(1.0));
-    let suspect = [("node", "a")];
-    let suspect = scene
-        .balancer
-        .metric("forebay_node_suspect", &suspect)
-        .await;
+    let a = [("node", "a")];
+    let suspect = scene.balancer.metric("forebay_node_suspect", &a).await;
     assert_eq!(suspect, Some(1.0));
 }
 

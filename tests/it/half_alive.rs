@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use crate::support::{
     Authority, Balancer, CREDENTIALS, DynamoServer, Load, PATIENCE, Process, QUICK, Steady, TABLE,
-    eventually, free_port, get, on_table, pretend_node,
+    eventually, free_port, on_table, pretend_node,
 };
 use forebay::app::App;
 use forebay::observe::logs::{self, LogFormat};
@@ -398,10 +398,7 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
         }
         balancer.start_again().await;
         eventually(damage, PATIENCE, async || fit(&balancer).await == Some(2.0)).await;
-        let health = get(balancer.rpc.address, "/health", PATIENCE)
-            .await
-            .unwrap()
-            .text();
+        let health = balancer.get("/health").await.text();
         assert!(
             health.contains("the list is the last one on disk"),
             "{damage}: {health}"
@@ -424,10 +421,7 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
         let said = String::from_utf8([repaired.stdout, repaired.stderr].concat()).unwrap();
         assert!(repaired.status.success(), "{damage}: {said}");
         eventually("the new one is read", PATIENCE, async || {
-            let health = get(balancer.rpc.address, "/health", PATIENCE)
-                .await
-                .unwrap()
-                .text();
+            let health = balancer.get("/health").await.text();
             !health.contains("out of reach")
         })
         .await;
@@ -564,10 +558,7 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
     );
     let yaml = on_table(&server.url(), "").replacen("metrics:", "admin: \"@ADMIN@\", metrics:", 1);
     let balancer = Balancer::start(&(yaml + &nodes), &CREDENTIALS).await;
-    let health = get(balancer.rpc.address, "/health", PATIENCE)
-        .await
-        .unwrap()
-        .text();
+    let health = balancer.get("/health").await.text();
     assert!(
         health.contains("the nodes are those of the configuration"),
         "{health}"
@@ -593,11 +584,8 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
             .contains("serving from the nodes of the configuration, 1 node,")
     );
     server.process.signal(Signal::CONT);
-    eventually("the table's node serves", PATIENCE, async || {
-        let labels = [("node", "of-the-table")];
-        balancer.metric("forebay_node_healthy", &labels).await == Some(1.0)
-    })
-    .await;
+    let labels = [("node", "of-the-table")];
+    balancer.becomes("forebay_node_healthy", &labels, 1.0).await;
     load.reaches(load.done() + 200).await;
     let tally = load.stop().await;
     let calls: u64 = tally.served_by.values().sum();
@@ -610,10 +598,7 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
         tally.of("of-the-file") >= 200 && tally.of("of-the-table") > 0,
         "{tally:?}"
     );
-    let health = get(balancer.rpc.address, "/health", PATIENCE)
-        .await
-        .unwrap()
-        .text();
+    let health = balancer.get("/health").await.text();
     assert!(
         health.contains("ok") && !health.contains("registry"),
         "{health}"

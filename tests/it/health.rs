@@ -25,22 +25,14 @@ async fn ten_blocks_behind_stays_eleven_leaves_and_catching_up_returns() {
     scene.mine_everywhere(20).await;
     scene.leader.mine(10).await;
     scene.own[0].mine(10).await;
-    eventually("the lag is seen", PATIENCE, async || {
-        scene
-            .balancer
-            .metric("forebay_node_lag_blocks", &[("node", "b")])
-            .await
-            == Some(10.0)
-    })
-    .await;
+    let b = [("node", "b")];
+    scene
+        .balancer
+        .becomes("forebay_node_lag_blocks", &b, 10.0)
+        .await;
     scene.rounds_pass(4).await;
-    assert_eq!(
-        scene
-            .balancer
-            .metric("forebay_node_healthy", &[("node", "b")])
-            .await,
-        Some(1.0)
-    );
+    let healthy = scene.balancer.metric("forebay_node_healthy", &b).await;
+    assert_eq!(healthy, Some(1.0));
     scene.leader.mine(1).await;
     scene.own[0].mine(1).await;
     let mined_at = forebay::clock::now();

@@ -224,8 +224,8 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     assert_ne!(sent.await.unwrap().body["error"]["code"], -32012);
     let shed = scene.balancer.metric("forebay_calls_shed_total", &[]).await;
     assert_eq!(shed, Some(4.0));
-    let health = crate::support::get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().json()["status"], "ok");
+    let health = scene.balancer.get("/health").await.json();
+    assert_eq!(health["status"], "ok");
     // A place that is free again is taken by a call that waits.
     scene.nodes[0].set_latency(Duration::from_millis(50));
     let calls = (0..6).map(|id| caller.call(id)).collect();

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Pretend, post_with};
+use crate::support::Pretend;
 use forebay_fake::{FakeNode, FakeRpcError};
 use serde_json::Value;
 
@@ -14,13 +14,8 @@ const CALLS: u64 = 150;
 /// As `client`.
 async fn ask(scene: &Pretend, client: &str, method: &str, params: &str) -> Value {
     let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-forebay-client", client),
-    ];
-    let address = scene.balancer.rpc.address;
-    let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
-    answer.unwrap().json()
+    let headers = [("x-forebay-client", client)];
+    scene.balancer.post_with("/", &headers, &body).await.json()
 }
 
 /// How often own nodes and the leader were asked.

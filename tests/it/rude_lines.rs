@@ -203,13 +203,8 @@ async fn stage_at(head: u64, manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
 }
 
 async fn carries(balancer: &Balancer, node: &str, subscriptions: f64) {
-    let what = format!("{node} carries {subscriptions}");
-    let labels = [("node", node)];
-    eventually(&what, PATIENCE, async || {
-        let carried = balancer.metric("forebay_upstream_subscriptions", &labels);
-        carried.await == Some(subscriptions)
-    })
-    .await;
+    let (carried, labels) = ("forebay_upstream_subscriptions", [("node", node)]);
+    balancer.becomes(carried, &labels, subscriptions).await;
 }
 
 async fn line(manner: Manner) -> SocketAddr {

@@ -214,12 +214,9 @@ impl Two {
 }
 
 async fn is_up(balancer: &Balancer, wanted: f64) {
-    eventually(
-        &format!("the store is up: {wanted}"),
-        PATIENCE,
-        async || balancer.metric("forebay_shared_store_up", &[]).await == Some(wanted),
-    )
-    .await;
+    balancer
+        .becomes("forebay_shared_store_up", &[], wanted)
+        .await;
 }
 
 /// `None`: it answers with an error.
@@ -449,11 +446,8 @@ async fn askers(balancers: &[Balancer]) -> Vec<usize> {
 
 async fn all_hear_of_the_leader(balancers: &[Balancer], head: u64) {
     for balancer in balancers {
-        eventually("the leader's head is known", PATIENCE, async || {
-            let name = "forebay_reference_block_number";
-            balancer.metric(name, &[]).await == Some(head as f64)
-        })
-        .await;
+        let name = "forebay_reference_block_number";
+        balancer.becomes(name, &[], head as f64).await;
         let leads = [("source", "leader")];
         let source = balancer.metric("forebay_reference_source", &leads).await;
         assert_eq!(source, Some(1.0));

@@ -316,10 +316,8 @@ async fn sockets_subscriptions_and_messages_have_their_limits() {
         "the process is full"
     );
     drop((two, three));
-    eventually("places are given back", PATIENCE, async || {
-        scene.balancer.metric("forebay_sockets", &[]).await == Some(1.0)
-    })
-    .await;
+    // Their places are given back.
+    scene.balancer.becomes("forebay_sockets", &[], 1.0).await;
     one.subscribe(json!(["newHeads"])).await;
     let over = one.ask("eth_subscribe", json!(["newHeads"])).await;
     assert_eq!(over["error"]["code"], -32016);

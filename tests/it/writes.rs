@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::support::{
     Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, eventually, post,
-    post_with,
 };
 use forebay::clock;
 use forebay_fake::Fault;
@@ -958,14 +957,9 @@ async fn a_read_that_its_node_is_slow_to_answer_is_asked_of_another_where_that_i
 async fn clients_behind_one_address_are_told_apart_by_their_names() {
     let scene = Pretend::set(&[1, 1], "  calls: { broadcast: 1 }\n").await;
     let send_as = async |name: &str| {
-        let headers = [
-            ("content-type", "application/json"),
-            ("x-forebay-client", name),
-        ];
-        let address = scene.balancer.rpc.address;
-        let body = call("1", SEND);
-        let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
-        answer.unwrap().header("x-forebay-node").unwrap().to_owned()
+        let (headers, body) = ([("x-forebay-client", name)], call("1", SEND));
+        let answer = scene.balancer.post_with("/", &headers, &body).await;
+        answer.header("x-forebay-node").unwrap().to_owned()
     };
     for name in ["alice", "bob", "carol", "dave", "eve"] {
         let first = send_as(name).await;

@@ -46,11 +46,10 @@ async fn stage() -> Stage {
 
 impl Stage {
     async fn becomes(&self, node: &str, healthy: f64) {
-        eventually(&format!("{node} is {healthy}"), PATIENCE, async || {
-            let labels = [("node", node)];
-            self.balancer.metric("forebay_node_healthy", &labels).await == Some(healthy)
-        })
-        .await;
+        let labels = [("node", node)];
+        self.balancer
+            .becomes("forebay_node_healthy", &labels, healthy)
+            .await;
     }
 
     /// What gives the page something to show: a node that hiccups, and then falls behind.

@@ -53,12 +53,10 @@ impl Stage {
 
     /// Waits until a node is healthy (1) or not (0).
     pub async fn becomes(&self, node: &str, healthy: f64) {
-        let what = format!("{node} is {healthy} healthy");
-        eventually(&what, PATIENCE, async || {
-            let labels = [("node", node)];
-            self.balancer.metric("forebay_node_healthy", &labels).await == Some(healthy)
-        })
-        .await;
+        let labels = [("node", node)];
+        self.balancer
+            .becomes("forebay_node_healthy", &labels, healthy)
+            .await;
     }
 
     /// Waits for rounds from now on.

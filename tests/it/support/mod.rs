@@ -43,7 +43,7 @@ mod written;
 
 pub use anvil::Anvil;
 pub use authority::{Authority, TlsClient};
-pub use balancer::{Balancer, sum};
+pub use balancer::{Balancer, said, sum};
 pub use clients::Client;
 pub use consensus::Consensus;
 pub use console::Console;

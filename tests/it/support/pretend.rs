@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 
-use super::{Answer, Balancer, PATIENCE, QUICK, eventually, http};
+use super::{Answer, Balancer, QUICK};
 
 /// What stands in the nodes' paths and headers.
 pub const SECRET: &str = "s3cretkey";
@@ -91,19 +91,13 @@ impl Pretend {
 
     /// Waits until a node's metric is `wanted`.
     pub async fn becomes(&self, node: &str, name: &str, labels: &[(&str, &str)], wanted: f64) {
-        let what = format!("{name} of {node} is {wanted} ({labels:?})");
         let labels = [&[("node", node)], labels].concat();
-        eventually(&what, PATIENCE, async || {
-            self.balancer.metric(name, &labels).await == Some(wanted)
-        })
-        .await;
+        self.balancer.becomes(name, &labels, wanted).await;
     }
 
     /// Posts `body` and looks that no secret comes back.
     pub async fn post(&self, body: &str) -> Answer {
-        let headers = [("content-type", "application/json")];
-        let answer = http::post_with(self.balancer.rpc.address, "/", &headers, body, PATIENCE);
-        let answer = answer.await.unwrap_or_else(|why| panic!("{body}: {why}"));
+        let answer = self.balancer.post(body).await;
         assert!(!format!("{:?}", answer.headers).contains(SECRET));
         assert!(!answer.text().contains(SECRET), "{}", answer.text());
         answer

@@ -63,14 +63,10 @@ impl Scene {
 
     /// Waits until a node is healthy (1) or not (0).
     pub async fn becomes(&self, node: &str, healthy: f64) {
-        let what = format!("{node} is {healthy} healthy");
-        super::eventually(&what, super::PATIENCE, async || {
-            self.balancer
-                .metric("forebay_node_healthy", &[("node", node)])
-                .await
-                == Some(healthy)
-        })
-        .await;
+        let labels = [("node", node)];
+        self.balancer
+            .becomes("forebay_node_healthy", &labels, healthy)
+            .await;
     }
 
     /// Rounds so far can't be read; the age of the last one can: waits for a round from now on.
