@@ -400,14 +400,8 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
         format!("[{}]", calls.collect::<Vec<_>>().join(","))
     };
     node.set_result(OTHER, GOOD);
-    let answers = scene.post(&calls(250)).await.json();
-    assert!(
-        answers
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|answer| answer["result"] == "0x600d")
-    );
+    let answers = scene.post(&calls(250)).await.text();
+    assert_eq!(answers.matches(r#""result":"0x600d""#).count(), 250);
     assert_eq!(
         (sent_together(&scene).await, scene.heard(OTHER)),
         (3.0, 250)

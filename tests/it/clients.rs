@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    Anvil, Balancer, Client, PATIENCE, Pretend, QUICK, eventually, in_repository,
+    Anvil, Balancer, Client, PATIENCE, Pretend, QUICK, eventually, in_repository, part,
 };
 use forebay_fake::Fault;
 
@@ -173,7 +173,7 @@ fn web3_py_version() -> String {
 }
 
 fn cast_version() -> String {
-    let mut command = Command::new(crate::support::part("cast"));
+    let mut command = Command::new(part("cast"));
     let printed = command.arg("--version").output().unwrap().stdout;
     let printed = String::from_utf8(printed).unwrap();
     let line = printed.lines().next().unwrap();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{
-    Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, free_port, post_http2,
+    Answer, Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, exchange, free_port,
+    post_http2,
 };
 use forebay::client::http1::silence::QUIET_TIME_MAX;
 use forebay::clock;
@@ -68,10 +69,8 @@ async fn a_large_answer_reaches_clients_of_every_version_whole() {
     // HTTP/1.0 has no chunks: without a length no client could tell an answer that broke off.
     let length = body.len();
     let old = format!("POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}");
-    let bytes = crate::support::exchange(address, old.as_bytes(), PATIENCE)
-        .await
-        .unwrap();
-    let answer = crate::support::Answer::parse(&bytes).unwrap();
+    let bytes = exchange(address, old.as_bytes(), PATIENCE).await.unwrap();
+    let answer = Answer::parse(&bytes).unwrap();
     assert_eq!(answer.header("transfer-encoding"), None);
     assert_eq!(
         answer.header("content-length"),
@@ -89,10 +88,8 @@ async fn a_connection_is_kept_between_calls_and_counted_while_it_is_there() {
         let answer = wire.answer().await.unwrap();
         assert_eq!(answer.header("connection"), Some("keep-alive"));
     }
-    assert_eq!(
-        scene.balancer.metric("forebay_connections", &[]).await,
-        Some(1.0)
-    );
+    let connections = scene.balancer.metric("forebay_connections", &[]).await;
+    assert_eq!(connections, Some(1.0));
     drop(wire);
     scene
         .balancer
@@ -251,7 +248,7 @@ async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes))
             .await
             .unwrap();
-        let answer = crate::support::Answer::parse(&bytes).unwrap();
+        let answer = Answer::parse(&bytes).unwrap();
         assert_eq!(
             (answer.status, answer.json()["id"].as_str()),
             (200, Some("a"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Load, Pretend, QUICK, Scene, eventually};
+use crate::support::{Load, Pretend, QUICK, Scene, call, eventually};
 use forebay_fake::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -161,7 +161,7 @@ async fn a_node_removed_under_load_costs_no_call_and_an_added_one_joins() {
     let load = Load::start(&scene.balancer.url(), calls, CLIENTS);
     load.reaches(CALLS / 4).await;
     scene.balancer.takes_out("b");
-    crate::support::eventually("b is gone", Duration::from_secs(10), async || {
+    eventually("b is gone", Duration::from_secs(10), async || {
         scene
             .balancer
             .metric("forebay_node_healthy", &[("node", "b")])
@@ -394,9 +394,9 @@ async fn a_method_has_times_of_its_own() {
         node.set_fault_for(&["eth_getCode", "eth_getBalance"], Fault::Stall);
     }
     let soon = Duration::from_secs(3);
-    let one = crate::support::call("1", "eth_getCode");
+    let one = call("1", "eth_getCode");
     // Of another address: what is alike is asked once, and alone.
-    let other = crate::support::call("2", "eth_getCode").replace("0x01", "0x02");
+    let other = call("2", "eth_getCode").replace("0x01", "0x02");
     for body in [one.clone(), format!("[{one},{other}]")] {
         let began = forebay::clock::now();
         let answer = scene.post(&body).await;
@@ -405,9 +405,7 @@ async fn a_method_has_times_of_its_own() {
         assert!(took < soon, "{body}: {took:?}");
     }
     let began = forebay::clock::now();
-    scene
-        .post(&crate::support::call("1", "eth_getBalance"))
-        .await;
+    scene.post(&call("1", "eth_getBalance")).await;
     let took = forebay::clock::now() - began;
     assert!(took > soon, "{took:?}");
 }

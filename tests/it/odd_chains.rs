@@ -6,7 +6,8 @@ mod node;
 use std::time::Duration;
 
 use crate::support::{
-    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, header_hash, read_quantity,
+    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, call, eventually, header_hash,
+    read_quantity,
 };
 use forebay_core::vocabulary::hex;
 use node::{Manner, OddNode, PLAIN, hash};
@@ -310,7 +311,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
             .into_iter()
             .chain([("content-type", "application/json")])
             .collect();
-        let body = crate::support::call("1", "eth_blockNumber");
+        let body = call("1", "eth_blockNumber");
         let answer = crate::support::post_with(at, "/", &headers, &body, PATIENCE).await;
         answer.unwrap().json()["result"].clone()
     };
@@ -332,7 +333,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
         assert_eq!(told["result"], block["number"]);
         scene.nodes[2].has(&block, &[]);
         scene.nodes[2].tell(&block);
-        crate::support::eventually("all are served it", PATIENCE, async || {
+        eventually("all are served it", PATIENCE, async || {
             served(Some("another")).await == block["number"]
         })
         .await;
@@ -490,8 +491,7 @@ impl Scene {
     /// Waits until all nodes were asked for logs so often, and no more.
     async fn is_asked_for_logs(&self, count: usize) {
         let what = format!("{count} questions for logs");
-        crate::support::eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count)
-            .await;
+        eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count).await;
         assert_eq!(self.asked("eth_getLogs"), count);
     }
 }

@@ -6,7 +6,7 @@ use forebay_fake::FakeChain;
 use serde_json::json;
 
 use crate::support::{
-    Answer, Anvil, Client, Geth, PATIENCE, Rpc, eventually, free_port, part, pretend_node,
+    Answer, Anvil, Client, Geth, PATIENCE, Rpc, eventually, free_port, part, pretend_node, sum,
 };
 
 const SOON: Duration = Duration::from_millis(500);
@@ -164,7 +164,7 @@ fn a_metric_is_summed_over_the_series_that_carry_its_labels() {
                 calls{other_node=\"b\"} 9\n\
                 calls_more 7\n\
                 up 1\n";
-    let sum = |name, labels: &[(&str, &str)]| crate::support::sum(text, name, labels);
+    let sum = |name, labels: &[(&str, &str)]| sum(text, name, labels);
     assert_eq!(sum("calls", &[("outcome", "ok")]), Some(5.0));
     assert_eq!(sum("calls", &[("node", "b")]), Some(3.0));
     assert_eq!(sum("up", &[]), Some(1.0));

@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::{Console, Load, PATIENCE, Pretend, QUICK, call, eventually, pretend_node};
+use crate::support::{
+    Balancer, Console, Load, PATIENCE, Pretend, QUICK, call, eventually, pretend_node,
+};
 use rustix::process::Signal;
 
 /// Settings of a running balancer, each of which a test changes.
@@ -253,7 +255,7 @@ fn listing(text: &str, node: &forebay_fake::FakeNode, nodes: &[(&str, &str)]) ->
 async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it() {
     let chain = forebay_fake::FakeChain::still(1, 100);
     let node = pretend_node(&chain).await;
-    let balancer = crate::support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
+    let balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let path = balancer.folder().join("pingora.yaml");
     let text = fs::read_to_string(&path).unwrap();
     let put = |nodes: &[(&str, &str)]| fs::write(&path, listing(&text, &node, nodes)).unwrap();
@@ -279,12 +281,8 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
         code == Some(1) && said.contains("one stands under `nodes:`"),
         "{said}"
     );
-    assert_eq!(
-        balancer
-            .obeys(&["backends", "set", "one", "--weight", "0"])
-            .1,
-        Some(0)
-    );
+    let (said, code) = balancer.obeys(&["backends", "set", "one", "--weight", "0"]);
+    assert_eq!(code, Some(0), "{said}");
     weighs("one", Some(0.0)).await;
     put(&[
         ("one", ", weight: 3, ws: \"ws://127.0.0.1:1\""),
@@ -306,12 +304,8 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
     let (said, code) = balancer.obeys(&["backends", "set", "one", "--as-in-file"]);
     assert_eq!(code, Some(0), "{said}");
     weighs("one", Some(3.0)).await;
-    assert_eq!(
-        balancer
-            .obeys(&["backends", "set", "two", "--as-in-file"])
-            .1,
-        Some(1)
-    );
+    let (said, code) = balancer.obeys(&["backends", "set", "two", "--as-in-file"]);
+    assert_eq!(code, Some(1), "{said}");
     balancer.obeys(&["backends", "remove", "two"]);
     assert_eq!(balancer.obeys(&["backends", "diff"]).1, Some(0));
 }
@@ -320,7 +314,7 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
 async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit() {
     let chain = forebay_fake::FakeChain::still(1, 100);
     let node = pretend_node(&chain).await;
-    let mut balancer = crate::support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
+    let mut balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let url = |name: &str| format!("{}/{name}", node.url());
     for name in ["kept", "drained"] {
         let (said, code) = balancer.obeys(&["backends", "add", &url(name), "--name", name]);

@@ -46,12 +46,7 @@ async fn each_chain_answers_at_its_name_its_id_and_its_host() {
         ("other.example", "/base", "0x2105"),
     ] {
         let answer = stage.post_to_host(host, path).await;
-        assert_eq!(
-            answer.json()["result"],
-            id,
-            "{host}{path}: {}",
-            answer.text()
-        );
+        assert_eq!(answer.result(), id, "{host}{path}");
         let stream = TcpStream::connect(stage.balancer.rpc.address)
             .await
             .unwrap();
@@ -94,11 +89,8 @@ async fn a_caller_that_names_no_chain_or_an_unknown_one_is_told_which_there_are(
     let address = stage.balancer.rpc.address;
     let greeting = stage.balancer.get("/").await;
     assert_eq!(greeting.status, 200);
-    assert!(
-        greeting.text().contains("/base, /ethereum"),
-        "{}",
-        greeting.text()
-    );
+    let greeting = greeting.text();
+    assert!(greeting.contains("/base, /ethereum"), "{greeting}");
     let nowhere = stage.balancer.get("/favicon.ico").await;
     assert_eq!(nowhere.status, 404);
     let upgrade = format!(

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
-    number, pretend_node,
+    free_port, number, pretend_node,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -82,7 +82,7 @@ async fn is_used_in_all_ways(engine: Engine) {
     };
     let (certificate, key) = (file("cert.pem", &certificate), file("key.pem", &key));
     let ca = file("ca.pem", &authority.pem());
-    let port = crate::support::free_port().to_string();
+    let port = free_port().to_string();
     let user = "--user forebay on >s3cret ~forebay:* &forebay:* +@read +@write +@pubsub +@connection +cluster";
     let tls = [
         "--tls-port",
@@ -315,19 +315,11 @@ async fn the_store_may_freeze_die_lose_all_or_be_full_and_no_call_fails_or_waits
     two.answer_for(Duration::from_millis(500)).await;
     two.share_heads().await;
 
-    assert!(
-        server
-            .ask("CONFIG SET maxmemory 1")
-            .await
-            .starts_with("+OK")
-    );
+    let set = server.ask("CONFIG SET maxmemory 1").await;
+    assert!(set.starts_with("+OK"), "{set}");
     two.answer_for(a_while).await;
-    assert!(
-        server
-            .ask("CONFIG SET maxmemory 0")
-            .await
-            .starts_with("+OK")
-    );
+    let set = server.ask("CONFIG SET maxmemory 0").await;
+    assert!(set.starts_with("+OK"), "{set}");
     two.share_heads().await;
 }
 
@@ -341,10 +333,8 @@ async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothin
     gate.cut();
     two.answer_for(Duration::from_secs(2)).await;
     is_up(&two.other, 0.0).await;
-    assert_eq!(
-        two.one.metric("forebay_shared_store_up", &[]).await,
-        Some(1.0)
-    );
+    let up = two.one.metric("forebay_shared_store_up", &[]).await;
+    assert_eq!(up, Some(1.0));
     let head = two.chain.head() + 1;
     two.chain.set_head(head);
     eventually("the one goes on", PATIENCE, async || {
