@@ -73,11 +73,7 @@ fn batch(calls: &[(&str, Value)], silent: usize) -> (Vec<Value>, String) {
 /// A balancer before one node, whose requests are counted.
 async fn before(port: u16) -> (Relay, Balancer) {
     let relay = Relay::before(port, "").await;
-    let yaml = format!(
-        "{QUICK}{PATIENT}  nodes:\n    - {{ url: \"{}\", name: real }}\n",
-        relay.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(&format!("{QUICK}{PATIENT}"), "real", &relay.url()).await;
     (relay, balancer)
 }
 
@@ -315,12 +311,7 @@ async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
     .await;
     for (at, name) in ["a", "b"].into_iter().enumerate() {
         scene.nodes[at].set_fault_for(&["eth_call"], Fault::Stall);
-        let arguments = ["backends", "set", name, "--in-flight-max", "1"];
-        let done = scene.balancer.command(&arguments).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-        scene
-            .becomes(name, "forebay_node_in_flight_limit", &[], 1.0)
-            .await;
+        scene.limit(name, 1, &[]).await;
     }
     let address = scene.balancer.rpc.address;
     let occupant = |at: usize| {

@@ -633,11 +633,7 @@ async fn a_transaction_that_was_told_mined_is_mined_from_then_on() {
 async fn what_we_write_into_a_call_never_makes_it_fail() {
     // It takes one parameter.
     let geth = Geth::start(0).await;
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: old }}\n",
-        geth.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "old", &geth.url()).await;
     let to = format!(r#"[{{"to":"0x{}"}}]"#, "11".repeat(20));
     let estimate =
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"eth_estimateGas","params":{to}}}"#);

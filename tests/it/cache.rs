@@ -146,12 +146,7 @@ async fn where_one_call_in_ten_is_asked_again_each_answer_is_kept_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_wait_for_a_place_are_given_what_was_kept_meanwhile() {
     let pretend = pretend_with("", "  calls: { queue: 2s }\n").await;
-    let arguments = ["backends", "set", "a", "--in-flight-max", "1"];
-    let done = pretend.balancer.command(&arguments).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    pretend
-        .becomes("a", "forebay_node_in_flight_limit", &[], 1.0)
-        .await;
+    pretend.limit("a", 1, &[]).await;
     let before = pretend.heard("eth_getCode");
     pretend.nodes[0].set_latency(Duration::from_millis(200));
     let ask = async |address: &str| {

@@ -184,27 +184,16 @@ async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_may_be_named_and_its_name_is_resolved() {
     let anvil = Anvil::start(&["--chain-id", "1"]).await;
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"http://localhost:{}\", name: named }}\n",
-        anvil.port()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(
+        QUICK,
+        "named",
+        &format!("http://localhost:{}", anvil.port()),
+    )
+    .await;
     // A busy machine may have its first rounds fail.
     eventually("the node answers", PATIENCE, async || {
         let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
         served["result"].is_string()
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminated_balancer_finishes_what_it_has_and_loses_no_call() {
-    let mut scene = Scene::set(&[1, 1], "").await;
-    let load = Load::start(&scene.balancer.url(), 400, 8);
-    load.reaches(100).await;
-    load.reaches(400).await;
-    scene.balancer.process.terminate();
-    let status = scene.balancer.process.ended(PATIENCE).await;
-    assert!(status.success());
-    load.finish().await.no_call_failed();
 }

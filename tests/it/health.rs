@@ -50,12 +50,12 @@ async fn a_node_of_another_chain_never_serves_not_even_when_it_is_alone() {
     // Its id is asked again every few minutes; a new balancer asks at once.
     scene.own[0].process.kill();
     scene.leader.process.kill();
-    let yaml = format!(
-        "{}  nodes:\n    - {{ url: \"{}\", name: stranger }}\n",
-        QUICK.replace("chain: {", "chain: { id: 1, "),
-        scene.own[1].url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(
+        &QUICK.replace("chain: {", "chain: { id: 1, "),
+        "stranger",
+        &scene.own[1].url(),
+    )
+    .await;
     let answer = balancer
         .post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#)
         .await;
@@ -94,12 +94,7 @@ async fn all_nodes_behind_fail_open_to_the_freshest_or_refuse_as_configured() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_geth_is_probed_and_serves() {
     let geth = Geth::start(1).await;
-    let yaml = format!(
-        "{}  nodes:\n    - {{ url: \"{}\", name: geth }}\n",
-        QUICK,
-        geth.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "geth", &geth.url()).await;
     let served = balancer.ask("eth_gasPrice", json!([])).await;
     assert!(served["result"].is_string(), "{served}");
     assert_eq!(
@@ -176,12 +171,7 @@ async fn the_served_head_goes_back_where_all_nodes_lost_blocks_and_not_for_one()
 async fn how_far_back_a_real_geths_state_goes_is_found_out() {
     let geth = Geth::start(0).await;
     geth.grow_to(300).await;
-    let yaml = format!(
-        "{}  nodes:\n    - {{ url: \"{}\", name: geth }}\n",
-        QUICK,
-        geth.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "geth", &geth.url()).await;
     let head = geth.rpc.number("eth_blockNumber").await;
     let oldest = async |what: &str| {
         let name = format!("forebay_node_oldest_{what}_number");

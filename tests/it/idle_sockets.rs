@@ -33,11 +33,7 @@ async fn idle_subscribers_cost_little() {
     let count = count();
     let chain = FakeChain::running(1, 100, Duration::from_secs(1));
     let node = pretend_node(&chain).await;
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: a }}\n",
-        node.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "a", &node.url()).await;
     let metric = async |name: &str| balancer.metric(name, &[]).await.unwrap();
     let empty = metric("process_resident_memory_bytes").await;
     let heads = Arc::new(AtomicU64::new(0));

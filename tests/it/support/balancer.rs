@@ -34,6 +34,12 @@ impl Balancer {
         balancer
     }
 
+    /// As [`Balancer::start`], with this beginning of the configuration and one node.
+    pub async fn before(beginning: &str, name: &str, url: &str) -> Balancer {
+        let node = format!("  nodes:\n    - {{ url: \"{url}\", name: {name} }}\n");
+        Balancer::start(&format!("{beginning}{node}"), &[]).await
+    }
+
     /// As [`Balancer::start`], but waits only until `GET /health` is answered at all.
     pub async fn start_unready(yaml: &str, env: &[(&str, &str)]) -> Balancer {
         let folder = TempDir::new().unwrap();

@@ -95,6 +95,18 @@ impl Pretend {
         self.balancer.becomes(name, &labels, wanted).await;
     }
 
+    /// Gives a node a fixed limit of calls in flight, and what else `more` says to `backends set`; all of it is
+    /// in force when this returns.
+    pub async fn limit(&self, node: &str, in_flight_max: u32, more: &[&str]) {
+        let limit = in_flight_max.to_string();
+        let fixed = ["backends", "set", node, "--in-flight-max", &limit];
+        let (said, code) = self.balancer.obeys(&[&fixed[..], more].concat());
+        assert_eq!(code, Some(0), "{said}");
+        let name = "forebay_node_in_flight_limit";
+        self.becomes(node, name, &[], f64::from(in_flight_max))
+            .await;
+    }
+
     /// Posts `body` and looks that no secret comes back.
     pub async fn post(&self, body: &str) -> Answer {
         let answer = self.balancer.post(body).await;
