@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::{
     Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, call, eventually, post,
+    says_error, says_status,
 };
 use forebay_fake::Fault;
 use serde_json::{Value, json};
@@ -206,21 +207,6 @@ async fn rude(weights: &[u16], fault: Fault, calls: &str) -> Pretend {
     scene
 }
 
-fn error(code: i64, message: &str) -> Fault {
-    Fault::RpcError {
-        code,
-        message: message.to_owned(),
-        data: None,
-    }
-}
-
-fn status(code: u16) -> Fault {
-    Fault::Status {
-        code,
-        retry_after_seconds: None,
-    }
-}
-
 async fn sent_together(scene: &Pretend) -> f64 {
     let name = "forebay_upstream_batch_calls_count";
     scene.balancer.metric(name, &[]).await.unwrap_or(0.0)
@@ -244,15 +230,15 @@ async fn a_batch_that_a_node_spoils_is_served_by_another() {
         Fault::AnswersTooFew,
         Fault::ObjectForBatch,
         Fault::FirstForBatch,
-        status(400),
-        status(429),
-        status(500),
-        status(502),
-        status(403),
-        error(429, "slow down"),
-        error(-32005, "project ID request rate exceeded"),
-        error(-32601, "the method does not exist/is not available"),
-        error(-32000, "missing trie node 5fe7 (path )"),
+        says_status(400),
+        says_status(429),
+        says_status(500),
+        says_status(502),
+        says_status(403),
+        says_error(429, "slow down"),
+        says_error(-32005, "project ID request rate exceeded"),
+        says_error(-32601, "the method does not exist/is not available"),
+        says_error(-32000, "missing trie node 5fe7 (path )"),
     ] {
         let scene = rude(&[1000, 1], fault.clone(), QUICK_CALLS).await;
         let met = async || scene.nodes[0].calls_of(READ) > 0;
@@ -273,9 +259,9 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
     for fault in [
         Fault::ObjectForBatch,
         Fault::FirstForBatch,
-        status(413),
-        status(400),
-        status(501),
+        says_status(413),
+        says_status(400),
+        says_status(501),
     ] {
         let scene = Pretend::set(&[1], PATIENT).await;
         let node = &scene.nodes[0];
@@ -524,11 +510,7 @@ async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
         .metric("forebay_try_again_responses_total", &[]);
     assert_eq!(told_apart.await, Some(2.0));
     for node in &scene.nodes {
-        let slow_down = Fault::Status {
-            code: 429,
-            retry_after_seconds: None,
-        };
-        node.set_fault_for(&[READ, OTHER], slow_down);
+        node.set_fault_for(&[READ, OTHER], says_status(429));
     }
     let answer = scene.post(&format!("[{read},{}]", call("2", OTHER))).await;
     assert_eq!(

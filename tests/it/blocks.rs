@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{
     Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, call, eventually, read_quantity,
+    says_error,
 };
 use forebay_fake::{FakeRpcError, Fault};
 use futures_util::StreamExt as _;
@@ -125,12 +126,8 @@ async fn a_call_for_a_block_that_does_not_come_gets_the_nodes_error_after_one_bl
 fn keeps_from(scene: &Pretend, node: usize, oldest: u64) {
     let part = format!(r#"{{"disabled":false,"oldestBlock":"{oldest:#x}"}}"#);
     let said = format!(r#"{{"blocks":{part},"receipts":{part},"tx":{part}}}"#);
-    scene.nodes[node].change(|behaviour| {
-        behaviour.results.insert("eth_capabilities".into(), said);
-        behaviour
-            .results
-            .insert("eth_getBlockReceipts".into(), "null".into());
-    });
+    scene.nodes[node].set_result("eth_capabilities", &said);
+    scene.nodes[node].set_result("eth_getBlockReceipts", "null");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,9 +156,7 @@ async fn a_hash_that_no_node_has_is_taken_to_the_deepest_node_once_a_block_time(
     assert!((1..=12).contains(&asked), "{asked} times");
     // What it has is found each time, whichever node is asked first.
     let block = format!(r#"{{"number":"0x7","hash":"0x{}"}}"#, "88".repeat(32));
-    scene.nodes[2].change(|behaviour| {
-        behaviour.results.insert("eth_getBlockByHash".into(), block);
-    });
+    scene.nodes[2].set_result("eth_getBlockByHash", &block);
     let params = format!("[\"0x{}\",false]", "88".repeat(32));
     for _ in 0..24 {
         let answer = ask(&scene, "eth_getBlockByHash", &params).await;
@@ -189,11 +184,7 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
             .errors
             .insert("eth_getBlockReceipts".into(), error);
     });
-    scene.nodes[1].change(|behaviour| {
-        behaviour
-            .results
-            .insert("eth_getBlockReceipts".into(), "[]".into());
-    });
+    scene.nodes[1].set_result("eth_getBlockReceipts", "[]");
     for _ in 0..30 {
         let answer = ask(&scene, "eth_getBlockReceipts", r#"["0x5"]"#).await;
         assert!(answer.json()["result"].is_array(), "{}", answer.text());
@@ -926,11 +917,10 @@ async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() 
 
 /// What a node says of a state that it had in memory alone.
 fn lost() -> Fault {
-    Fault::RpcError {
-        code: -32000,
-        message: "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found".into(),
-        data: None,
-    }
+    says_error(
+        -32000,
+        "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found",
+    )
 }
 
 #[tokio::test]

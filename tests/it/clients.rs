@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    Anvil, Balancer, Client, PATIENCE, Pretend, QUICK, eventually, in_repository, part,
+    Anvil, Balancer, Client, PATIENCE, Pretend, QUICK, eventually, in_repository, part, says_status,
 };
 use forebay_fake::Fault;
 
@@ -82,10 +82,7 @@ async fn refusing(status: u16, is_empty: bool) -> Pretend {
     let scene = Pretend::set(&[1, 1], more).await;
     let faults = match status {
         503 => [Fault::Reset, Fault::NotJson],
-        429 => [(); 2].map(|()| Fault::Status {
-            code: 429,
-            retry_after_seconds: None,
-        }),
+        429 => [says_status(429), says_status(429)],
         504 => [Fault::Stall, Fault::Stall],
         _ => [Fault::Reset, Fault::Reset],
     };

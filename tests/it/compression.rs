@@ -32,11 +32,7 @@ fn call_of(bytes: usize) -> String {
 
 /// Its calls are answered with so many bytes from now on, and its probes as ever.
 fn huge(node: &FakeNode, bytes: usize) {
-    let methods = ["eth_call", "eth_getLogs"].map(str::to_owned);
-    node.change(|behaviour| {
-        behaviour.fault = Some(Fault::HugeResult { bytes });
-        behaviour.fault_methods = Some(methods.into());
-    });
+    node.set_fault_for(&["eth_call", "eth_getLogs"], Fault::HugeResult { bytes });
 }
 
 /// POSTs `body` over HTTP/1.1.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Load, Pretend, QUICK, Scene, call, eventually};
+use crate::support::{Load, Pretend, QUICK, Scene, call, eventually, says_status};
 use forebay_fake::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -220,13 +220,6 @@ async fn without_an_own_node_the_leader_serves_and_without_any_there_is_a_clear_
     assert_eq!(answer.json()["id"], "x");
 }
 
-fn bad_gateway() -> Option<Fault> {
-    Some(Fault::Status {
-        code: 502,
-        retry_after_seconds: None,
-    })
-}
-
 /// Long rounds, so that nothing but its silence says that the node is gone.
 const SELDOM: &str = "interval: 60s, timeout: 2s";
 const SLOW: &str = "  calls: { attempt: 15s }\n";
@@ -291,10 +284,7 @@ async fn healthy(pretend: &Pretend) -> Vec<&'static str> {
 async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
     for node in &scene.nodes {
-        node.change(|behaviour| {
-            behaviour.fault = bad_gateway();
-            behaviour.fault_methods = Some(["eth_getBlockReceipts".to_string()].into());
-        });
+        node.set_fault_for(&["eth_getBlockReceipts"], says_status(502));
     }
     for _ in 0..60 {
         scene.is_well().await;
@@ -315,17 +305,14 @@ async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
     for fault in [
-        bad_gateway().unwrap(),
+        says_status(502),
         Fault::Reset,
         Fault::HalfBody,
         Fault::NotJson,
     ] {
         let scene = Pretend::set(&[1, 1, 1], "").await;
         let name = format!("{fault:?}");
-        scene.nodes[1].change(|behaviour| {
-            behaviour.fault = Some(fault);
-            behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
-        });
+        scene.nodes[1].set_fault_for(&["eth_getBalance"], fault);
         let broken_at = forebay::clock::now();
         let is_out = async || healthy(&scene).await == ["a", "c"];
         while !is_out().await {
@@ -346,10 +333,7 @@ async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
     let scene = Pretend::with_fallback(&[1]).await;
-    scene.nodes[0].change(|behaviour| {
-        behaviour.fault = bad_gateway();
-        behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
-    });
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], says_status(502));
     eventually("it is out", Duration::from_secs(10), async || {
         scene.is_well().await;
         healthy(&scene).await.is_empty()
@@ -365,10 +349,7 @@ async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
     let scene = Pretend::set(&[1], "").await;
-    scene.nodes[0].change(|behaviour| {
-        behaviour.fault = bad_gateway();
-        behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
-    });
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], says_status(502));
     for _ in 0..20 {
         scene.call("eth_getBalance").await;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::{
     Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, eventually, post,
+    says_error, says_status,
 };
 use forebay::clock;
 use forebay_fake::Fault;
@@ -186,21 +187,13 @@ fn all(scene: &Pretend, methods: &[&str], fault: &Fault) {
     }
 }
 
-fn error(code: i64, message: &str) -> Fault {
-    Fault::RpcError {
-        code,
-        message: message.to_owned(),
-        data: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
     let faults = [
         (Fault::Stall, -32015),
         (Fault::Reset, -32013),
         (
-            error(-32000, "nonce too low: next nonce 5, tx nonce 1"),
+            says_error(-32000, "nonce too low: next nonce 5, tx nonce 1"),
             -32000,
         ),
     ];
@@ -263,14 +256,8 @@ async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
     let refusing = &scene.nodes[0];
-    refusing.set_fault_for(&[SEND], error(-32000, "transaction underpriced"));
-    scene.nodes[1].set_fault_for(
-        &[SEND],
-        Fault::Status {
-            code: 429,
-            retry_after_seconds: None,
-        },
-    );
+    refusing.set_fault_for(&[SEND], says_error(-32000, "transaction underpriced"));
+    scene.nodes[1].set_fault_for(&[SEND], says_status(429));
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!((refusing.calls_of(BY_HASH), scene.heard(BY_HASH)), (1, 1));
@@ -283,7 +270,7 @@ async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
         (-32602, "0x61f0: this transaction is already in the TxPool"),
         (-32602, "already known"),
     ] {
-        refusing.set_fault_for(&[SEND], error(code, message));
+        refusing.set_fault_for(&[SEND], says_error(code, message));
         refusing.set_result(BY_HASH, "null");
         assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
     }
@@ -411,7 +398,7 @@ fn with_blobs(raw: &str) -> String {
 async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_it() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    let too_low = error(-32000, "nonce too low: next nonce 8, tx nonce 7");
+    let too_low = says_error(-32000, "nonce too low: next nonce 8, tx nonce 7");
     all(&scene, &[SEND], &too_low);
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["code"], -32000, "no node took it");
@@ -444,7 +431,7 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
 async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 2s, deadline: 20s }\n").await;
     without_a_pool(&scene, "0x7");
-    all(&scene, &[SYNC], &error(-32000, "already known"));
+    all(&scene, &[SYNC], &says_error(-32000, "already known"));
     let began = clock::now();
     let answer = send_with(&scene, SYNC, 0, ",400").await;
     assert_eq!(answer["error"]["code"], 4, "{answer}");
@@ -659,7 +646,7 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
 async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    all(&scene, &[SYNC], &error(-32000, "already known"));
+    all(&scene, &[SYNC], &says_error(-32000, "already known"));
     scene.nodes[2].set_latency(Duration::from_millis(100));
     let waited = "the transaction was added but wasn't processed in 1s";
     scene.nodes[2].set_fault_for(
@@ -679,7 +666,7 @@ async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-    let timed_out = error(
+    let timed_out = says_error(
         4,
         "The transaction was added to the mempool but wasn't processed",
     );
@@ -688,7 +675,7 @@ async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     assert_eq!(answer["error"]["code"], 4, "{answer}");
     let receipt = |block| format!(r#"{{"transactionHash":"{HASH}","blockNumber":"{block}"}}"#);
     scene.nodes[1].set_result(RECEIPT, &receipt("0x65"));
-    for said in [timed_out, error(-32000, "already known")] {
+    for said in [timed_out, says_error(-32000, "already known")] {
         all(&scene, &[SYNC], &said);
         let answer = scene.call(SYNC).await.json();
         assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
@@ -719,7 +706,11 @@ async fn a_node_that_lacks_the_sending_method_is_not_sent_it_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_that_takes_it_outweighs_all_that_refuse() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
-    all(&scene, &[SEND], &error(-32000, "transaction underpriced"));
+    all(
+        &scene,
+        &[SEND],
+        &says_error(-32000, "transaction underpriced"),
+    );
     let refused = scene.call(SEND).await.json();
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!(scene.heard(SEND), 3);
@@ -744,7 +735,7 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
             assert_eq!(answer.header("x-forebay-attempts"), Some("3"));
         }
     }
-    for fault in [Fault::Stall, Fault::Html, error(-32000, "x")] {
+    for fault in [Fault::Stall, Fault::Html, says_error(-32000, "x")] {
         scene.nodes[2].set_fault_for(&[COUNT], fault);
         assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
     }
@@ -861,7 +852,7 @@ async fn identical_reads_in_flight_are_asked_once_and_others_each() {
         100,
         "what isn't in the table never"
     );
-    node.set_fault_for(&["eth_call"], error(3, "execution reverted"));
+    node.set_fault_for(&["eth_call"], says_error(3, "execution reverted"));
     for answer in a_hundred(&scene, "eth_call").await {
         assert_eq!(answer.json()["error"]["code"], 3, "errors, too");
     }

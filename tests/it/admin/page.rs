@@ -4,10 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeNode, Fault};
+use forebay_fake::{FakeChain, FakeNode};
 
 use super::{SECRET, TOKEN, with, with_token};
-use crate::support::{self, Balancer, Load, PATIENCE, eventually, pretend_node};
+use crate::support::{self, Balancer, Load, PATIENCE, eventually, pretend_node, says_status};
 
 /// Where the screenshots go, unless this variable names a folder (`docs/images` for the documents').
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
@@ -104,10 +104,7 @@ async fn thirty_nodes_are_read_on_a_phone() {
         yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: node-{number}{more} }}\n");
         nodes.push(node);
     }
-    nodes[16].set_fault(Fault::Status {
-        code: 401,
-        retry_after_seconds: None,
-    });
+    nodes[16].set_fault(says_status(401));
     let balancer = Balancer::start(&yaml, &[]).await;
     let are_well = async |with_latency: bool| {
         let status = with(&balancer, "GET", "/status").gives(200).await;

@@ -7,7 +7,9 @@ use forebay_fake::{FakeChain, FakeHead, FakeNode, FakeRpcError, Fault, FixedResu
 use serde_json::{Value, json};
 
 use super::story::{Batch, Call, Expect, Heard, Metric, Node, Step, Story};
-use crate::support::{Balancer, PATIENCE, QUICK, eventually, pretend_node, read_quantity};
+use crate::support::{
+    Balancer, PATIENCE, QUICK, eventually, pretend_node, read_quantity, says_status,
+};
 
 struct Stage {
     chain: Arc<FakeChain>,
@@ -288,10 +290,7 @@ async fn change(node: &FakeNode, told: &Node) {
             behaviour.fault_methods = None;
         }
         if let Some(status) = &told.status {
-            behaviour.fault = Some(Fault::Status {
-                code: status.code,
-                retry_after_seconds: None,
-            });
+            behaviour.fault = Some(says_status(status.code));
             behaviour.fault_methods = Some(status.methods.iter().cloned().collect());
         }
     });

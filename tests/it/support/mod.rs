@@ -58,7 +58,7 @@ pub use listener::{Heard, Listener};
 pub use load::{Load, Tally};
 pub use mirrors::{Author, Mirror};
 pub use ports::free_port;
-pub use pretend::{Pretend, SECRET, call, pretend_node};
+pub use pretend::{Pretend, SECRET, call, pretend_node, says_error, says_status};
 pub use process::Process;
 pub use prometheus::Prometheus;
 pub use redis::{Engine, RedisServer};

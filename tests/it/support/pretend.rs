@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
 
 use super::{Answer, Balancer, QUICK};
 
@@ -162,6 +162,24 @@ fn item(name: &str, url: &str, weight: u16) -> String {
 /// A node that follows `chain`.
 pub async fn pretend_node(chain: &Arc<FakeChain>) -> FakeNode {
     FakeNode::start(FakeConfig::following(chain)).await.unwrap()
+}
+
+/// The fault of a node that answers with this status.
+pub fn says_status(code: u16) -> Fault {
+    let retry_after_seconds = None;
+    Fault::Status {
+        code,
+        retry_after_seconds,
+    }
+}
+
+/// The fault of a node that answers with this error.
+pub fn says_error(code: i64, message: &str) -> Fault {
+    Fault::RpcError {
+        code,
+        message: message.to_owned(),
+        data: None,
+    }
 }
 
 /// One call as JSON, with the id as written.
