@@ -327,7 +327,7 @@ async fn the_store_may_freeze_die_lose_all_or_be_full_and_no_call_fails_or_waits
 async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothing_old() {
     let server = RedisServer::start().await;
     let gate = TcpGate::before(server.address).await;
-    let cut_off = format!("redis://{}", gate.address);
+    let cut_off = format!("redis://{}", gate.listening.address);
     let two = Two::over(2, [&server.url(), &cut_off], "").await;
     two.share_heads().await;
     gate.cut();

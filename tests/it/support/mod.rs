@@ -21,6 +21,7 @@ mod geth_node;
 mod http;
 mod http2;
 mod listener;
+mod listening;
 mod load;
 mod mirrors;
 mod ports;
