@@ -473,28 +473,16 @@ fn receipt_of(at: usize) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{RECEIPT}","params":["{hash}"]}}"#)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
-    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
-    without_a_pool(&scene, "0x7");
-    send_signed(&scene, SEND, 0).await;
-    all(&scene, &[RECEIPT], &Fault::Stall);
-    let poll = async || {
-        let began = clock::now();
-        let answer = scene.post(&receipt_of(0)).await;
-        assert_eq!(answer.result(), Value::Null);
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(4), "{took:?}");
-    };
+/// Eight polls, each told how many there were before; nodes answer other calls meanwhile.
+async fn once_a_second(scene: &Pretend, poll: impl AsyncFn(usize)) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     let mut polls = futures_util::stream::FuturesUnordered::new();
-    let mut left = 8;
-    while left > 0 || !polls.is_empty() {
+    let mut begun = 0;
+    while begun < 8 || !polls.is_empty() {
         tokio::select! {
-            _ = ticks.tick(), if left > 0 => {
-                left -= 1;
-                polls.push(poll());
-                // They answer others.
+            _ = ticks.tick(), if begun < 8 => {
+                polls.push(poll(begun));
+                begun += 1;
                 for _ in 0..4 {
                     scene.call("eth_getBalance").await;
                 }
@@ -502,6 +490,30 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
             Some(()) = polls.next() => {}
         }
     }
+}
+
+async fn no_node_is_benched(scene: &Pretend) {
+    for name in ["a", "b"] {
+        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
+    }
+    let log = scene.balancer.process.printed();
+    assert!(!log.contains("benched"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    all(&scene, &[RECEIPT], &Fault::Stall);
+    let poll = async |_: usize| {
+        let began = clock::now();
+        let answer = scene.post(&receipt_of(0)).await;
+        assert_eq!(answer.result(), Value::Null);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    };
+    once_a_second(&scene, poll).await;
     let asked = scene.heard(RECEIPT);
     assert!(asked <= 4, "two open at once a node in its time: {asked}");
     eventually("their time is over", PATIENCE, async || {
@@ -510,11 +522,7 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
         timeouts.await == Some(scene.heard(RECEIPT) as f64)
     })
     .await;
-    for name in ["a", "b"] {
-        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
-    }
-    let log = scene.balancer.process.printed();
-    assert!(!log.contains("benched"), "{log}");
+    no_node_is_benched(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -563,30 +571,11 @@ async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
         assert_eq!(answer[1]["error"]["code"], -32015, "{answer}");
         println!("poll {at}: {took:?}");
     };
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    let mut polls = futures_util::stream::FuturesUnordered::new();
-    let mut begun = 0;
-    while begun < 8 || !polls.is_empty() {
-        tokio::select! {
-            _ = ticks.tick(), if begun < 8 => {
-                polls.push(poll(begun));
-                begun += 1;
-                // They answer others.
-                for _ in 0..4 {
-                    scene.call("eth_getBalance").await;
-                }
-            }
-            Some(()) = polls.next() => {}
-        }
-    }
+    once_a_second(&scene, poll).await;
     // Before it is known, each batch asks for two; then two are open at once at a node in its time.
     let asked = scene.heard(RECEIPT);
     assert!(asked <= 3 * 2 + 2 * 2 * 3, "{asked}");
-    for name in ["a", "b"] {
-        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
-    }
-    let log = scene.balancer.process.printed();
-    assert!(!log.contains("benched"), "{log}");
+    no_node_is_benched(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

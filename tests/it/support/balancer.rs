@@ -171,6 +171,17 @@ impl Balancer {
         sum(&self.metrics().await, name, labels)
     }
 
+    /// Waits for so many rounds of a node from now on.
+    pub async fn rounds_pass(&self, node: &str, rounds: u32) {
+        let labels = [("node", node)];
+        let probes = async || {
+            let name = "forebay_probe_duration_seconds_count";
+            self.metric(name, &labels).await.unwrap_or(0.0)
+        };
+        let wanted = probes().await + f64::from(rounds);
+        eventually("rounds pass", PATIENCE, async || probes().await >= wanted).await;
+    }
+
     /// Waits until this metric is `wanted`.
     pub async fn becomes(&self, name: &str, labels: &[(&str, &str)], wanted: f64) {
         let what = format!("{name} is {wanted} ({labels:?})");

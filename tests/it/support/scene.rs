@@ -71,18 +71,7 @@ impl Scene {
 
     /// Rounds so far can't be read; the age of the last one can: waits for a round from now on.
     pub async fn rounds_pass(&self, rounds: u32) {
-        let probes = async || {
-            let name = "forebay_probe_duration_seconds_count";
-            self.balancer
-                .metric(name, &[("node", "leader")])
-                .await
-                .unwrap_or(0.0)
-        };
-        let from = probes().await;
-        super::eventually("rounds pass", super::PATIENCE, async || {
-            probes().await >= from + f64::from(rounds)
-        })
-        .await;
+        self.balancer.rounds_pass("leader", rounds).await;
     }
 
     /// All own nodes and the leader move on together.
