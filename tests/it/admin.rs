@@ -5,8 +5,9 @@ mod page;
 
 use std::time::Duration;
 
-use crate::support::{Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, eventually, exchange};
-use forebay_fake::{FakeConfig, FakeNode};
+use crate::support::{
+    Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, eventually, exchange, pretend_node,
+};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -241,9 +242,7 @@ async fn bad_targets_and_bad_framing_are_told() {
 async fn a_node_comes_changes_and_goes_and_the_log_says_which_client_did_it() {
     let scene = scene(&[1]).await;
     let balancer = &scene.balancer;
-    let new = FakeNode::start(FakeConfig::following(&scene.chain))
-        .await
-        .unwrap();
+    let new = pretend_node(&scene.chain).await;
     let url = format!("{}/v3/{SECRET}", new.url());
     let add = |body: Value| with(balancer, "POST", "/backends").json(&body.to_string());
 
@@ -391,12 +390,8 @@ async fn urls_end_with_their_host_unless_a_client_with_the_token_wants_them_whol
     let status = list("/status").ask().await.text();
     assert!(!status.contains(SECRET), "{status}");
     let drained = with(balancer, "POST", "/backends/a/drain?reveal=true");
-    assert!(
-        drained.gives(200).await["url"]
-            .as_str()
-            .unwrap()
-            .ends_with(SECRET)
-    );
+    let url = drained.gives(200).await["url"].to_string();
+    assert!(url.ends_with(&format!("{SECRET}\"")), "{url}");
 
     let open = Pretend::set_with(&[1], &beginning("@ADMIN@"), "").await;
     let ask = |target: &str| bare(&open.balancer, "GET", target);

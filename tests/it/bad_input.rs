@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Pretend, Wire, call, exchange};
+use crate::support::{Answer, Pretend, Wire, call, exchange, post_http2};
 use forebay::clock;
 use serde_json::Value;
 
@@ -329,18 +329,9 @@ async fn a_browser_may_call() {
         .await;
     let preflight = wire.answer().await.unwrap();
     assert_eq!(preflight.status, 204);
-    assert!(
-        preflight
-            .header("access-control-allow-methods")
-            .unwrap()
-            .contains("POST")
-    );
-    assert!(
-        preflight
-            .header("access-control-allow-headers")
-            .unwrap()
-            .contains("content-type")
-    );
+    let allowed = |what: &str| preflight.header(&format!("access-control-allow-{what}"));
+    assert!(allowed("methods").unwrap().contains("POST"));
+    assert!(allowed("headers").unwrap().contains("content-type"));
     for body in [call("1", PROBED), call("1", "admin_peers"), "{".to_owned()] {
         wire.send(request("Origin: https://dapp.test\r\n", &body))
             .await;
@@ -398,7 +389,7 @@ async fn a_body_is_taken_to_its_limit_and_no_further() {
             }
         }
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let answer = crate::support::post_http2(stream, text).await.unwrap();
+        let answer = post_http2(stream, text).await.unwrap();
         assert_eq!(answer.status, status, "{bytes} over HTTP/2");
     }
     assert_eq!(scene.heard(PROBED), 3);

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Anvil, Balancer, Geth, Pretend, QUICK, Relay, Rpc, call, eventually};
+use crate::support::{
+    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, call, eventually, post,
+    says_error, says_status,
+};
 use forebay_fake::Fault;
 use serde_json::{Value, json};
 
@@ -71,11 +74,7 @@ fn batch(calls: &[(&str, Value)], silent: usize) -> (Vec<Value>, String) {
 /// A balancer before one node, whose requests are counted.
 async fn before(port: u16) -> (Relay, Balancer) {
     let relay = Relay::before(port, "").await;
-    let yaml = format!(
-        "{QUICK}{PATIENT}  nodes:\n    - {{ url: \"{}\", name: real }}\n",
-        relay.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(&format!("{QUICK}{PATIENT}"), "real", &relay.url()).await;
     (relay, balancer)
 }
 
@@ -92,9 +91,7 @@ async fn a_hundred_calls_are_one_request(node: Rpc, again: f64) {
     let heard = (0..100).filter(|at| *at != silent);
     for (answer, at) in answers.iter().zip(heard) {
         let (method, params) = &calls[at];
-        let alone = node
-            .ask(method, params.clone(), crate::support::PATIENCE)
-            .await;
+        let alone = node.ask(method, params.clone(), PATIENCE).await;
         let alone = alone.unwrap();
         assert_eq!(answer["id"], ids[at], "{answer}");
         assert_eq!(answer["result"], alone["result"], "{method} {params}");
@@ -141,10 +138,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
             let labels = [("node", "real")];
             balancer.metric("forebay_node_healthy", &labels).await
         };
-        eventually("it is out", crate::support::PATIENCE, async || {
-            healthy().await == Some(0.0)
-        })
-        .await;
+        eventually("it is out", PATIENCE, async || healthy().await == Some(0.0)).await;
         // Calls look now and then whether their node is fit.
         tokio::time::sleep(Duration::from_millis(500)).await;
         geth.process.resume();
@@ -213,21 +207,6 @@ async fn rude(weights: &[u16], fault: Fault, calls: &str) -> Pretend {
     scene
 }
 
-fn error(code: i64, message: &str) -> Fault {
-    Fault::RpcError {
-        code,
-        message: message.to_owned(),
-        data: None,
-    }
-}
-
-fn status(code: u16) -> Fault {
-    Fault::Status {
-        code,
-        retry_after_seconds: None,
-    }
-}
-
 async fn sent_together(scene: &Pretend) -> f64 {
     let name = "forebay_upstream_batch_calls_count";
     scene.balancer.metric(name, &[]).await.unwrap_or(0.0)
@@ -251,15 +230,15 @@ async fn a_batch_that_a_node_spoils_is_served_by_another() {
         Fault::AnswersTooFew,
         Fault::ObjectForBatch,
         Fault::FirstForBatch,
-        status(400),
-        status(429),
-        status(500),
-        status(502),
-        status(403),
-        error(429, "slow down"),
-        error(-32005, "project ID request rate exceeded"),
-        error(-32601, "the method does not exist/is not available"),
-        error(-32000, "missing trie node 5fe7 (path )"),
+        says_status(400),
+        says_status(429),
+        says_status(500),
+        says_status(502),
+        says_status(403),
+        says_error(429, "slow down"),
+        says_error(-32005, "project ID request rate exceeded"),
+        says_error(-32601, "the method does not exist/is not available"),
+        says_error(-32000, "missing trie node 5fe7 (path )"),
     ] {
         let scene = rude(&[1000, 1], fault.clone(), QUICK_CALLS).await;
         let met = async || scene.nodes[0].calls_of(READ) > 0;
@@ -280,9 +259,9 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
     for fault in [
         Fault::ObjectForBatch,
         Fault::FirstForBatch,
-        status(413),
-        status(400),
-        status(501),
+        says_status(413),
+        says_status(400),
+        says_status(501),
     ] {
         let scene = Pretend::set(&[1], PATIENT).await;
         let node = &scene.nodes[0];
@@ -318,35 +297,26 @@ async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
     .await;
     for (at, name) in ["a", "b"].into_iter().enumerate() {
         scene.nodes[at].set_fault_for(&["eth_call"], Fault::Stall);
-        let arguments = ["backends", "set", name, "--in-flight-max", "1"];
-        let done = scene.balancer.command(&arguments).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-        scene
-            .becomes(name, "forebay_node_in_flight_limit", &[], 1.0)
-            .await;
+        scene.limit(name, 1, &[]).await;
     }
     let address = scene.balancer.rpc.address;
     let occupant = |at: usize| {
         let params = json!([{"to": crate::batches::address(at), "data": "0x"}, "latest"]);
         let body = json!({"jsonrpc": "2.0", "id": at, "method": "eth_call", "params": params});
         tokio::spawn(async move {
-            let headers = [("content-type", "application/json")];
-            let body = body.to_string();
-            let _ =
-                crate::support::post_with(address, "/", &headers, &body, crate::support::PATIENCE)
-                    .await;
+            drop(post(address, &body.to_string(), PATIENCE).await);
         })
     };
     for round in 0..10 {
         let heard = scene.heard("eth_call");
         let [stays, leaves] = [occupant(2 * round), occupant(2 * round + 1)];
-        crate::support::eventually("both are full", crate::support::PATIENCE, async || {
+        eventually("both are full", PATIENCE, async || {
             scene.heard("eth_call") == heard + 2
         })
         .await;
         let body = mixed_batch(round);
         let (answers, ()) = tokio::join!(scene.post(&body), async {
-            crate::support::eventually("it waits", crate::support::PATIENCE, async || {
+            eventually("it waits", PATIENCE, async || {
                 scene.balancer.metric("forebay_queued_calls", &[]).await > Some(0.0)
             })
             .await;
@@ -407,14 +377,8 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
         format!("[{}]", calls.collect::<Vec<_>>().join(","))
     };
     node.set_result(OTHER, GOOD);
-    let answers = scene.post(&calls(250)).await.json();
-    assert!(
-        answers
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|answer| answer["result"] == "0x600d")
-    );
+    let answers = scene.post(&calls(250)).await.text();
+    assert_eq!(answers.matches(r#""result":"0x600d""#).count(), 250);
     assert_eq!(
         (sent_together(&scene).await, scene.heard(OTHER)),
         (3.0, 250)
@@ -438,7 +402,7 @@ async fn a_client_that_leaves_ends_its_batch_and_counts_for_nothing_afterwards()
     let scene = rude(&[1], Fault::Stall, PATIENT).await;
     let body = mixed_batch(0);
     let soon = Duration::from_millis(500);
-    let left = crate::support::post(scene.balancer.rpc.address, &body, soon).await;
+    let left = post(scene.balancer.rpc.address, &body, soon).await;
     assert!(left.is_err());
     let labels = [("outcome", "cancelled")];
     scene
@@ -546,11 +510,7 @@ async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
         .metric("forebay_try_again_responses_total", &[]);
     assert_eq!(told_apart.await, Some(2.0));
     for node in &scene.nodes {
-        let slow_down = Fault::Status {
-            code: 429,
-            retry_after_seconds: None,
-        };
-        node.set_fault_for(&[READ, OTHER], slow_down);
+        node.set_fault_for(&[READ, OTHER], says_status(429));
     }
     let answer = scene.post(&format!("[{read},{}]", call("2", OTHER))).await;
     assert_eq!(

@@ -1,13 +1,14 @@
 //! A call reaches a node that has its block, and no client sees the chain go back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{
-    Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually, read_quantity,
+    Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, call, eventually, read_quantity,
+    says_error,
 };
 use forebay_fake::{FakeRpcError, Fault};
 use futures_util::StreamExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const READ: &str = "eth_getBalance";
 const LOOKUP: &str = "eth_getTransactionReceipt";
@@ -21,15 +22,8 @@ async fn ask(scene: &Pretend, method: &str, params: &str) -> Answer {
 
 async fn node_of(scene: &Pretend, method: &str, params: &str) -> String {
     let answer = ask(scene, method, params).await;
-    assert!(
-        answer.json()["result"].is_string(),
-        "{params}: {}",
-        answer.text()
-    );
-    answer
-        .header("x-forebay-node")
-        .unwrap_or_default()
-        .to_string()
+    assert!(answer.result().is_string(), "{params}");
+    answer.node().to_string()
 }
 
 fn heard(scene: &Pretend, method: &str) -> Vec<String> {
@@ -97,12 +91,8 @@ async fn without_consistency_a_tag_travels_as_it_is() {
         "{nodes:?}"
     );
     let bodies = heard(&scene, READ);
-    assert!(
-        bodies
-            .iter()
-            .all(|body| body.contains(r#"["0x1", "latest"]"#)),
-        "{bodies:?}"
-    );
+    let is_as_written = |body: &String| body.contains(r#"["0x1", "latest"]"#);
+    assert!(bodies.iter().all(is_as_written), "{bodies:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +108,7 @@ async fn a_call_waits_for_its_block_and_is_answered_when_a_node_has_it() {
         scene.chain.advance(2);
     };
     let (answer, ()) = tokio::join!(call, blocks);
-    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert!(answer.result().is_string());
     assert_eq!(scene.heard(READ), 1);
 }
 
@@ -127,7 +117,7 @@ async fn a_call_for_a_block_that_does_not_come_gets_the_nodes_error_after_one_bl
     let scene = Pretend::set(&[1, 1], "").await;
     let began = forebay::clock::now();
     let answer = ask(&scene, READ, r#"["0x1","0x66"]"#).await;
-    let took: Duration = Instant::saturating_duration_since(&forebay::clock::now(), began);
+    let took = began.elapsed();
     assert_eq!(answer.json()["error"]["message"], "header not found");
     assert!(took >= Duration::from_secs(1), "{took:?}");
 }
@@ -136,12 +126,8 @@ async fn a_call_for_a_block_that_does_not_come_gets_the_nodes_error_after_one_bl
 fn keeps_from(scene: &Pretend, node: usize, oldest: u64) {
     let part = format!(r#"{{"disabled":false,"oldestBlock":"{oldest:#x}"}}"#);
     let said = format!(r#"{{"blocks":{part},"receipts":{part},"tx":{part}}}"#);
-    scene.nodes[node].change(|behaviour| {
-        behaviour.results.insert("eth_capabilities".into(), said);
-        behaviour
-            .results
-            .insert("eth_getBlockReceipts".into(), "null".into());
-    });
+    scene.nodes[node].set_result("eth_capabilities", &said);
+    scene.nodes[node].set_result("eth_getBlockReceipts", "null");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,29 +149,18 @@ async fn a_hash_that_no_node_has_is_taken_to_the_deepest_node_once_a_block_time(
             _ => ("eth_getBlockReceipts", &params[1]),
         };
         let answer = ask(&scene, method, params).await;
-        assert!(
-            answer.json().get("result").is_some_and(Value::is_null),
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.result(), Value::Null);
     }
     let asked = scene.nodes[2].calls_of("eth_getBlockByHash")
         + scene.nodes[2].calls_of("eth_getBlockReceipts");
     assert!((1..=12).contains(&asked), "{asked} times");
     // What it has is found each time, whichever node is asked first.
     let block = format!(r#"{{"number":"0x7","hash":"0x{}"}}"#, "88".repeat(32));
-    scene.nodes[2].change(|behaviour| {
-        behaviour.results.insert("eth_getBlockByHash".into(), block);
-    });
+    scene.nodes[2].set_result("eth_getBlockByHash", &block);
     let params = format!("[\"0x{}\",false]", "88".repeat(32));
     for _ in 0..24 {
         let answer = ask(&scene, "eth_getBlockByHash", &params).await;
-        assert_eq!(
-            answer.json()["result"]["number"],
-            "0x7",
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.result()["number"], "0x7");
     }
 }
 
@@ -209,11 +184,7 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
             .errors
             .insert("eth_getBlockReceipts".into(), error);
     });
-    scene.nodes[1].change(|behaviour| {
-        behaviour
-            .results
-            .insert("eth_getBlockReceipts".into(), "[]".into());
-    });
+    scene.nodes[1].set_result("eth_getBlockReceipts", "[]");
     for _ in 0..30 {
         let answer = ask(&scene, "eth_getBlockReceipts", r#"["0x5"]"#).await;
         assert!(answer.json()["result"].is_array(), "{}", answer.text());
@@ -263,11 +234,7 @@ async fn what_a_call_names_is_found_at_once_though_no_round_has_seen_it() {
         scene.chain.advance(1);
         assert_eq!(scene.chain.head(), number);
         let answer = ask(&scene, method, params).await;
-        assert!(
-            !answer.json()["result"].is_null(),
-            "{method}: {}",
-            answer.text()
-        );
+        assert!(!answer.result().is_null(), "{method}");
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -325,7 +292,7 @@ async fn when_the_only_node_with_the_served_head_dies_calls_wait_for_the_next_on
         scene.nodes[1].set_lag(0);
     };
     let (answer, ()) = tokio::join!(call, catching_up);
-    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert!(answer.result().is_string());
     assert_eq!(answer.header("x-forebay-node"), Some("b"));
     assert!(heard(&scene, READ).iter().all(|body| body.contains("0x64")));
 }
@@ -337,12 +304,7 @@ async fn null_is_believed_only_if_two_nodes_say_so() {
     scene.nodes[1].set_result(LOOKUP, receipt);
     for _ in 0..20 {
         let answer = ask(&scene, LOOKUP, r#"["0xab"]"#).await;
-        assert_eq!(
-            answer.json()["result"]["status"],
-            "0x1",
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.result()["status"], "0x1");
     }
     let found = [("outcome", "found")];
     assert!(metric(&scene, "forebay_null_checks_total", &found).await >= 1.0);
@@ -363,12 +325,7 @@ async fn a_node_without_the_method_is_asked_for_it_once() {
     scene.nodes[1].set_result("trace_block", "[]");
     for _ in 0..30 {
         let answer = ask(&scene, "trace_block", r#"["0x5"]"#).await;
-        assert_eq!(
-            answer.json()["result"],
-            Value::Array(vec![]),
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.result(), Value::Array(vec![]));
     }
     assert_eq!(scene.nodes[0].calls_of("trace_block"), 1);
 }
@@ -380,9 +337,9 @@ async fn all_calls_of_a_batch_see_one_head() {
         node.set_latency(Duration::from_millis(250));
     }
     // Each of its own: identical ones would share an answer.
-    let one = |at: usize| crate::support::call("1", READ).replace("0x01", &format!("0xba7c{at}"));
+    let one = |at: usize| call("1", READ).replace("0x01", &format!("0xba7c{at}"));
     let calls: Vec<_> = (0..48).map(one).collect();
-    let number = crate::support::call("2", "eth_blockNumber");
+    let number = call("2", "eth_blockNumber");
     let body = format!("[{},{number}]", calls.join(","));
     let moving = async {
         eventually("the batch is on its way", PATIENCE, async || {
@@ -417,7 +374,7 @@ async fn answered(scene: &Pretend, calls: usize, bytes: usize) -> usize {
     let own_bytes = r#"{"jsonrpc":"2.0","id":123456789012345,"result":""}"#.len();
     let result = format!("\"{}\"", "x".repeat(bytes - own_bytes));
     scene.nodes[0].set_result("eth_call", &result);
-    let calls = vec![crate::support::call("1", "eth_call"); calls];
+    let calls = vec![call("1", "eth_call"); calls];
     let answer = scene.post(&format!("[{}]", calls.join(","))).await.json();
     let answers = answer.as_array().into_iter().flatten();
     assert_eq!(answers.clone().count(), calls.len());
@@ -446,7 +403,7 @@ async fn an_answer_that_breaks_off_takes_no_room_from_the_one_that_follows() {
     }
     let broken = &scene.nodes[0];
     broken.set_fault_for(&["eth_call"], Fault::TruncatedChunks);
-    let batch = format!("[{}]", crate::support::call("1", "eth_call"));
+    let batch = format!("[{}]", call("1", "eth_call"));
     let mut asked = 0;
     while broken.calls_of("eth_call") == 0 {
         let answer = scene.post(&batch).await.json();
@@ -469,15 +426,8 @@ async fn a_block_that_only_the_leader_has_is_asked_of_the_leader_and_nothing_els
             r#"{{"jsonrpc":"2.0","id":1,"method":"{READ}","params":["{address}",{block}]}}"#
         );
         let answer = scene.balancer.post(&body).await;
-        assert!(
-            answer.json()["result"].is_string(),
-            "{block}: {}",
-            answer.text()
-        );
-        answer
-            .header("x-forebay-node")
-            .unwrap_or_default()
-            .to_string()
+        assert!(answer.result().is_string(), "{block}");
+        answer.node().to_string()
     };
     for _ in 0..10 {
         assert_eq!(node("\"0x5\"").await, "leader");
@@ -497,7 +447,7 @@ async fn a_client_never_sees_the_chain_go_back_though_nodes_are_never_at_the_sam
         // The two overtake each other.
         scene.own[turn % 2].mine(2).await;
         for _ in 0..10 {
-            let params = serde_json::json!(["latest", false]);
+            let params = json!(["latest", false]);
             let answer = scene.balancer.ask("eth_getBlockByNumber", params).await;
             let number = number_of(&answer);
             assert!(number >= Some(seen), "{seen}, then {answer}");
@@ -508,7 +458,7 @@ async fn a_client_never_sees_the_chain_go_back_though_nodes_are_never_at_the_sam
         }
     }
     scene.rounds_pass(2).await;
-    let params = serde_json::json!(["latest", false]);
+    let params = json!(["latest", false]);
     let answer = scene.balancer.ask("eth_getBlockByNumber", params).await;
     assert_eq!(number_of(&answer), Some(12));
 }
@@ -572,7 +522,7 @@ async fn a_block_that_is_named_by_its_hash_is_asked_of_nodes_that_have_it() {
             let before = scene.heard(method);
             assert_eq!(
                 ask(&scene, method, &params).await.json()["result"],
-                serde_json::json!([])
+                json!([])
             );
             assert_eq!(scene.heard(method) - before, 1, "{method}");
         }
@@ -592,7 +542,7 @@ async fn nothing_from_a_node_that_may_lack_the_block_is_asked_about_once_more() 
     scene.nodes[1].set_result("eth_getLogs", "[]");
     let before = scene.heard("eth_getLogs");
     let answer = ask(&scene, "eth_getLogs", &params).await.json();
-    assert_eq!(answer["result"], serde_json::json!([]));
+    assert_eq!(answer["result"], json!([]));
     assert_eq!(
         scene.heard("eth_getLogs") - before,
         2,
@@ -674,11 +624,7 @@ async fn a_transaction_that_was_told_mined_is_mined_from_then_on() {
 async fn what_we_write_into_a_call_never_makes_it_fail() {
     // It takes one parameter.
     let geth = Geth::start(0).await;
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: old }}\n",
-        geth.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "old", &geth.url()).await;
     let to = format!(r#"[{{"to":"0x{}"}}]"#, "11".repeat(20));
     let estimate =
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"eth_estimateGas","params":{to}}}"#);
@@ -743,7 +689,7 @@ async fn a_block_that_cannot_come_in_time_is_not_waited_for() {
     for number in ["0x68", "0xffffffffff"] {
         let began = forebay::clock::now();
         let answer = ask(&scene, READ, &format!(r#"["0x1","{number}"]"#)).await;
-        let took = forebay::clock::now().saturating_duration_since(began);
+        let took = began.elapsed();
         assert_eq!(answer.json()["error"]["message"], "header not found");
         assert!(took < Duration::from_secs(2), "{number}: {took:?}");
     }
@@ -752,15 +698,10 @@ async fn a_block_that_cannot_come_in_time_is_not_waited_for() {
 
 /// Asks for a client that calls itself so; the result, and which node gave it.
 async fn ask_as(at: &Balancer, client: &str, method: &str, params: &str) -> (Value, String) {
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-forebay-client", client),
-    ];
+    let headers = [("x-forebay-client", client)];
     let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
-    let answer = crate::support::post_with(at.rpc.address, "/", &headers, &body, PATIENCE).await;
-    let answer = answer.unwrap();
-    let node = answer.header("x-forebay-node").unwrap_or_default();
-    (answer.json()["result"].clone(), node.to_string())
+    let answer = at.post_with("/", &headers, &body).await;
+    (answer.json()["result"].clone(), answer.node().to_string())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -789,7 +730,7 @@ async fn what_one_client_was_told_of_binds_its_own_calls_and_no_others() {
         nodes.contains(&"b".into()) && nodes.contains(&"c".into()),
         "{nodes:?}"
     );
-    let batch = format!("[{}]", crate::support::call("2", "eth_blockNumber"));
+    let batch = format!("[{}]", call("2", "eth_blockNumber"));
     assert_eq!(scene.post(&batch).await.json()[0]["result"], "0x64");
 }
 
@@ -834,8 +775,8 @@ async fn a_call_that_waits_for_a_block_that_is_taken_back_goes_on_with_the_new_h
     scene.becomes("a", name, &[], 99.0).await;
     let began = forebay::clock::now();
     let answer = ask(&scene, READ, r#"["0x1","latest"]"#).await;
-    let took = forebay::clock::now().saturating_duration_since(began);
-    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    let took = began.elapsed();
+    assert!(answer.result().is_string());
     assert!(took < Duration::from_secs(6), "{took:?}");
     let bodies = heard(&scene, READ);
     assert!(
@@ -874,7 +815,7 @@ async fn safe_and_finalized_are_the_same_block_whichever_node_serves() {
         for _ in 0..20 {
             let params = format!(r#"["{tag}",false]"#);
             let answer = ask(&scene, "eth_getBlockByNumber", &params).await;
-            numbers.push(answer.json()["result"]["number"].clone());
+            numbers.push(answer.result()["number"].clone());
         }
         numbers.dedup();
         assert_eq!(numbers.len(), 1, "{tag}: {numbers:?}");
@@ -921,12 +862,8 @@ async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes()
             });
         };
         let (answer, ()) = tokio::join!(call, another_machine);
-        let result = &answer.json()["result"];
-        assert!(
-            result.is_object() || result.is_string(),
-            "{}",
-            answer.text()
-        );
+        let result = answer.result();
+        assert!(result.is_object() || result.is_string(), "{result}");
     }
 }
 
@@ -980,11 +917,10 @@ async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() 
 
 /// What a node says of a state that it had in memory alone.
 fn lost() -> Fault {
-    Fault::RpcError {
-        code: -32000,
-        message: "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found".into(),
-        data: None,
-    }
+    says_error(
+        -32000,
+        "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found",
+    )
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cache::stage::{BLOCKHASH, Stage, asked, block_of};
-use crate::support::{Balancer, PATIENCE, Pretend, QUICK, call, eventually, post_with};
+use crate::support::{Balancer, PATIENCE, Pretend, QUICK, call, eventually};
+
+/// A caller that wants a fresh answer.
+const NO_CACHE: [(&str, &str); 1] = [("cache-control", "no-cache")];
 
 /// The pretend nodes' scene with a cache, and what stands in `cache:` beside its memory.
 fn keeping(more: &str) -> String {
@@ -117,12 +120,7 @@ async fn where_hardly_a_call_is_asked_again_answers_are_kept_from_the_second_tim
     );
     // A caller that wants a fresh one gets what others are given from then on.
     let fresh = call("1", "eth_getCode").replace("0x01", &format!("0x{:040x}", 3000));
-    let headers = [
-        ("content-type", "application/json"),
-        ("cache-control", "no-cache"),
-    ];
-    let address = pretend.balancer.rpc.address;
-    (post_with(address, "/", &headers, &fresh, PATIENCE).await).unwrap();
+    pretend.balancer.post_with("/", &NO_CACHE, &fresh).await;
     all_say(&pretend, 3000..3001, "hit").await;
     // More than one in 32 of the next 1,024 are asked again.
     for _ in 0..50 {
@@ -148,12 +146,7 @@ async fn where_one_call_in_ten_is_asked_again_each_answer_is_kept_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_wait_for_a_place_are_given_what_was_kept_meanwhile() {
     let pretend = pretend_with("", "  calls: { queue: 2s }\n").await;
-    let arguments = ["backends", "set", "a", "--in-flight-max", "1"];
-    let done = pretend.balancer.command(&arguments).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    pretend
-        .becomes("a", "forebay_node_in_flight_limit", &[], 1.0)
-        .await;
+    pretend.limit("a", 1, &[]).await;
     let before = pretend.heard("eth_getCode");
     pretend.nodes[0].set_latency(Duration::from_millis(200));
     let ask = async |address: &str| {
@@ -218,17 +211,10 @@ async fn an_operator_may_leave_methods_out_and_heed_clients_that_want_it_fresh()
     for _ in 0..2 {
         assert_eq!(said(&pretend, "eth_getCode").await, "pass");
     }
-    let headers = [
-        ("content-type", "application/json"),
-        ("cache-control", "no-cache"),
-    ];
     let balance = call("1", "eth_getBalance");
-    let address = pretend.balancer.rpc.address;
     for body in [balance.clone(), format!("[{balance}]")] {
         let before = pretend.heard("eth_getBalance");
-        let answer = post_with(address, "/", &headers, &body, PATIENCE)
-            .await
-            .unwrap();
+        let answer = pretend.balancer.post_with("/", &NO_CACHE, &body).await;
         assert_eq!(answer.header("x-forebay-cache"), Some("pass"), "{body}");
         assert_eq!(pretend.heard("eth_getBalance"), before + 1, "{body}");
         assert_eq!(said(&pretend, "eth_getBalance").await, "hit");
@@ -238,15 +224,8 @@ async fn an_operator_may_leave_methods_out_and_heed_clients_that_want_it_fresh()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_default_a_browsers_reload_is_given_what_is_kept() {
     let pretend = pretend("").await;
-    let headers = [
-        ("content-type", "application/json"),
-        ("cache-control", "no-cache"),
-    ];
     let body = call("1", "eth_getBalance");
-    let address = pretend.balancer.rpc.address;
-    let answer = post_with(address, "/", &headers, &body, PATIENCE)
-        .await
-        .unwrap();
+    let answer = pretend.balancer.post_with("/", &NO_CACHE, &body).await;
     assert_eq!(answer.header("x-forebay-cache"), Some("hit"));
 }
 
@@ -318,13 +297,9 @@ async fn by_number_once_it_is_final_and_by_hash_for_ever() {
         let at = format!("0x{number:x}");
         let balance = json!([stage.saver(), at]);
         assert_eq!(stage.asked_twice("eth_getBalance", &balance).await.0, "hit");
-        assert_eq!(
-            stage
-                .asked_twice("eth_getBlockByNumber", &json!([at, true]))
-                .await
-                .0,
-            "hit"
-        );
+        let block = json!([at, true]);
+        let (said, _) = stage.asked_twice("eth_getBlockByNumber", &block).await;
+        assert_eq!(said, "hit");
     }
     let hash = stage.author.chain[1].hash.clone();
     let by_hash = json!([hash, false]);
@@ -404,15 +379,6 @@ async fn what_a_removed_node_said_is_given_no_more() {
     assert_eq!(answer.header("x-forebay-cache"), Some("miss"));
 }
 
-/// What `forebay cache purge` with these arguments comes to: its exit code, and what it says.
-async fn purge(balancer: &Balancer, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = balancer.command(&[&["cache", "purge"], arguments].concat());
-    let done = tokio::task::spawn_blocking(move || command.output());
-    let done = done.await.unwrap().unwrap();
-    let said = [done.stdout, done.stderr].concat();
-    (done.status.code(), String::from_utf8(said).unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kept_answers_go_by_node_by_method_or_all() {
     let beginning = keeping("").replace("  listen: {", "  listen: { admin: \"@ADMIN@\",");
@@ -435,7 +401,8 @@ async fn kept_answers_go_by_node_by_method_or_all() {
     ] {
         is_kept("eth_getBalance").await;
         is_kept("eth_getCode").await;
-        let (code, words) = purge(&pretend.balancer, arguments).await;
+        let arguments = [&["cache", "purge"], arguments].concat();
+        let (words, code) = pretend.balancer.obeys(&arguments);
         assert_eq!(code, wanted, "{arguments:?}: {words}");
         assert_eq!(
             said(&pretend, "eth_getCode").await,
@@ -443,13 +410,8 @@ async fn kept_answers_go_by_node_by_method_or_all() {
             "{arguments:?}"
         );
     }
-    assert!(
-        pretend
-            .balancer
-            .process
-            .printed()
-            .contains("kept answers were let go")
-    );
+    let printed = pretend.balancer.process.printed();
+    assert!(printed.contains("kept answers were let go"));
 }
 
 /// A balancer before these nodes, with a cache, that it shares by the store there.

@@ -3,9 +3,9 @@
 
 use crate::support::{
     Answer, Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, TlsDoor, call, eventually,
-    post_with,
+    pretend_node,
 };
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const ALL: &str = "  log: { calls: 1 }\n";
@@ -163,11 +163,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
     let chain = FakeChain::still(1, 100);
-    let [good, bad] = [
-        FakeNode::start(FakeConfig::following(&chain)).await,
-        FakeNode::start(FakeConfig::following(&chain)).await,
-    ]
-    .map(|node| node.unwrap_or_else(|why| panic!("{why}")));
+    let (good, bad) = (pretend_node(&chain).await, pretend_node(&chain).await);
     let address = bad.url();
     let address = address.trim_start_matches("http://").parse();
     let door = TlsDoor::before(address.unwrap_or_else(|_| panic!("{}", bad.url()))).await;
@@ -243,7 +239,6 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         "{{\"jsonrpc\":\"2.0\",\"id\":\"{SECRET}\",\"method\":\"eth_getBalance\",\"params\":[\"{SECRET}\"]}}"
     );
     let headers = [
-        ("content-type", "application/json"),
         ("authorization", &*secret),
         ("cookie", &*cookie),
         ("x-api-key", SECRET),
@@ -260,19 +255,13 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         (&*hidden, &odd),
         ("/", &format!("[{odd}")),
     ] {
-        let address = scene.balancer.rpc.address;
-        post_with(address, path, &headers, body, PATIENCE)
-            .await
-            .unwrap_or_else(|why| panic!("{why}"));
+        scene.balancer.post_with(path, &headers, body).await;
     }
     // Nodes that fail say more in the log.
     for node in &scene.nodes {
         node.set_fault(forebay_fake::Fault::HangUp);
     }
-    let address = scene.balancer.rpc.address;
-    post_with(address, &key, &headers, &odd, PATIENCE)
-        .await
-        .unwrap_or_else(|why| panic!("{why}"));
+    scene.balancer.post_with(&key, &headers, &odd).await;
     eventually("the last call has its line", PATIENCE, async || {
         lines(&scene)
             .iter()
@@ -326,9 +315,7 @@ async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
 // Stage-hands.
 
 async fn ask(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {
-    let headers = [&[("content-type", "application/json")], headers].concat();
-    let answer = post_with(scene.balancer.rpc.address, "/", &headers, body, PATIENCE).await;
-    answer.unwrap_or_else(|why| panic!("{body}: {why}"))
+    scene.balancer.post_with("/", headers, body).await
 }
 
 /// The lines of calls so far.

@@ -5,46 +5,27 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{
-    Anvil, Balancer, Client, PATIENCE, Pretend, QUICK, eventually, in_repository,
-};
+use crate::support::{Client, PATIENCE, Pretend, eventually, in_repository, part, says_status};
 use forebay_fake::Fault;
-
-/// Two URLs of one mining node, so that state is one whichever is asked, and two nodes to us.
-async fn works(client: Client) {
-    let anvil = Anvil::start(&["--chain-id", "1"]).await;
-    let url = anvil.url();
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{url}/?one\", name: one }}\n    - {{ url: \"{url}/?two\", name: two }}\n"
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
-    client.works_with(&balancer.url()).await;
-    for node in ["one", "two"] {
-        let served = balancer
-            .metric("forebay_attempts_total", &[("node", node)])
-            .await;
-        assert!(served > Some(0.0), "{node} served too");
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn viem_works() {
-    works(Client::Viem).await;
+    Client::Viem.works_through_us("http").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ethers_works() {
-    works(Client::Ethers).await;
+    Client::Ethers.works_through_us("http").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn web3_py_works() {
-    works(Client::Web3Py).await;
+    Client::Web3Py.works_through_us("http").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cast_works() {
-    works(Client::Cast).await;
+    Client::Cast.works_through_us("http").await;
 }
 
 const READ: &str = "eth_getBalance";
@@ -82,10 +63,7 @@ async fn refusing(status: u16, is_empty: bool) -> Pretend {
     let scene = Pretend::set(&[1, 1], more).await;
     let faults = match status {
         503 => [Fault::Reset, Fault::NotJson],
-        429 => [(); 2].map(|()| Fault::Status {
-            code: 429,
-            retry_after_seconds: None,
-        }),
+        429 => [says_status(429), says_status(429)],
         504 => [Fault::Stall, Fault::Stall],
         _ => [Fault::Reset, Fault::Reset],
     };
@@ -173,7 +151,7 @@ fn web3_py_version() -> String {
 }
 
 fn cast_version() -> String {
-    let mut command = Command::new(crate::support::part("cast"));
+    let mut command = Command::new(part("cast"));
     let printed = command.arg("--version").output().unwrap().stdout;
     let printed = String::from_utf8(printed).unwrap();
     let line = printed.lines().next().unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::support::{Balancer, QUICK, Scene};
+use crate::support::{Anvil, Balancer, Load, PATIENCE, QUICK, Scene, eventually, in_repository};
 
 fn run(balancer: &Balancer, arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output {
@@ -44,17 +44,8 @@ async fn nodes_are_added_listed_changed_and_removed_while_the_balancer_runs() {
         run(balancer, &["backends", "set", "two", "--weight", "0"]).0,
         Some(0)
     );
-    crate::support::eventually(
-        "the change is followed",
-        crate::support::PATIENCE,
-        async || {
-            balancer
-                .metric("forebay_node_weight", &[("node", "two")])
-                .await
-                == Some(0.0)
-        },
-    )
-    .await;
+    let two = [("node", "two")];
+    balancer.becomes("forebay_node_weight", &two, 0.0).await;
     assert_eq!(
         run(balancer, &["backends", "set", "two", "--weight", "1001"]).0,
         Some(1)
@@ -100,20 +91,15 @@ async fn health_is_an_exit_code_also_when_nothing_listens() {
     let mut balancer = Balancer::start(QUICK, &[]).await;
     assert_eq!(run(&balancer, &["health"]).0, Some(0));
     balancer.process.terminate();
-    assert!(
-        balancer
-            .process
-            .ended(crate::support::PATIENCE)
-            .await
-            .success()
-    );
+    let ended = balancer.process.ended(PATIENCE).await;
+    assert!(ended.success());
     assert_eq!(run(&balancer, &["health"]).0, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shipped_configuration_has_no_mistake_and_a_bad_one_has_all_of_its() {
     let balancer = Balancer::start(QUICK, &[]).await;
-    let shipped = crate::support::in_repository("conf/pingora.yaml");
+    let shipped = in_repository("conf/pingora.yaml");
     let mut command = balancer.command(&["check"]);
     let output = command.arg("-c").arg(&shipped).output();
     // The harness names its own configuration too: the command takes one.
@@ -179,11 +165,9 @@ fn a_configuration_is_printed_as_it_is_taken_and_described_for_editors() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
     let scene = Scene::set(&[1], "").await;
-    crate::support::eventually(
-        "the last list is written",
-        crate::support::PATIENCE,
-        async || scene.balancer.folder().join("last-list.json").exists(),
-    )
+    eventually("the last list is written", PATIENCE, async || {
+        scene.balancer.folder().join("last-list.json").exists()
+    })
     .await;
     // Not a database any more: the running balancer goes on.
     for suffix in ["", "-wal", "-shm"] {
@@ -192,37 +176,24 @@ async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
     }
     std::fs::create_dir(scene.balancer.folder().join("forebay.db")).unwrap();
     scene.rounds_pass(5).await;
-    let tally = crate::support::Load::start(&scene.balancer.url(), 50, 2)
-        .finish()
-        .await;
+    let tally = Load::start(&scene.balancer.url(), 50, 2).finish().await;
     tally.no_call_failed();
     assert_eq!(run(&scene.balancer, &["backends", "list"]).0, Some(4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_may_be_named_and_its_name_is_resolved() {
-    let anvil = crate::support::Anvil::start(&["--chain-id", "1"]).await;
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"http://localhost:{}\", name: named }}\n",
-        anvil.port()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let anvil = Anvil::start(&["--chain-id", "1"]).await;
+    let balancer = Balancer::before(
+        QUICK,
+        "named",
+        &format!("http://localhost:{}", anvil.port()),
+    )
+    .await;
     // A busy machine may have its first rounds fail.
-    crate::support::eventually("the node answers", crate::support::PATIENCE, async || {
+    eventually("the node answers", PATIENCE, async || {
         let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
         served["result"].is_string()
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminated_balancer_finishes_what_it_has_and_loses_no_call() {
-    let mut scene = Scene::set(&[1, 1], "").await;
-    let load = crate::support::Load::start(&scene.balancer.url(), 400, 8);
-    load.reaches(100).await;
-    load.reaches(400).await;
-    scene.balancer.process.terminate();
-    let status = scene.balancer.process.ended(crate::support::PATIENCE).await;
-    assert!(status.success());
-    load.finish().await.no_call_failed();
 }

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::Output;
 
-use crate::support::{Answer, PATIENCE, Pretend, call, eventually, exchange, in_repository};
+use crate::support::{Answer, PATIENCE, Pretend, QUICK, call, eventually, exchange, in_repository};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use forebay_fake::{FakeNode, Fault};
@@ -15,7 +15,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const SMALL_BODIES: &str = "  calls: { body_bytes_max: 1MiB }\n";
 /// The usual beginning, and answers are packed.
 fn packing() -> String {
-    crate::support::QUICK.replace("@METRICS@\" }", "@METRICS@\", compression: on }")
+    QUICK.replace("@METRICS@\" }", "@METRICS@\", compression: on }")
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -32,11 +32,7 @@ fn call_of(bytes: usize) -> String {
 
 /// Its calls are answered with so many bytes from now on, and its probes as ever.
 fn huge(node: &FakeNode, bytes: usize) {
-    let methods = ["eth_call", "eth_getLogs"].map(str::to_owned);
-    node.change(|behaviour| {
-        behaviour.fault = Some(Fault::HugeResult { bytes });
-        behaviour.fault_methods = Some(methods.into());
-    });
+    node.set_fault_for(&["eth_call", "eth_getLogs"], Fault::HugeResult { bytes });
 }
 
 /// POSTs `body` over HTTP/1.1.
@@ -90,12 +86,7 @@ async fn a_node_that_packs_unasked_is_understood_and_its_answers_count_unpacked(
             call("2", "eth_gasPrice")
         );
         let answer = pretend.post(&batch).await;
-        assert_eq!(
-            answer.json().as_array().unwrap().len(),
-            2,
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.json().as_array().map(Vec::len), Some(2));
         // Large enough to be passed on as it comes.
         let bytes = (1 << 20) - 200;
         huge(node, bytes);
@@ -105,12 +96,8 @@ async fn a_node_that_packs_unasked_is_understood_and_its_answers_count_unpacked(
         // Packed it is a thousandth of that.
         let bytes = (1 << 20) + 200;
         huge(node, bytes);
-        let refused = crate::support::post(
-            pretend.balancer.rpc.address,
-            &call("1", "eth_call"),
-            PATIENCE,
-        )
-        .await;
+        let (address, body) = (pretend.balancer.rpc.address, call("1", "eth_call"));
+        let refused = crate::support::post(address, &body, PATIENCE).await;
         // It had begun: the connection broke.
         assert!(refused.is_err(), "{refused:?}");
         node.change(|behaviour| behaviour.fault = None);
@@ -130,17 +117,13 @@ async fn a_request_that_is_packed_is_unpacked_within_the_limits_of_one_that_is_n
     ] {
         let answer = post(&pretend, gzipped, &gzip(call_of(bytes).as_bytes())).await;
         assert_eq!(answer.json()["id"], "id", "{bytes}: {}", answer.text());
-        assert!(
-            answer.json()["result"].is_string(),
-            "{bytes}: {}",
-            answer.text()
-        );
+        assert!(answer.result().is_string(), "{bytes}");
     }
     let plain = call_of(200);
     let packed = gzip(plain.as_bytes());
     for headers in ["content-encoding: identity\r\n", "content-encoding:\r\n"] {
         let answer = post(&pretend, headers, plain.as_bytes()).await;
-        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert!(answer.result().is_string());
     }
     let heard = pretend.heard("eth_getBalance");
     for bytes in [BODY_BYTES_MAX + 1, 512 << 20] {
@@ -260,10 +243,8 @@ async fn answers_are_packed_for_curl_as_it_asks_for_it() {
     let arguments = ["--http1.0", "-H", "accept-encoding: gzip", "-D", "-"];
     let said = curl(&pretend, &arguments, call("1", "eth_chainId").as_bytes()).await;
     assert!(!taken_apart(&said.stdout).0.contains("content-encoding"));
-    assert_eq!(
-        pretend.balancer.metric("forebay_panics_total", &[]).await,
-        Some(0.0)
-    );
+    let panics = pretend.balancer.metric("forebay_panics_total", &[]).await;
+    assert_eq!(panics, Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

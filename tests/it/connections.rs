@@ -1,17 +1,14 @@
 //! Connections of every kind: HTTP/1.0, HTTP/2 with and without TLS, and clients that leave.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{
-    Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, free_port, post_http2,
+    Answer, Authority, Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, exchange,
+    free_port, post_http2,
 };
 use forebay::client::http1::silence::QUIET_TIME_MAX;
 use forebay::clock;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 fn request(body: &str) -> String {
     let length = body.len();
@@ -68,10 +65,8 @@ async fn a_large_answer_reaches_clients_of_every_version_whole() {
     // HTTP/1.0 has no chunks: without a length no client could tell an answer that broke off.
     let length = body.len();
     let old = format!("POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}");
-    let bytes = crate::support::exchange(address, old.as_bytes(), PATIENCE)
-        .await
-        .unwrap();
-    let answer = crate::support::Answer::parse(&bytes).unwrap();
+    let bytes = exchange(address, old.as_bytes(), PATIENCE).await.unwrap();
+    let answer = Answer::parse(&bytes).unwrap();
     assert_eq!(answer.header("transfer-encoding"), None);
     assert_eq!(
         answer.header("content-length"),
@@ -89,15 +84,13 @@ async fn a_connection_is_kept_between_calls_and_counted_while_it_is_there() {
         let answer = wire.answer().await.unwrap();
         assert_eq!(answer.header("connection"), Some("keep-alive"));
     }
-    assert_eq!(
-        scene.balancer.metric("forebay_connections", &[]).await,
-        Some(1.0)
-    );
+    let connections = scene.balancer.metric("forebay_connections", &[]).await;
+    assert_eq!(connections, Some(1.0));
     drop(wire);
-    eventually("the connection is gone", PATIENCE, async || {
-        scene.balancer.metric("forebay_connections", &[]).await == Some(0.0)
-    })
-    .await;
+    scene
+        .balancer
+        .becomes("forebay_connections", &[], 0.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,11 +121,7 @@ async fn behind_relay() -> (Pretend, Relay, Balancer) {
         "Access-Control-Allow-Origin: https://node.test\r\nX-Node-Says: s3cretkey\r\n",
     )
     .await;
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: relayed }}\n",
-        relay.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "relayed", &relay.url()).await;
     (scene, relay, balancer)
 }
 
@@ -197,35 +186,14 @@ async fn a_client_that_leaves_takes_its_work_at_the_node_with_it() {
     );
 }
 
-/// A client's TLS to `localhost` that offers `alpn`.
-async fn tls(port: u16, pem: &str, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
     let folder = tempfile::TempDir::new().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
+    let authority = Authority::new();
+    let signed = authority.signs("localhost");
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&certificate, signed.0).unwrap();
+    std::fs::write(&key, signed.1).unwrap();
     let port = free_port();
     let https = format!(
         "https: [{{ address: \"127.0.0.1:{port}\", certificate: \"{}\", key: \"{}\" }}], metrics:",
@@ -234,7 +202,8 @@ async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
     );
     let _scene = Pretend::set_with(&[1], &QUICK.replace("metrics:", &https), "").await;
     let body = call("\"a\"", "eth_getBalance");
-    let stream = tls(port, &made.cert.pem(), &[b"h2", b"http/1.1"]).await;
+    let client = authority.client();
+    let stream = client.connect(port, &[b"h2", b"http/1.1"]).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let answer = post_http2(stream, body.clone()).await.unwrap();
     assert_eq!(
@@ -243,7 +212,7 @@ async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
     );
     for alpn in [&[&b"http/1.1"[..]][..], &[]] {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = tls(port, &made.cert.pem(), alpn).await;
+        let mut stream = client.connect(port, alpn).await.unwrap();
         let text = request(&body).replace("Host: x", "Host: x\r\nConnection: close");
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
@@ -251,7 +220,7 @@ async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes))
             .await
             .unwrap();
-        let answer = crate::support::Answer::parse(&bytes).unwrap();
+        let answer = Answer::parse(&bytes).unwrap();
         assert_eq!(
             (answer.status, answer.json()["id"].as_str()),
             (200, Some("a"))

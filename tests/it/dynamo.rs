@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use forebay::registry::{NodeEdit, Registry};
 use forebay_core::testing::named;
 use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 
 use crate::support::{
     Anvil, Balancer, CREDENTIALS, DynamoServer, Fault, FaultProxy, Load, PATIENCE, TABLE,
-    eventually, on_table,
+    eventually, on_table, pretend_node, said,
 };
 
 const ANVIL: &[&str] = &[
@@ -31,23 +31,15 @@ async fn balancer(endpoint: &str, more: &str, nodes: f64) -> Balancer {
 }
 
 async fn has_fit(balancer: &Balancer, nodes: f64) {
-    let what = format!("{nodes} own nodes are fit");
-    eventually(&what, PATIENCE, async || fit(balancer).await == Some(nodes)).await;
-}
-
-async fn fit(balancer: &Balancer) -> Option<f64> {
     let own = [("rung", "own")];
-    balancer.metric("forebay_nodes_healthy", &own).await
+    balancer.becomes("forebay_nodes_healthy", &own, nodes).await;
 }
 
 /// What a command on the balancer's configuration says and exits with.
 fn obeys(balancer: &Balancer, arguments: &[&str]) -> (String, Option<i32>) {
-    let mut command = balancer.command(arguments);
-    let output = command.envs(CREDENTIALS).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
+    let (said, code) = said(balancer.command(arguments).envs(CREDENTIALS));
     assert!(!said.contains("s3cretkey"), "{said}");
-    (said, output.status.code())
+    (said, code)
 }
 
 fn to_weight(weight: u64) -> NodeEdit {
@@ -253,8 +245,7 @@ async fn requests_of(balancers: usize) -> BTreeMap<String, u64> {
     let chain = FakeChain::still(1, 100);
     let mut nodes = Vec::new();
     for number in 0..10 {
-        let node = FakeNode::start(FakeConfig::following(&chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&chain).await;
         let record = named(&format!("n{number}"), &node.url());
         registry.add(&record).await.unwrap();
         nodes.push(node);
@@ -365,12 +356,10 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         balancer.metric("forebay_registry_age_seconds", &[]).await >= Some(4.0)
     })
     .await;
-    let head = [("node", "b")];
+    // And probing goes on.
+    let b = [("node", "b")];
     nodes[1].mine(3).await;
-    eventually("probing goes on", PATIENCE, async || {
-        balancer.metric("forebay_node_block_number", &head).await == Some(3.0)
-    })
-    .await;
+    balancer.becomes("forebay_node_block_number", &b, 3.0).await;
     starts_from_the_last_list(&balancer, &proxy).await;
     server.process.resume();
     load.stop().await.no_call_failed();
@@ -439,11 +428,8 @@ async fn two_hundred_changes_under_fifty_thousand_calls_cost_none() {
         registry.set(name, &to_weight(weight)).await.unwrap();
     }
     for (name, weight) in [("a", 1.0), ("b", 2.0), ("c", 3.0)] {
-        eventually("the weights are in force", PATIENCE, async || {
-            let node = [("node", name)];
-            balancer.metric("forebay_node_weight", &node).await == Some(weight)
-        })
-        .await;
+        let node = [("node", name)];
+        balancer.becomes("forebay_node_weight", &node, weight).await;
     }
     let tally = Load::start(&balancer.url(), CALLS_AFTER, 4).finish().await;
     tally.no_call_failed();
@@ -461,12 +447,8 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
     let registry = server.registry();
     registry.init().await.unwrap();
     let chain = FakeChain::still(1, 100);
-    let leader = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
-    let own = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
+    let leader = pretend_node(&chain).await;
+    let own = pretend_node(&chain).await;
     let record = NodeRecord {
         role: Role::Leader,
         ..named("leader", &leader.url())
@@ -490,11 +472,8 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
     // The others follow the head that one was told.
     chain.advance(5);
     for balancer in &balancers {
-        eventually("all know the leader's head", PATIENCE, async || {
-            let reference = balancer.metric("forebay_reference_block_number", &[]).await;
-            reference == Some(105.0)
-        })
-        .await;
+        let head = "forebay_reference_block_number";
+        balancer.becomes(head, &[], 105.0).await;
         let leads = [("source", "leader")];
         let source = balancer.metric("forebay_reference_source", &leads).await;
         assert_eq!(source, Some(1.0));
@@ -507,11 +486,8 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
     dead.process.kill();
     chain.advance(5);
     for balancer in &balancers {
-        eventually("the head is known again", PATIENCE, async || {
-            let reference = balancer.metric("forebay_reference_block_number", &[]).await;
-            reference == Some(110.0)
-        })
-        .await;
+        let head = "forebay_reference_block_number";
+        balancer.becomes(head, &[], 110.0).await;
     }
 }
 

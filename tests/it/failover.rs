@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Load, PATIENCE, Pretend, QUICK, Scene, eventually, get};
+use crate::support::{Load, Pretend, QUICK, Scene, call, eventually, says_status};
 use forebay_fake::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -161,7 +161,7 @@ async fn a_node_removed_under_load_costs_no_call_and_an_added_one_joins() {
     let load = Load::start(&scene.balancer.url(), calls, CLIENTS);
     load.reaches(CALLS / 4).await;
     scene.balancer.takes_out("b");
-    crate::support::eventually("b is gone", Duration::from_secs(10), async || {
+    eventually("b is gone", Duration::from_secs(10), async || {
         scene
             .balancer
             .metric("forebay_node_healthy", &[("node", "b")])
@@ -204,13 +204,7 @@ async fn without_an_own_node_the_leader_serves_and_without_any_there_is_a_clear_
     let tally = Load::start(&scene.balancer.url(), 100, 4).finish().await;
     tally.no_call_failed();
     assert_eq!(tally.of("leader"), 100);
-    let health = crate::support::get(
-        scene.balancer.rpc.address,
-        "/health",
-        crate::support::PATIENCE,
-    )
-    .await
-    .unwrap();
+    let health = scene.balancer.get("/health").await;
     assert_eq!(
         (health.status, health.json()["status"].as_str()),
         (200, Some("fallback"))
@@ -224,13 +218,6 @@ async fn without_an_own_node_the_leader_serves_and_without_any_there_is_a_clear_
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["error"]["code"], -32011);
     assert_eq!(answer.json()["id"], "x");
-}
-
-fn bad_gateway() -> Option<Fault> {
-    Some(Fault::Status {
-        code: 502,
-        retry_after_seconds: None,
-    })
 }
 
 /// Long rounds, so that nothing but its silence says that the node is gone.
@@ -297,10 +284,7 @@ async fn healthy(pretend: &Pretend) -> Vec<&'static str> {
 async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
     for node in &scene.nodes {
-        node.change(|behaviour| {
-            behaviour.fault = bad_gateway();
-            behaviour.fault_methods = Some(["eth_getBlockReceipts".to_string()].into());
-        });
+        node.set_fault_for(&["eth_getBlockReceipts"], says_status(502));
     }
     for _ in 0..60 {
         scene.is_well().await;
@@ -314,24 +298,21 @@ async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     ];
     let counted = scene.balancer.metric("forebay_calls_total", &labels).await;
     assert!(counted > Some(50.0), "{counted:?}");
-    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().json()["status"], "ok");
+    let health = scene.balancer.get("/health").await.json();
+    assert_eq!(health["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
     for fault in [
-        bad_gateway().unwrap(),
+        says_status(502),
         Fault::Reset,
         Fault::HalfBody,
         Fault::NotJson,
     ] {
         let scene = Pretend::set(&[1, 1, 1], "").await;
         let name = format!("{fault:?}");
-        scene.nodes[1].change(|behaviour| {
-            behaviour.fault = Some(fault);
-            behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
-        });
+        scene.nodes[1].set_fault_for(&["eth_getBalance"], fault);
         let broken_at = forebay::clock::now();
         let is_out = async || healthy(&scene).await == ["a", "c"];
         while !is_out().await {
@@ -352,10 +333,7 @@ async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
     let scene = Pretend::with_fallback(&[1]).await;
-    scene.nodes[0].change(|behaviour| {
-        behaviour.fault = bad_gateway();
-        behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
-    });
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], says_status(502));
     eventually("it is out", Duration::from_secs(10), async || {
         scene.is_well().await;
         healthy(&scene).await.is_empty()
@@ -364,36 +342,27 @@ async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
     for _ in 0..100 {
         scene.is_well().await;
     }
-    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().json()["status"], "fallback");
+    let health = scene.balancer.get("/health").await.json();
+    assert_eq!(health["status"], "fallback");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
     let scene = Pretend::set(&[1], "").await;
-    scene.nodes[0].change(|behaviour| {
-        behaviour.fault = bad_gateway();
-        behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
-    });
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], says_status(502));
     for _ in 0..20 {
         scene.call("eth_getBalance").await;
     }
-    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    let health = health.unwrap();
+    let health = scene.balancer.get("/health").await;
     assert_eq!(health.status, 200);
-    assert_eq!(health.json()["status"], "degraded");
-    assert_eq!(
-        health.json()["why"],
-        "20 of 20 calls of the last 30 s failed"
-    );
+    let health = health.json();
+    assert_eq!(health["status"], "degraded");
+    assert_eq!(health["why"], "20 of 20 calls of the last 30 s failed");
     assert_eq!(healthy(&scene).await, ["a"], "no node can stand in for it");
     let degraded = scene.balancer.metric("forebay_degraded", &[]).await;
     assert_eq!(degraded, Some(1.0));
-    let suspect = [("node", "a")];
-    let suspect = scene
-        .balancer
-        .metric("forebay_node_suspect", &suspect)
-        .await;
+    let a = [("node", "a")];
+    let suspect = scene.balancer.metric("forebay_node_suspect", &a).await;
     assert_eq!(suspect, Some(1.0));
 }
 
@@ -406,9 +375,9 @@ async fn a_method_has_times_of_its_own() {
         node.set_fault_for(&["eth_getCode", "eth_getBalance"], Fault::Stall);
     }
     let soon = Duration::from_secs(3);
-    let one = crate::support::call("1", "eth_getCode");
+    let one = call("1", "eth_getCode");
     // Of another address: what is alike is asked once, and alone.
-    let other = crate::support::call("2", "eth_getCode").replace("0x01", "0x02");
+    let other = call("2", "eth_getCode").replace("0x01", "0x02");
     for body in [one.clone(), format!("[{one},{other}]")] {
         let began = forebay::clock::now();
         let answer = scene.post(&body).await;
@@ -417,9 +386,7 @@ async fn a_method_has_times_of_its_own() {
         assert!(took < soon, "{body}: {took:?}");
     }
     let began = forebay::clock::now();
-    scene
-        .post(&crate::support::call("1", "eth_getBalance"))
-        .await;
+    scene.post(&call("1", "eth_getBalance")).await;
     let took = forebay::clock::now() - began;
     assert!(took > soon, "{took:?}");
 }

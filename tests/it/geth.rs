@@ -12,7 +12,7 @@ mod writes;
 use serde_json::json;
 
 use self::stage::Stage;
-use crate::support::number;
+use crate::support::{LARGE, number};
 
 /// Beyond what a node may lag.
 const TOO_FAR: u64 = 11;
@@ -129,7 +129,7 @@ async fn batches_over_geths_own_limits_are_answered_whole() {
     // 60 kB each, in hexadecimal.
     let bytes = 30_000;
     let large = (0..9).map(|at| json!({"jsonrpc": "2.0", "id": at, "method": "eth_call",
-        "params": [{"to": crate::support::LARGE, "data": format!("0x{bytes:064x}"), "nonce": format!("{at:#x}")}, "latest"]}));
+        "params": [{"to": LARGE, "data": format!("0x{bytes:064x}"), "nonce": format!("{at:#x}")}, "latest"]}));
     for answer in stage.batch(large.collect()).await {
         let result = answer["result"]
             .as_str()

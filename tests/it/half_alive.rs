@@ -5,15 +5,16 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use crate::support::{
-    Authority, Balancer, CREDENTIALS, DynamoServer, Load, PATIENCE, Process, QUICK, Steady, TABLE,
-    eventually, free_port, get, on_table,
+    Authority, Balancer, CREDENTIALS, Console, DynamoServer, Load, PATIENCE, Process, QUICK,
+    Steady, TABLE, eventually, free_port, in_repository, on_table, pretend_node, said,
 };
 use forebay::app::App;
 use forebay::observe::logs::{self, LogFormat};
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_core::testing::named;
+use forebay_fake::FakeChain;
 use rustix::process::Signal;
 
 /// Which service the child loses.
@@ -37,12 +38,6 @@ fn written(folder: &Path, yaml: &str) -> std::path::PathBuf {
     let path = folder.join("pingora.yaml");
     fs::write(&path, text).unwrap();
     path
-}
-
-fn forebay(arguments: &[&str], configuration: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
-    command.args(arguments).arg("-c").arg(configuration);
-    command.output().unwrap()
 }
 
 #[test]
@@ -77,9 +72,9 @@ fn a_pair_that_cannot_be_shown_is_refused_by_check_and_start_with_its_file_and_w
         let configuration = written(folder.path(), &with_tls(free_port()));
         let file = folder.path().join(file).display().to_string();
         for command in ["check", "serve"] {
-            let output = forebay(&[command], &configuration);
-            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-            assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+            let mut forebay = Command::new(env!("CARGO_BIN_EXE_forebay"));
+            let (said, code) = said(forebay.arg(command).arg("-c").arg(&configuration));
+            assert_eq!(code, Some(1), "{command}: {said}");
             assert!(
                 said.contains(&file) && said.contains(why),
                 "{command}: {said}"
@@ -101,9 +96,7 @@ fn a_pair_that_cannot_be_shown_is_refused_by_check_and_start_with_its_file_and_w
 async fn certificates_change_under_load_and_no_call_is_lost() {
     let authority = Authority::new();
     let port = free_port();
-    let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)))
-        .await
-        .unwrap();
+    let node = pretend_node(&FakeChain::still(1, 100)).await;
     let folder = tempfile::tempdir().unwrap();
     let show = |name: &str| {
         let (chain, key) = authority.signs(name);
@@ -137,13 +130,9 @@ async fn certificates_change_under_load_and_no_call_is_lost() {
     // What can't be shown changes nothing.
     let before = client.shown(port).await;
     fs::write(folder.path().join("key.pem"), "no key").unwrap();
-    eventually("it is said", PATIENCE, async || {
-        balancer
-            .process
-            .printed()
-            .contains("goes on with the certificate that it has")
-    })
-    .await;
+    balancer
+        .says("goes on with the certificate that it has")
+        .await;
     assert_eq!(client.shown(port).await, before);
     let (done, failed) = steady.end().await;
     println!(
@@ -276,8 +265,7 @@ fn upgrade(balancer: &Balancer, supervisor: &Supervisor, pid: u32) -> (Option<i3
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_by_the_unit_loses_no_call_and_one_that_cannot_be_stops_nothing() {
-    let unit =
-        fs::read_to_string(crate::support::in_repository("packaging/forebay.service")).unwrap();
+    let unit = fs::read_to_string(in_repository("packaging/forebay.service")).unwrap();
     for line in [
         "Type=notify",
         "ExecReload=/usr/bin/forebay upgrade -c /etc/forebay/pingora.yaml --pid $MAINPID",
@@ -289,9 +277,7 @@ async fn an_upgrade_by_the_unit_loses_no_call_and_one_that_cannot_be_stops_nothi
     let supervisor = Supervisor::new(notify.path());
     let authority = Authority::new();
     let port = free_port();
-    let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)))
-        .await
-        .unwrap();
+    let node = pretend_node(&FakeChain::still(1, 100)).await;
     let (chain, key) = authority.signs("localhost");
     fs::write(notify.path().join("chain.pem"), chain).unwrap();
     fs::write(notify.path().join("key.pem"), key).unwrap();
@@ -363,15 +349,13 @@ async fn an_upgrade_by_the_unit_loses_no_call_and_one_that_cannot_be_stops_nothi
 /// Garbage, cut, flipped, and no file at all in its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balancer() {
-    let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)))
-        .await
-        .unwrap();
+    let node = pretend_node(&FakeChain::still(1, 100)).await;
     for damage in ["garbage", "cut", "flipped", "folder"] {
         let mut balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
         for name in ["a", "b"] {
             let url = format!("{}/{name}", node.url());
-            let mut add = balancer.command(&["backends", "add", &url, "--name", name]);
-            assert!(add.output().unwrap().status.success());
+            let (said, code) = balancer.obeys(&["backends", "add", &url, "--name", name]);
+            assert_eq!(code, Some(0), "{said}");
         }
         let fit = async |balancer: &Balancer| balancer.metric("forebay_nodes_healthy", &[]).await;
         eventually("both serve", PATIENCE, async || {
@@ -388,7 +372,8 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
             .unwrap();
         drop(whole);
         let bytes = fs::read(&path).unwrap();
-        fs::write(balancer.folder().join("last-list.json.4194305.new"), "half").unwrap();
+        let half_written = balancer.folder().join("last-list.json.4194305.new");
+        fs::write(&half_written, "half").unwrap();
         match damage {
             "garbage" => fs::write(&path, "garbage".repeat(1000)).unwrap(),
             "cut" => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
@@ -404,44 +389,27 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
         }
         balancer.start_again().await;
         eventually(damage, PATIENCE, async || fit(&balancer).await == Some(2.0)).await;
-        let health = get(balancer.rpc.address, "/health", PATIENCE)
-            .await
-            .unwrap()
-            .text();
+        let health = balancer.get("/health").await.text();
         assert!(
             health.contains("the list is the last one on disk"),
             "{damage}: {health}"
         );
-        assert!(
-            balancer
-                .process
-                .printed()
-                .contains("forebay backends repair"),
-            "{damage}"
-        );
-        assert!(
-            !balancer
-                .folder()
-                .join("last-list.json.4194305.new")
-                .exists()
-        );
+        let printed = balancer.process.printed();
+        assert!(printed.contains("forebay backends repair"), "{damage}");
+        assert!(!half_written.exists());
         let load = Load::start(&balancer.url(), 1_000_000, 2);
-        let repaired = balancer.command(&["backends", "repair"]).output().unwrap();
-        let said = String::from_utf8([repaired.stdout, repaired.stderr].concat()).unwrap();
-        assert!(repaired.status.success(), "{damage}: {said}");
+        let (said, code) = balancer.obeys(&["backends", "repair"]);
+        assert_eq!(code, Some(0), "{damage}: {said}");
         eventually("the new one is read", PATIENCE, async || {
-            let health = get(balancer.rpc.address, "/health", PATIENCE)
-                .await
-                .unwrap()
-                .text();
+            let health = balancer.get("/health").await.text();
             !health.contains("out of reach")
         })
         .await;
         load.reaches(load.done() + 100).await;
         load.stop().await.no_call_failed();
         assert_eq!(fit(&balancer).await, Some(2.0), "{damage}: {said}");
-        let again = balancer.command(&["backends", "repair"]).output().unwrap();
-        assert!(String::from_utf8_lossy(&again.stdout).contains("is sound"));
+        let (again, _) = balancer.obeys(&["backends", "repair"]);
+        assert!(again.contains("is sound"), "{again}");
     }
 }
 
@@ -450,16 +418,8 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
 async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve() {
     use forebay::registry::Registry as _;
     let chain = FakeChain::still(1, 100);
-    let old = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
-    let new = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
-    let named = |name: &str, url: &str| forebay_core::vocabulary::node::NodeRecord {
-        name: Some(name.to_string()),
-        ..forebay_core::vocabulary::node::NodeRecord::at(url)
-    };
+    let old = pretend_node(&chain).await;
+    let new = pretend_node(&chain).await;
     let server = DynamoServer::dynoxide().await;
     let registry = server.registry();
     registry.init().await.unwrap();
@@ -498,7 +458,7 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
     .await;
     load.reaches(load.done() + 200).await;
     assert_eq!(weight("old").await, Some(1.0), "it serves on");
-    let backends = crate::support::Console::new(balancer.admin.address, "GET", "/backends")
+    let backends = Console::new(balancer.admin.address, "GET", "/backends")
         .ask()
         .await;
     let shown = backends.json();
@@ -558,21 +518,11 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it_answers() {
     let chain = FakeChain::still(1, 100);
-    let (node, other) = (
-        FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap(),
-        FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap(),
-    );
+    let (node, other) = (pretend_node(&chain).await, pretend_node(&chain).await);
     let server = DynamoServer::dynoxide().await;
     server.registry().init().await.unwrap();
     use forebay::registry::Registry as _;
-    let record = forebay_core::vocabulary::node::NodeRecord {
-        name: Some("of-the-table".to_string()),
-        ..forebay_core::vocabulary::node::NodeRecord::at(&other.url())
-    };
+    let record = named("of-the-table", &other.url());
     server.registry().add(&record).await.unwrap();
     server.process.pause();
     let nodes = format!(
@@ -581,16 +531,13 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
     );
     let yaml = on_table(&server.url(), "").replacen("metrics:", "admin: \"@ADMIN@\", metrics:", 1);
     let balancer = Balancer::start(&(yaml + &nodes), &CREDENTIALS).await;
-    let health = get(balancer.rpc.address, "/health", PATIENCE)
-        .await
-        .unwrap()
-        .text();
+    let health = balancer.get("/health").await.text();
     assert!(
         health.contains("the nodes are those of the configuration"),
         "{health}"
     );
     let status = async || {
-        let status = crate::support::Console::new(balancer.admin.address, "GET", "/status");
+        let status = Console::new(balancer.admin.address, "GET", "/status");
         status.ask().await.json()
     };
     let told = status().await;
@@ -603,18 +550,11 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
     assert_eq!(told["troubles"], serde_json::json!([wanted]));
     let load = Load::start(&balancer.url(), 1_000_000, 4);
     load.reaches(200).await;
-    assert!(
-        balancer
-            .process
-            .printed()
-            .contains("serving from the nodes of the configuration, 1 node,")
-    );
+    let printed = balancer.process.printed();
+    assert!(printed.contains("serving from the nodes of the configuration, 1 node,"));
     server.process.signal(Signal::CONT);
-    eventually("the table's node serves", PATIENCE, async || {
-        let labels = [("node", "of-the-table")];
-        balancer.metric("forebay_node_healthy", &labels).await == Some(1.0)
-    })
-    .await;
+    let labels = [("node", "of-the-table")];
+    balancer.becomes("forebay_node_healthy", &labels, 1.0).await;
     load.reaches(load.done() + 200).await;
     let tally = load.stop().await;
     let calls: u64 = tally.served_by.values().sum();
@@ -627,10 +567,7 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
         tally.of("of-the-file") >= 200 && tally.of("of-the-table") > 0,
         "{tally:?}"
     );
-    let health = get(balancer.rpc.address, "/health", PATIENCE)
-        .await
-        .unwrap()
-        .text();
+    let health = balancer.get("/health").await.text();
     assert!(
         health.contains("ok") && !health.contains("registry"),
         "{health}"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Scene, eventually};
+use crate::support::{Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually};
 use serde_json::json;
 
 async fn reason(scene: &Scene, node: &str) -> String {
@@ -25,22 +25,14 @@ async fn ten_blocks_behind_stays_eleven_leaves_and_catching_up_returns() {
     scene.mine_everywhere(20).await;
     scene.leader.mine(10).await;
     scene.own[0].mine(10).await;
-    eventually("the lag is seen", PATIENCE, async || {
-        scene
-            .balancer
-            .metric("forebay_node_lag_blocks", &[("node", "b")])
-            .await
-            == Some(10.0)
-    })
-    .await;
+    let b = [("node", "b")];
+    scene
+        .balancer
+        .becomes("forebay_node_lag_blocks", &b, 10.0)
+        .await;
     scene.rounds_pass(4).await;
-    assert_eq!(
-        scene
-            .balancer
-            .metric("forebay_node_healthy", &[("node", "b")])
-            .await,
-        Some(1.0)
-    );
+    let healthy = scene.balancer.metric("forebay_node_healthy", &b).await;
+    assert_eq!(healthy, Some(1.0));
     scene.leader.mine(1).await;
     scene.own[0].mine(1).await;
     let mined_at = forebay::clock::now();
@@ -58,12 +50,12 @@ async fn a_node_of_another_chain_never_serves_not_even_when_it_is_alone() {
     // Its id is asked again every few minutes; a new balancer asks at once.
     scene.own[0].process.kill();
     scene.leader.process.kill();
-    let yaml = format!(
-        "{}  nodes:\n    - {{ url: \"{}\", name: stranger }}\n",
-        crate::support::QUICK.replace("chain: {", "chain: { id: 1, "),
-        scene.own[1].url()
-    );
-    let balancer = crate::support::Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(
+        &QUICK.replace("chain: {", "chain: { id: 1, "),
+        "stranger",
+        &scene.own[1].url(),
+    )
+    .await;
     let answer = balancer
         .post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#)
         .await;
@@ -101,13 +93,8 @@ async fn all_nodes_behind_fail_open_to_the_freshest_or_refuse_as_configured() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_geth_is_probed_and_serves() {
-    let geth = crate::support::Geth::start(1).await;
-    let yaml = format!(
-        "{}  nodes:\n    - {{ url: \"{}\", name: geth }}\n",
-        crate::support::QUICK,
-        geth.url()
-    );
-    let balancer = crate::support::Balancer::start(&yaml, &[]).await;
+    let geth = Geth::start(1).await;
+    let balancer = Balancer::before(QUICK, "geth", &geth.url()).await;
     let served = balancer.ask("eth_gasPrice", json!([])).await;
     assert!(served["result"].is_string(), "{served}");
     assert_eq!(
@@ -136,11 +123,9 @@ async fn a_node_on_a_fork_leaves_and_one_that_met_a_short_reorg_stays() {
     scene.own[1].reorganise(1).await;
     scene.rounds_pass(8).await;
     assert_eq!(forks().await, Some(1.0));
-    let healthy = ("forebay_node_healthy", [("node", "b")]);
-    assert_eq!(
-        scene.balancer.metric(healthy.0, &healthy.1).await,
-        Some(1.0)
-    );
+    let b = [("node", "b")];
+    let healthy = scene.balancer.metric("forebay_node_healthy", &b).await;
+    assert_eq!(healthy, Some(1.0));
     scene.own[1].reorganise(10).await;
     let forked_at = forebay::clock::now();
     scene.becomes("b", 0.0).await;
@@ -184,14 +169,9 @@ async fn the_served_head_goes_back_where_all_nodes_lost_blocks_and_not_for_one()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_far_back_a_real_geths_state_goes_is_found_out() {
-    let geth = crate::support::Geth::start(0).await;
+    let geth = Geth::start(0).await;
     geth.grow_to(300).await;
-    let yaml = format!(
-        "{}  nodes:\n    - {{ url: \"{}\", name: geth }}\n",
-        crate::support::QUICK,
-        geth.url()
-    );
-    let balancer = crate::support::Balancer::start(&yaml, &[]).await;
+    let balancer = Balancer::before(QUICK, "geth", &geth.url()).await;
     let head = geth.rpc.number("eth_blockNumber").await;
     let oldest = async |what: &str| {
         let name = format!("forebay_node_oldest_{what}_number");
@@ -212,7 +192,7 @@ async fn how_far_back_a_real_geths_state_goes_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_learns_to_say_what_it_has_is_asked_again() {
-    let pretend = crate::support::Pretend::set(&[1], "").await;
+    let pretend = Pretend::set(&[1], "").await;
     let node = &pretend.nodes[0];
     eventually("it is asked", PATIENCE, async || {
         node.calls_of("eth_capabilities") > 0

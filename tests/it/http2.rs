@@ -7,8 +7,7 @@ use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frames, GOAWAY, HEADERS, POST,
     frame, header,
 };
-use crate::support::{Pretend, QUICK, call, eventually};
-use bytes::Bytes;
+use crate::support::{PATIENCE, Pretend, QUICK, call, eventually, get};
 use forebay::client::http1::head::{HEAD_BYTES_MAX, HEADERS_MAX};
 use forebay::client::http2::connection::STREAMS_MAX;
 use forebay_core::wire::http2_frames::{HEAD_TIME_MAX, IDLE_FRAMES_MAX};
@@ -136,17 +135,13 @@ async fn heads_of_many_streams_at_once_take_little_memory() {
         open.push(frames);
     }
     let streams = f64::from(STREAMS_MAX) * CONNECTIONS as f64;
-    eventually(
-        "all wait for their bodies",
-        crate::support::PATIENCE,
-        async || {
-            let inside = scene
-                .balancer
-                .metric("forebay_requests_in_flight", &[])
-                .await;
-            inside.unwrap() >= streams
-        },
-    )
+    eventually("all wait for their bodies", PATIENCE, async || {
+        let inside = scene
+            .balancer
+            .metric("forebay_requests_in_flight", &[])
+            .await;
+        inside.unwrap() >= streams
+    })
     .await;
     let grown = resident().await - before;
     let sent = streams * 20.0 * 3000.0;
@@ -231,12 +226,8 @@ async fn a_connection_made_while_we_leave_is_told_to_go_after_its_first_answer()
     let beginning = QUICK.replace("lame_duck: 300ms", "lame_duck: 20s");
     let mut scene = Pretend::set_with(&[1], &beginning, "").await;
     scene.balancer.process.terminate();
-    eventually("it leaves", crate::support::PATIENCE, async || {
-        let health = crate::support::get(
-            scene.balancer.rpc.address,
-            "/health",
-            crate::support::PATIENCE,
-        );
+    eventually("it leaves", PATIENCE, async || {
+        let health = get(scene.balancer.rpc.address, "/health", PATIENCE);
         health.await.is_ok_and(|health| health.status == 503)
     })
     .await;
@@ -265,17 +256,4 @@ async fn a_connection_made_while_we_leave_is_told_to_go_after_its_first_answer()
     // And one that asks for nothing is told, too.
     let mut idle = Frames::connect(scene.balancer.rpc.address).await;
     assert!(idle.next_of(GOAWAY).await.is_some());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_waits_for_its_window_comes_whole() {
-    let scene = scene().await;
-    let result = format!("\"0x{}\"", "ab".repeat(300_000));
-    scene.nodes[0].set_result("eth_getBalance", &result);
-    let stream = TcpStream::connect(scene.balancer.rpc.address).await;
-    let body = Bytes::from(call("7", "eth_getBalance"));
-    let answer = crate::support::post_http2(stream.unwrap(), body)
-        .await
-        .unwrap();
-    assert!(answer.text().contains(&result) && answer.text().contains("\"id\":7"));
 }

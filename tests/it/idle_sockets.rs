@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::support::{Balancer, PATIENCE, QUICK, eventually};
+use crate::support::{Balancer, PATIENCE, QUICK, eventually, pretend_node};
 use forebay::client::websocket::connection::codec;
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -32,14 +32,8 @@ fn count() -> u64 {
 async fn idle_subscribers_cost_little() {
     let count = count();
     let chain = FakeChain::running(1, 100, Duration::from_secs(1));
-    let node = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: a }}\n",
-        node.url()
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
+    let node = pretend_node(&chain).await;
+    let balancer = Balancer::before(QUICK, "a", &node.url()).await;
     let metric = async |name: &str| balancer.metric(name, &[]).await.unwrap();
     let empty = metric("process_resident_memory_bytes").await;
     let heads = Arc::new(AtomicU64::new(0));

@@ -125,12 +125,6 @@ fn nothing_else(came: &[Came]) {
     assert!(odd.is_none(), "{odd:?}");
 }
 
-async fn fix(scene: &Pretend, node: &str, most: &str) {
-    let arguments = ["backends", "set", node, "--in-flight-max", most];
-    let done = scene.balancer.command(&arguments).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-}
-
 async fn all_stay_fit(scene: &Pretend) {
     for node in ["a", "b", "c"].iter().take(scene.nodes.len()) {
         let labels = [("node", *node), ("state", "benched")];
@@ -198,10 +192,7 @@ async fn a_flood_costs_nodes_nothing_and_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     let scene = Pretend::set(&[1], "  calls: { queue: 200ms }\n").await;
-    fix(&scene, "a", "2").await;
-    scene
-        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
-        .await;
+    scene.limit("a", 2, &[]).await;
     // Longer than calls wait, and well within the time of a probe.
     scene.nodes[0].set_latency(Duration::from_secs(1));
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
@@ -224,13 +215,15 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     assert_ne!(sent.await.unwrap().body["error"]["code"], -32012);
     let shed = scene.balancer.metric("forebay_calls_shed_total", &[]).await;
     assert_eq!(shed, Some(4.0));
-    let health = crate::support::get(scene.balancer.rpc.address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().json()["status"], "ok");
+    let health = scene.balancer.get("/health").await.json();
+    assert_eq!(health["status"], "ok");
     // A place that is free again is taken by a call that waits.
     scene.nodes[0].set_latency(Duration::from_millis(50));
     let calls = (0..6).map(|id| caller.call(id)).collect();
     assert_eq!(answered(&all(calls).await), 6);
-    fix(&scene, "a", "auto").await;
+    let auto = ["backends", "set", "a", "--in-flight-max", "auto"];
+    let (said, code) = scene.balancer.obeys(&auto);
+    assert_eq!(code, Some(0), "{said}");
     eventually("it is found again", PATIENCE, async || {
         let limit = scene
             .balancer
@@ -244,10 +237,7 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
 async fn a_fixed_limit_is_held_at_a_silent_node_too() {
     let patient = QUICK.replace("timeout: 350ms", "timeout: 350ms, fall: 50");
     let scene = Pretend::set_with(&[1], &patient, "").await;
-    fix(&scene, "a", "2").await;
-    scene
-        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
-        .await;
+    scene.limit("a", 2, &[]).await;
     scene.nodes[0].set_fault(Fault::Stall);
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
     let first: Vec<_> = (0..2).map(|id| caller.call(id)).collect();
@@ -263,10 +253,7 @@ async fn a_fixed_limit_is_held_at_a_silent_node_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_up_takes_one_place() {
     let scene = Pretend::set(&[1], "").await;
-    fix(&scene, "a", "2").await;
-    scene
-        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
-        .await;
+    scene.limit("a", 2, &[]).await;
     // Long, but its probes don't fail for as long as would take it out.
     scene.nodes[0].set_latency(Duration::from_millis(800));
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
@@ -288,10 +275,7 @@ async fn a_look_up_takes_one_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_joins_a_look_up_takes_no_place() {
     let scene = Pretend::set(&[1], "  calls: { attempt: 1s, deadline: 1s }\n").await;
-    fix(&scene, "a", "2").await;
-    scene
-        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
-        .await;
+    scene.limit("a", 2, &[]).await;
     let method = "eth_getTransactionReceipt";
     scene.nodes[0].set_fault_for(&[method], Fault::Stall);
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
@@ -313,10 +297,7 @@ async fn a_client_that_reads_slowly_keeps_no_place() {
     let scene = Pretend::set(&[1], "").await;
     let large = format!("\"0x{}\"", "00".repeat(16 << 20));
     scene.nodes[0].set_result("eth_getCode", &large);
-    fix(&scene, "a", "1").await;
-    scene
-        .becomes("a", "forebay_node_in_flight_limit", &[], 1.0)
-        .await;
+    scene.limit("a", 1, &[]).await;
     let socket = TcpSocket::new_v4().unwrap();
     // What isn't read stays with the balancer that sends it.
     socket.set_recv_buffer_size(4096).unwrap();
@@ -363,11 +344,8 @@ async fn full_nodes_dont_overflow_to_the_fallback_which_is_asked_for_what_they_b
     let [own, spare] = &scene.nodes[..] else {
         panic!("two nodes")
     };
-    for (node, most) in [("a", "1"), ("spare", "1")] {
-        fix(&scene, node, most).await;
-        scene
-            .becomes(node, "forebay_node_in_flight_limit", &[], 1.0)
-            .await;
+    for node in ["a", "spare"] {
+        scene.limit(node, 1, &[]).await;
     }
     own.set_latency(Duration::from_secs(1));
     let caller = Caller::at(&scene, [127, 0, 0, 1]);

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Pretend, post_with};
+use crate::support::Pretend;
 use forebay_fake::{FakeNode, FakeRpcError};
 use serde_json::Value;
 
@@ -14,13 +14,8 @@ const CALLS: u64 = 150;
 /// As `client`.
 async fn ask(scene: &Pretend, client: &str, method: &str, params: &str) -> Value {
     let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-forebay-client", client),
-    ];
-    let address = scene.balancer.rpc.address;
-    let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
-    answer.unwrap().json()
+    let headers = [("x-forebay-client", client)];
+    scene.balancer.post_with("/", &headers, &body).await.json()
 }
 
 /// How often own nodes and the leader were asked.
@@ -36,18 +31,12 @@ async fn withheld(scene: &Pretend) -> f64 {
 
 /// The most that the leader may be asked at one a second, of which one is there at the start.
 fn share_since(began: Instant) -> u64 {
-    forebay::clock::now()
-        .saturating_duration_since(began)
-        .as_secs()
-        + 2
+    began.elapsed().as_secs() + 2
 }
 
 /// Pretend nodes know neither of the methods that stories are about.
 fn has_it(node: &FakeNode, method: &str) {
-    node.change(|behaviour| {
-        let result = r#""0x1""#.to_string();
-        behaviour.results.insert(method.into(), result);
-    });
+    node.set_result(method, r#""0x1""#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,11 +110,8 @@ async fn what_a_hash_that_no_node_told_of_has_is_asked_of_the_leader_now_and_the
     ] {
         let scene = Pretend::with_leader(&[1, 1], "").await;
         for node in &scene.nodes {
+            node.set_result("eth_getTransactionReceipt", "null");
             node.change(|behaviour| {
-                let nothing = "null".to_string();
-                behaviour
-                    .results
-                    .insert("eth_getTransactionReceipt".into(), nothing);
                 let error = FakeRpcError {
                     code: -32000,
                     message: "header for hash not found".into(),
@@ -185,20 +171,11 @@ async fn one_caller_that_asks_much_leaves_another_its_turn() {
     let mut found = [0, 0];
     let began = forebay::clock::now();
     let mut call = 0;
-    while forebay::clock::now()
-        .saturating_duration_since(began)
-        .as_secs()
-        < 5
-    {
+    while began.elapsed().as_secs() < 5 {
         call += 1;
         let client = usize::from(call % 10 == 0);
-        let answer = ask(
-            &scene,
-            ["one", "other"][client],
-            UNKNOWN,
-            &format!("[{call}]"),
-        )
-        .await;
+        let (name, params) = (["one", "other"][client], format!("[{call}]"));
+        let answer = ask(&scene, name, UNKNOWN, &params).await;
         found[client] += u32::from(answer.get("result").is_some());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }

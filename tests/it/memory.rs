@@ -251,12 +251,9 @@ async fn withstands(memory: u64, idle: usize) {
     let to = pretend.balancer.rpc.address;
     let id = pretend.balancer.process.id();
     for node in &pretend.nodes {
-        let methods = ["eth_call", "eth_getLogs"].map(str::to_owned);
         node.set_result("eth_getBalance", "\"0x600d\"");
-        node.change(|behaviour| {
-            behaviour.fault = Some(Fault::HugeResult { bytes: 200_000 });
-            behaviour.fault_methods = Some(methods.into());
-        });
+        let huge = Fault::HugeResult { bytes: 200_000 };
+        node.set_fault_for(&["eth_call", "eth_getLogs"], huge);
     }
     let peak = Arc::new(AtomicU64::new(0));
     let watching = peak.clone();

@@ -6,7 +6,8 @@ mod node;
 use std::time::Duration;
 
 use crate::support::{
-    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, header_hash, read_quantity,
+    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, call, eventually, header_hash,
+    read_quantity,
 };
 use forebay_core::vocabulary::hex;
 use node::{Manner, OddNode, PLAIN, hash};
@@ -168,12 +169,8 @@ async fn logs_that_polygons_blooms_lack_are_told_though_one_node_has_none_yet() 
     // It is known to have the block before the other is asked a second time, and believed.
     scene.nodes[1].tell(&block);
     let number = read_quantity(&block["number"]).unwrap();
-    crate::support::eventually("b is known to have it", PATIENCE, async || {
-        let labels = [("node", "b")];
-        let head = scene.balancer.metric("forebay_node_block_number", &labels);
-        head.await == Some(number as f64)
-    })
-    .await;
+    let (head, b) = ("forebay_node_block_number", [("node", "b")]);
+    scene.balancer.becomes(head, &b, number as f64).await;
     scene.nodes[0].tell(&block);
     assert_eq!(hears(&mut client, &id).await["blockHash"], block["hash"]);
 }
@@ -314,7 +311,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
             .into_iter()
             .chain([("content-type", "application/json")])
             .collect();
-        let body = crate::support::call("1", "eth_blockNumber");
+        let body = call("1", "eth_blockNumber");
         let answer = crate::support::post_with(at, "/", &headers, &body, PATIENCE).await;
         answer.unwrap().json()["result"].clone()
     };
@@ -336,7 +333,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
         assert_eq!(told["result"], block["number"]);
         scene.nodes[2].has(&block, &[]);
         scene.nodes[2].tell(&block);
-        crate::support::eventually("all are served it", PATIENCE, async || {
+        eventually("all are served it", PATIENCE, async || {
             served(Some("another")).await == block["number"]
         })
         .await;
@@ -373,10 +370,7 @@ async fn a_block_that_clients_were_told_and_no_node_told_is_asked_of_a_node_that
 async fn what_is_final_before_validators_vote_is_block_0_and_makes_nothing_else_final() {
     let mut scene = Scene::set(&[PLAIN, PLAIN], &[1, 1, 1]).await;
     let final_block = "forebay_finalized_block_number";
-    crate::support::eventually("it is known", PATIENCE, async || {
-        scene.balancer.metric(final_block, &[]).await == Some(0.0)
-    })
-    .await;
+    scene.balancer.becomes(final_block, &[], 0.0).await;
     let rpc = scene.balancer.rpc;
     for tag in ["safe", "finalized"] {
         let told = rpc.call("eth_getBlockByNumber", json!([tag, false])).await;
@@ -457,11 +451,8 @@ impl Scene {
         }
         let balancer = Balancer::start(&yaml, &[("FOREBAY_LOG", "debug")]).await;
         let lines = manners.iter().filter(|manner| manner.has_socket).count();
-        crate::support::eventually("all sockets are open", PATIENCE, async || {
-            let open = balancer.metric("forebay_upstream_subscriptions", &[]);
-            open.await == Some(lines as f64)
-        })
-        .await;
+        let open = "forebay_upstream_subscriptions";
+        balancer.becomes(open, &[], lines as f64).await;
         Scene {
             nodes,
             balancer,
@@ -500,8 +491,7 @@ impl Scene {
     /// Waits until all nodes were asked for logs so often, and no more.
     async fn is_asked_for_logs(&self, count: usize) {
         let what = format!("{count} questions for logs");
-        crate::support::eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count)
-            .await;
+        eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count).await;
         assert_eq!(self.asked("eth_getLogs"), count);
     }
 }

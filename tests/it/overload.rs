@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, Frames, HEADERS, POST, SETTINGS, frame,
 };
-use crate::support::{Answer, PATIENCE, Pretend, Wire, call, eventually, get};
+use crate::support::{Answer, PATIENCE, Pretend, Wire, call, eventually};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -222,8 +222,7 @@ async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_
     })
     .await;
     for _ in 0..5 {
-        let health = get(address, "/health", PATIENCE).await;
-        assert_eq!(health.unwrap().status, 200);
+        assert_eq!(scene.balancer.get("/health").await.status, 200);
     }
     drop(open);
     eventually("there is room again", PATIENCE, async || {

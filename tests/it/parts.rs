@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 use serde_json::json;
 
-use crate::support::{Answer, Anvil, Client, Geth, PATIENCE, Rpc, eventually, free_port, part};
+use crate::support::{
+    Answer, Anvil, Client, Geth, PATIENCE, Rpc, eventually, free_port, part, pretend_node, sum,
+};
 
 const SOON: Duration = Duration::from_millis(500);
 
@@ -67,8 +69,7 @@ async fn geth_answers_on_its_own_chain_and_grows() {
 async fn a_pretend_node_and_anvil_write_blocks_with_the_same_members() {
     let anvil = Anvil::start(&["--chain-id", "1"]).await;
     let chain = FakeChain::still(1, 100);
-    let fake = FakeNode::start(FakeConfig::following(&chain)).await;
-    let fake = fake.expect("a free port");
+    let fake = pretend_node(&chain).await;
     let latest = json!(["latest", false]);
     let real = anvil.rpc.call("eth_getBlockByNumber", latest.clone()).await;
     let pretended = Rpc::on_port(fake.port())
@@ -163,7 +164,7 @@ fn a_metric_is_summed_over_the_series_that_carry_its_labels() {
                 calls{other_node=\"b\"} 9\n\
                 calls_more 7\n\
                 up 1\n";
-    let sum = |name, labels: &[(&str, &str)]| crate::support::sum(text, name, labels);
+    let sum = |name, labels: &[(&str, &str)]| sum(text, name, labels);
     assert_eq!(sum("calls", &[("outcome", "ok")]), Some(5.0));
     assert_eq!(sum("calls", &[("node", "b")]), Some(3.0));
     assert_eq!(sum("up", &[]), Some(1.0));

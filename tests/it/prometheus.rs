@@ -7,10 +7,12 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
+use forebay_fake::{FakeChain, FakeNode, Fault};
 use serde_json::Value;
 
-use crate::support::{Anvil, Balancer, Prometheus, QUICK, call, eventually, in_repository, part};
+use crate::support::{
+    Anvil, Balancer, Prometheus, QUICK, call, eventually, in_repository, part, pretend_node,
+};
 
 const DASHBOARD: &str = "dashboards/forebay.json";
 const RULES: &str = "dashboards/prometheus/rules.yml";
@@ -143,9 +145,7 @@ impl Scene {
         let mut nodes = Vec::new();
         let mut yaml = format!("{QUICK}  nodes:\n");
         for name in ["leader", "a", "b", "gone"] {
-            let node = FakeNode::start(FakeConfig::following(&chain))
-                .await
-                .unwrap();
+            let node = pretend_node(&chain).await;
             let role = if name == "leader" {
                 ", leader: true"
             } else {

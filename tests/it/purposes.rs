@@ -7,17 +7,6 @@ use crate::support::Pretend;
 const CALLS: u64 = 30;
 const TRACE: &str = "trace_block";
 
-async fn set(scene: &Pretend, node: &str, what: &[&str], mark: u32) {
-    // The limit shows that the list has been read.
-    let limit = mark.to_string();
-    let fixed = ["backends", "set", node, "--in-flight-max", &limit];
-    let arguments = [&fixed[..], what].concat();
-    let done = scene.balancer.command(&arguments).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    let limit = "forebay_node_in_flight_limit";
-    scene.becomes(node, limit, &[], f64::from(mark)).await;
-}
-
 /// How often each node is asked for `method` in so many calls.
 async fn shares(scene: &Pretend, method: &str, params: &Value) -> (Vec<u64>, Value) {
     let asked = || scene.nodes.iter().map(|node| node.calls_of(method));
@@ -38,8 +27,10 @@ async fn a_node_is_asked_for_what_it_serves_and_the_leader_for_what_no_own_node_
         node.set_result(TRACE, "[]");
         node.set_result("eth_getLogs", "[]");
     }
-    set(&scene, "a", &["--serves", "eth_*"], 901).await;
-    set(&scene, "b", &["--serves", "eth_*,!eth_getLogs"], 902).await;
+    scene.limit("a", 901, &["--serves", "eth_*"]).await;
+    scene
+        .limit("b", 902, &["--serves", "eth_*,!eth_getLogs"])
+        .await;
     // Each call asks for something else: none is kept or shared.
     let (asked, last) = shares(
         &scene,
@@ -51,7 +42,7 @@ async fn a_node_is_asked_for_what_it_serves_and_the_leader_for_what_no_own_node_
     let (asked, last) = shares(&scene, TRACE, &json!(["0x5"])).await;
     assert!(asked[..2] == [0, 0] && asked[2] > 0, "{asked:?}: {last}");
     assert_eq!(last["result"], json!([]));
-    set(&scene, "leader", &["--serves", "!trace_*"], 903).await;
+    scene.limit("leader", 903, &["--serves", "!trace_*"]).await;
     let (asked, last) = shares(&scene, TRACE, &json!(["0x5"])).await;
     assert_eq!(
         (asked, &last["error"]["code"]),
@@ -78,7 +69,7 @@ async fn a_node_is_asked_for_what_it_serves_and_the_leader_for_what_no_own_node_
         items.find(|item| item["name"] == name).unwrap()["serves"].clone()
     };
     assert_eq!(of("b"), json!(["eth_*", "!eth_getLogs"]));
-    set(&scene, "leader", &["--serves", "*"], 904).await;
+    scene.limit("leader", 904, &["--serves", "*"]).await;
     let (asked, _) = shares(&scene, TRACE, &json!(["0x5"])).await;
     assert!(asked[2] > 0, "{asked:?}");
     // A node that would be left nothing stays as it is.
@@ -92,7 +83,7 @@ async fn a_node_is_asked_for_what_it_serves_and_the_leader_for_what_no_own_node_
 async fn a_transaction_goes_only_to_nodes_that_serve_it() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
     let send = "eth_sendRawTransaction";
-    set(&scene, "b", &["--serves", "!eth_sendRaw*"], 902).await;
+    scene.limit("b", 902, &["--serves", "!eth_sendRaw*"]).await;
     for node in &scene.nodes {
         node.set_result(send, &format!("\"0x{}\"", "ab".repeat(32)));
     }
@@ -106,7 +97,7 @@ async fn a_transaction_goes_only_to_nodes_that_serve_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_block_is_asked_of_no_node_that_is_for_recent_ones() {
     let scene = Pretend::set(&[1, 1], "").await;
-    set(&scene, "a", &["--recent-blocks", "10"], 901).await;
+    scene.limit("a", 901, &["--recent-blocks", "10"]).await;
     let balance = |block: u64| {
         let address = "0x0000000000000000000000000000000000000001";
         json!([address, format!("{block:#x}")])

@@ -490,19 +490,24 @@ async fn what_was_written_before_the_clock_was_set_back_is_overwritten() {
     everywhere(set_back).await;
 }
 
+/// Writes health and head of `http://a`, as of `at`.
+async fn tell(registry: &dyn Registry, block_number: u64, at: u64) {
+    let healths = [("http://a".to_string(), health(block_number, at))];
+    registry.record_health(&healths).await.unwrap();
+    let head = SharedHead {
+        block_number,
+        chain_id: None,
+        asked_at: at,
+    };
+    registry.share_head("http://a", head).await.unwrap();
+}
+
 async fn set_back(home: Home) {
     let registry = home.open();
     registry.add(&NodeRecord::at("http://a")).await.unwrap();
     let now = forebay::clock::unix_millis();
     for (number, at) in [(1, now + 3 * 3_600_000), (2, now)] {
-        let healths = [("http://a".to_string(), health(number, at))];
-        registry.record_health(&healths).await.unwrap();
-        let head = SharedHead {
-            block_number: number,
-            chain_id: None,
-            asked_at: at,
-        };
-        registry.share_head("http://a", head).await.unwrap();
+        tell(&*registry, number, at).await;
     }
     let listing = home.open().list().await.unwrap();
     assert_eq!(listing.items[0].health, health(2, now));
@@ -537,14 +542,7 @@ async fn what_another_balancer_wrote_is_overwritten_though_its_clock_was_ahead()
     ahead.add(&NodeRecord::at("http://a")).await.unwrap();
     let writes = [(&ahead, 1, 1000), (&next, 2, 10), (&next, 3, 9)];
     for (registry, number, at) in writes {
-        let healths = [("http://a".to_string(), health(number, at))];
-        registry.record_health(&healths).await.unwrap();
-        let head = SharedHead {
-            block_number: number,
-            chain_id: None,
-            asked_at: at,
-        };
-        registry.share_head("http://a", head).await.unwrap();
+        tell(&**registry, number, at).await;
     }
     let listing = home.open().list().await.unwrap();
     assert_eq!(listing.items[0].health, health(2, 10));

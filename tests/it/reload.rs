@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::{Console, Load, PATIENCE, Pretend, QUICK, call, eventually, post_with};
+use crate::support::{
+    Balancer, Console, Load, PATIENCE, Pretend, QUICK, call, eventually, pretend_node,
+};
 use rustix::process::Signal;
 
 /// Settings of a running balancer, each of which a test changes.
@@ -24,6 +26,8 @@ forebay:
   cors: { origins: [\"*\"] }
   shutdown: { lame_duck: 300ms, drain: 5s }
 ";
+
+const SUCCESSFUL: &str = "forebay_config_last_reload_successful";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_change_under_load_and_no_call_fails() {
@@ -58,7 +62,7 @@ async fn settings_change_under_load_and_no_call_fails() {
         if at % 2 == 0 {
             scene.balancer.process.signal(Signal::HUP);
         }
-        says(&scene, &format!("forebay.{key}")).await;
+        scene.balancer.says(&format!("forebay.{key}")).await;
         load.reaches(load.done() + 50).await;
         assert_applied(&scene, key).await;
     }
@@ -94,11 +98,8 @@ async fn assert_applied(scene: &Pretend, key: &str) {
                 ("https://app.example", Some("https://app.example")),
                 ("https://other.example", None),
             ] {
-                let headers = [("content-type", "application/json"), ("origin", origin)];
-                let body = call("1", "eth_getBalance");
-                let address = scene.balancer.rpc.address;
-                let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
-                let answer = answer.unwrap();
+                let (headers, body) = ([("origin", origin)], call("1", "eth_getBalance"));
+                let answer = scene.balancer.post_with("/", &headers, &body).await;
                 assert_eq!(answer.header("access-control-allow-origin"), allowed);
             }
         }
@@ -114,7 +115,7 @@ async fn assert_applied(scene: &Pretend, key: &str) {
         }
         "log.calls" => {
             scene.call("eth_getCode").await;
-            says(scene, "call eth_getCode failed").await;
+            scene.balancer.says("call eth_getCode failed").await;
             scene.nodes.iter().for_each(forebay_fake::FakeNode::mend);
         }
         _ => panic!("{key}"),
@@ -130,18 +131,17 @@ async fn a_file_with_mistakes_changes_nothing_and_every_mistake_is_told() {
         .replace("deadline: 30s", "deadline: soon")
         .replace("consistency: none", "consistancy: none");
     fs::write(path(&scene), &bad).unwrap();
-    says(
-        &scene,
-        "the configuration is not taken, and nothing changes",
-    )
-    .await;
+    scene
+        .balancer
+        .says("the configuration is not taken, and nothing changes")
+        .await;
     for mistake in [
         "pingora.yaml:8: error: forebay.calls.deadline: expected a duration",
         "pingora.yaml:9: error: forebay.consistancy: unknown key; did you mean `consistency`?",
     ] {
-        says(&scene, mistake).await;
+        scene.balancer.says(mistake).await;
     }
-    assert_eq!(successful(&scene).await, Some(0.0));
+    assert_eq!(scene.balancer.metric(SUCCESSFUL, &[]).await, Some(0.0));
     assert_eq!(reloads(&scene, "refused").await, Some(1.0));
     assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
     let status = status(&scene).await;
@@ -150,23 +150,17 @@ async fn a_file_with_mistakes_changes_nothing_and_every_mistake_is_told() {
     assert_eq!(event["level"], "error");
     // As it was: the trouble is over, and nothing has happened.
     fs::write(path(&scene), &good).unwrap();
-    eventually("the file is taken", PATIENCE, async || {
-        successful(&scene).await == Some(1.0)
-    })
-    .await;
+    scene.balancer.becomes(SUCCESSFUL, &[], 1.0).await;
     assert_eq!(reloads(&scene, "unchanged").await, Some(1.0));
     // One that is empty is one that is being written, also when a signal hurries us.
     fs::write(path(&scene), "\n").unwrap();
     scene.balancer.process.signal(Signal::HUP);
-    says(&scene, "pingora.yaml is empty").await;
+    scene.balancer.says("pingora.yaml is empty").await;
     fs::remove_file(path(&scene)).unwrap();
-    says(&scene, "No such file").await;
+    scene.balancer.says("No such file").await;
     scene.is_well().await;
     fs::write(path(&scene), &good).unwrap();
-    eventually("the file is taken", PATIENCE, async || {
-        successful(&scene).await == Some(1.0)
-    })
-    .await;
+    scene.balancer.becomes(SUCCESSFUL, &[], 1.0).await;
     scene.keeps_its_secrets().await;
 }
 
@@ -193,16 +187,14 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
         })
         .collect();
     replace(&scene, &changed.join("\n"));
-    says(
-        &scene,
-        "a restart is needed for threads, forebay.chain.id, forebay.listen.metrics",
-    )
-    .await;
-    says(
-        &scene,
-        "the configuration has changed: forebay.chain.block_time, forebay.methods.deny",
-    )
-    .await;
+    scene
+        .balancer
+        .says("a restart is needed for threads, forebay.chain.id, forebay.listen.metrics")
+        .await;
+    scene
+        .balancer
+        .says("the configuration has changed: forebay.chain.block_time, forebay.methods.deny")
+        .await;
     let waiting = scene
         .balancer
         .metric("forebay_config_settings_waiting", &[]);
@@ -217,13 +209,8 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
     let answer = scene.call("eth_gasPrice").await.json();
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
     replace(&scene, &text);
-    eventually("nothing waits any more", PATIENCE, async || {
-        let waiting = scene
-            .balancer
-            .metric("forebay_config_settings_waiting", &[]);
-        waiting.await == Some(0.0)
-    })
-    .await;
+    let waiting = "forebay_config_settings_waiting";
+    scene.balancer.becomes(waiting, &[], 0.0).await;
     assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
 }
 
@@ -247,11 +234,10 @@ async fn a_file_is_followed_through_a_link_that_leads_elsewhere() {
     fs::rename(folder.join("link"), path(&scene)).unwrap();
     assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
     lead("two");
-    says(
-        &scene,
-        "the configuration has changed: forebay.methods.deny",
-    )
-    .await;
+    scene
+        .balancer
+        .says("the configuration has changed: forebay.methods.deny")
+        .await;
     let answer = scene.call("eth_gasPrice").await.json();
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
 }
@@ -265,50 +251,38 @@ fn listing(text: &str, node: &forebay_fake::FakeNode, nodes: &[(&str, &str)]) ->
     text.replace("nodes: []", &nodes)
 }
 
-/// What a command says on both streams, and its exit code.
-fn obeys(balancer: &crate::support::Balancer, arguments: &[&str]) -> (String, Option<i32>) {
-    let output = balancer.command(arguments).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (String::from_utf8(said).unwrap(), output.status.code())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it() {
     let chain = forebay_fake::FakeChain::still(1, 100);
-    let node = forebay_fake::FakeNode::start(forebay_fake::FakeConfig::following(&chain));
-    let node = node.await.unwrap();
-    let balancer = crate::support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
+    let node = pretend_node(&chain).await;
+    let balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let path = balancer.folder().join("pingora.yaml");
     let text = fs::read_to_string(&path).unwrap();
     let put = |nodes: &[(&str, &str)]| fs::write(&path, listing(&text, &node, nodes)).unwrap();
     let weighs = async |name: &str, weight: Option<f64>| {
         eventually(&format!("{name} weighs {weight:?}"), PATIENCE, async || {
-            balancer
-                .metric("forebay_node_weight", &[("node", name)])
-                .await
-                == weight
+            let labels = [("node", name)];
+            balancer.metric("forebay_node_weight", &labels).await == weight
         })
         .await;
     };
     put(&[("one", "")]);
     weighs("one", Some(1.0)).await;
     let elsewhere = format!("{}/by-command", node.url());
-    let (said, code) = obeys(&balancer, &["backends", "add", &elsewhere, "--name", "two"]);
+    let (said, code) = balancer.obeys(&["backends", "add", &elsewhere, "--name", "two"]);
     assert_eq!(code, Some(0), "{said}");
     // Added, changed and taken away; the node of the command stays.
     put(&[("one", ", weight: 3"), ("three", "")]);
     weighs("one", Some(3.0)).await;
     weighs("three", Some(1.0)).await;
     weighs("two", Some(1.0)).await;
-    let (said, code) = obeys(&balancer, &["backends", "remove", "one"]);
+    let (said, code) = balancer.obeys(&["backends", "remove", "one"]);
     assert!(
         code == Some(1) && said.contains("one stands under `nodes:`"),
         "{said}"
     );
-    assert_eq!(
-        obeys(&balancer, &["backends", "set", "one", "--weight", "0"]).1,
-        Some(0)
-    );
+    let (said, code) = balancer.obeys(&["backends", "set", "one", "--weight", "0"]);
+    assert_eq!(code, Some(0), "{said}");
     weighs("one", Some(0.0)).await;
     put(&[
         ("one", ", weight: 3, ws: \"ws://127.0.0.1:1\""),
@@ -317,43 +291,36 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
     weighs("four", Some(1.0)).await;
     weighs("three", None).await;
     weighs("one", Some(0.0)).await;
-    let (said, _) = obeys(&balancer, &["backends", "list"]);
+    let (said, _) = balancer.obeys(&["backends", "list"]);
     assert!(said.contains("0 (file: 3)"), "{said}");
-    let (said, code) = obeys(&balancer, &["backends", "diff"]);
+    let (said, code) = balancer.obeys(&["backends", "diff"]);
     let told = "one: weight is 0, and 3 in the file\ntwo: only in the registry\n";
     assert!(
         said.starts_with(told) && code == Some(5),
         "{code:?}: {said}"
     );
-    assert!(
-        balancer
-            .process
-            .printed()
-            .contains("one: weight is 0, and 3 in the file")
-    );
-    let (said, code) = obeys(&balancer, &["backends", "set", "one", "--as-in-file"]);
+    let printed = balancer.process.printed();
+    assert!(printed.contains("one: weight is 0, and 3 in the file"));
+    let (said, code) = balancer.obeys(&["backends", "set", "one", "--as-in-file"]);
     assert_eq!(code, Some(0), "{said}");
     weighs("one", Some(3.0)).await;
-    assert_eq!(
-        obeys(&balancer, &["backends", "set", "two", "--as-in-file"]).1,
-        Some(1)
-    );
-    obeys(&balancer, &["backends", "remove", "two"]);
-    assert_eq!(obeys(&balancer, &["backends", "diff"]).1, Some(0));
+    let (said, code) = balancer.obeys(&["backends", "set", "two", "--as-in-file"]);
+    assert_eq!(code, Some(1), "{said}");
+    balancer.obeys(&["backends", "remove", "two"]);
+    assert_eq!(balancer.obeys(&["backends", "diff"]).1, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit() {
     let chain = forebay_fake::FakeChain::still(1, 100);
-    let node = forebay_fake::FakeNode::start(forebay_fake::FakeConfig::following(&chain));
-    let node = node.await.unwrap();
-    let mut balancer = crate::support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
+    let node = pretend_node(&chain).await;
+    let mut balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let url = |name: &str| format!("{}/{name}", node.url());
     for name in ["kept", "drained"] {
-        let (said, code) = obeys(&balancer, &["backends", "add", &url(name), "--name", name]);
+        let (said, code) = balancer.obeys(&["backends", "add", &url(name), "--name", name]);
         assert_eq!(code, Some(0), "{said}");
     }
-    obeys(&balancer, &["backends", "set", "drained", "--weight", "0"]);
+    balancer.obeys(&["backends", "set", "drained", "--weight", "0"]);
     balancer.process.kill();
     let registry = rusqlite::Connection::open(balancer.folder().join("forebay.db")).unwrap();
     let ages = "ALTER TABLE nodes DROP COLUMN in_file; ALTER TABLE nodes DROP COLUMN pending; \
@@ -395,7 +362,7 @@ async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit(
     ] {
         assert_eq!(printed.matches(told).count(), 1, "{told}");
     }
-    let (said, _) = obeys(&balancer, &["backends", "diff"]);
+    let (said, _) = balancer.obeys(&["backends", "diff"]);
     assert!(said.contains("dead: only in the file so far"), "{said}");
 }
 
@@ -409,7 +376,10 @@ async fn a_new_token_of_the_admin_listener_holds_at_once() {
     };
     assert_eq!(status("first-token-of-all").await, 200);
     edit(&scene, "first-token-of-all", "second-token-of-all");
-    says(&scene, "the configuration has changed: forebay.admin.token").await;
+    scene
+        .balancer
+        .says("the configuration has changed: forebay.admin.token")
+        .await;
     assert_eq!(status("first-token-of-all").await, 401);
     assert_eq!(status("second-token-of-all").await, 200);
     assert!(!scene.balancer.process.printed().contains("token-of-all"));
@@ -435,22 +405,9 @@ fn replace(scene: &Pretend, text: &str) {
     fs::rename(new, path(scene)).unwrap();
 }
 
-/// Waits for this in the log.
-async fn says(scene: &Pretend, what: &str) {
-    eventually(what, PATIENCE, async || {
-        scene.balancer.process.printed().contains(what)
-    })
-    .await;
-}
-
 async fn status(scene: &Pretend) -> serde_json::Value {
     let look = Console::new(scene.balancer.admin.address, "GET", "/status");
     look.ask().await.json()
-}
-
-async fn successful(scene: &Pretend) -> Option<f64> {
-    let name = "forebay_config_last_reload_successful";
-    scene.balancer.metric(name, &[]).await
 }
 
 async fn reloads(scene: &Pretend, outcome: &str) -> Option<f64> {

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::support::{Balancer, Heard, Listener, PATIENCE, QUICK, eventually};
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use crate::support::{Balancer, Heard, Listener, PATIENCE, QUICK, eventually, pretend_node};
+use forebay_fake::{FakeChain, FakeNode};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -189,8 +189,7 @@ async fn stage_at(head: u64, manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
     let mut nodes = Vec::new();
     let mut yaml = format!("{QUICK}  nodes:\n");
     for (name, manner) in ["a", "b"].iter().zip(manners) {
-        let node = FakeNode::start(FakeConfig::following(&chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&chain).await;
         let url = node.url();
         nodes.push(node);
         let line = line(*manner).await;
@@ -204,13 +203,8 @@ async fn stage_at(head: u64, manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
 }
 
 async fn carries(balancer: &Balancer, node: &str, subscriptions: f64) {
-    let what = format!("{node} carries {subscriptions}");
-    let labels = [("node", node)];
-    eventually(&what, PATIENCE, async || {
-        let carried = balancer.metric("forebay_upstream_subscriptions", &labels);
-        carried.await == Some(subscriptions)
-    })
-    .await;
+    let (carried, labels) = ("forebay_upstream_subscriptions", [("node", node)]);
+    balancer.becomes(carried, &labels, subscriptions).await;
 }
 
 async fn line(manner: Manner) -> SocketAddr {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Listener, PATIENCE, Pretend, call, eventually, exchange, post_http2};
+use crate::support::{
+    Answer, Listener, PATIENCE, Pretend, call, eventually, exchange, post, post_http2, sum,
+};
 use forebay::clock;
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_fake::{AnswerShape, Fault};
@@ -206,11 +208,7 @@ async fn a_node_that_refuses_connections_costs_no_call_of_any_kind() {
     scene.nodes[0].refuse().await;
     for method in METHODS {
         let answer = scene.call(method).await;
-        assert!(
-            answer.json()["result"].is_string(),
-            "{method}: {}",
-            answer.text()
-        );
+        assert!(answer.result().is_string(), "{method}");
     }
     scene.keeps_its_secrets().await;
 }
@@ -226,7 +224,7 @@ async fn a_node_that_closes_idle_connections_costs_nothing_visible() {
             (answer.status, answer.header("x-forebay-attempts")),
             (200, None)
         );
-        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert!(answer.result().is_string());
     }
     let served = scene
         .balancer
@@ -236,13 +234,8 @@ async fn a_node_that_closes_idle_connections_costs_nothing_visible() {
         )
         .await;
     assert_eq!(served, Some(20.0));
-    assert_eq!(
-        METHODS
-            .map(|method| scene.heard(method))
-            .iter()
-            .sum::<u64>(),
-        20
-    );
+    let heard = METHODS.map(|method| scene.heard(method));
+    assert_eq!(heard.iter().sum::<u64>(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,16 +275,14 @@ async fn faults_bench_a_node_but_never_the_last_own_one_and_throttling_none() {
         let metrics = scene.balancer.metrics().await;
         let is_benched = |node: &str| {
             let labels = [("node", node), ("state", "benched"), ("reason", "faults")];
-            crate::support::sum(&metrics, "forebay_node_state", &labels) == Some(1.0)
+            sum(&metrics, "forebay_node_state", &labels) == Some(1.0)
         };
         ["a", "b"].map(is_benched)
     };
     for calls in 1..=4 {
         assert_eq!(scene.call(READ).await.json()["error"]["code"], -32013);
-        assert!(
-            !scene.balancer.process.printed().contains("gets no calls"),
-            "after {calls}"
-        );
+        let printed = scene.balancer.process.printed();
+        assert!(!printed.contains("gets no calls"), "after {calls}");
     }
     eventually("a node is benched", PATIENCE, async || {
         assert_eq!(scene.call(READ).await.json()["error"]["code"], -32013);
@@ -342,16 +333,8 @@ async fn an_answer_that_comes_late_is_never_the_next_calls() {
         let answer = scene.call(method).await;
         let result = &answer.json()["result"];
         // An answer to something else is none: where a call can't be asked twice, its client is told so.
-        assert!(
-            result == method || method == "zks_foo",
-            "{method}: {}",
-            answer.text()
-        );
-        assert!(
-            result == method || result.is_null(),
-            "{method}: {}",
-            answer.text()
-        );
+        let is_told_so = method == "zks_foo" && result.is_null();
+        assert!(result == method || is_told_so, "{method}: {result}");
         good += usize::from(result == method);
     }
     assert!(good >= 150, "{good}");
@@ -476,8 +459,7 @@ async fn an_answer_over_the_limit_is_refused() {
             if chunked && bytes_max > 64 << 10 {
                 // It has begun by then: it can only break.
                 let body = call("\"id\"", "eth_call");
-                let answered =
-                    crate::support::post(scene.balancer.rpc.address, &body, PATIENCE).await;
+                let answered = post(scene.balancer.rpc.address, &body, PATIENCE).await;
                 assert!(answered.is_err(), "{answered:?}");
             } else {
                 let answer = scene.call("eth_call").await;
@@ -565,11 +547,8 @@ async fn in_a_batch_only_the_slow_call_times_out() {
         .collect();
     let began = clock::now();
     let answer = scene.post(&format!("[{}]", calls.join(","))).await;
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(answer.status, 200);
     let answer = answer.json();
     let seen: Vec<_> = answer

@@ -7,6 +7,7 @@
 mod stage;
 mod story;
 
+use crate::support::in_repository;
 use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -44,7 +45,7 @@ async fn every_story_holds() {
 
 /// Name and story, in the order of their names.
 fn read() -> Vec<(String, Story)> {
-    let folder = crate::support::in_repository("tests/scenarios");
+    let folder = in_repository("tests/scenarios");
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let mut stories: Vec<(String, Story)> = paths
         .map(|entry| entry.path())

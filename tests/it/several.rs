@@ -11,12 +11,12 @@ use forebay::registry::Registry;
 use forebay::registry::embedded::EmbeddedRegistry;
 use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
 use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::FakeChain;
 use rustix::process::Signal;
 
 use crate::support::{
     Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, call, eventually, on_table,
-    post, read_quantity,
+    post, pretend_node, read_quantity,
 };
 
 /// A block takes 2 s.
@@ -182,7 +182,7 @@ async fn a_start_shows_what_no_node_has_for_a_block_time_and_calls_wait_for_it()
     assert_eq!(shown(&scene.balancer).await, 100);
     let waits = async {
         let answer = scene.call("eth_getBalance").await;
-        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert!(answer.result().is_string());
     };
     let comes = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -251,9 +251,7 @@ async fn a_balancer_that_lies_lifts_the_head_for_a_block_time_within_reach_and_f
 async fn two_balancers_on_one_table_learn_each_others_heads() {
     let server = DynamoServer::dynoxide().await;
     let chain = FakeChain::still(1, 100);
-    let node = FakeNode::start(FakeConfig::following(&chain))
-        .await
-        .unwrap();
+    let node = pretend_node(&chain).await;
     let registry = server.registry();
     registry.init().await.unwrap();
     let named = forebay_core::vocabulary::node::NodeRecord {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use self::stage::{ChainStage, NODELESS, call_of};
 use crate::support::{
-    Console, Heard, Listener, Load, PATIENCE, eventually, exchange, get, post_http2_to, post_with,
+    Console, Heard, Listener, Load, PATIENCE, eventually, exchange, post_http2_to,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,12 +46,7 @@ async fn each_chain_answers_at_its_name_its_id_and_its_host() {
         ("other.example", "/base", "0x2105"),
     ] {
         let answer = stage.post_to_host(host, path).await;
-        assert_eq!(
-            answer.json()["result"],
-            id,
-            "{host}{path}: {}",
-            answer.text()
-        );
+        assert_eq!(answer.result(), id, "{host}{path}");
         let stream = TcpStream::connect(stage.balancer.rpc.address)
             .await
             .unwrap();
@@ -92,14 +87,11 @@ async fn a_caller_that_names_no_chain_or_an_unknown_one_is_told_which_there_are(
         );
     }
     let address = stage.balancer.rpc.address;
-    let greeting = get(address, "/", PATIENCE).await.unwrap();
+    let greeting = stage.balancer.get("/").await;
     assert_eq!(greeting.status, 200);
-    assert!(
-        greeting.text().contains("/base, /ethereum"),
-        "{}",
-        greeting.text()
-    );
-    let nowhere = get(address, "/favicon.ico", PATIENCE).await.unwrap();
+    let greeting = greeting.text();
+    assert!(greeting.contains("/base, /ethereum"), "{greeting}");
+    let nowhere = stage.balancer.get("/favicon.ico").await;
     assert_eq!(nowhere.status, 404);
     let upgrade = format!(
         "GET /optimism HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -117,8 +109,7 @@ async fn a_caller_that_names_no_chain_or_an_unknown_one_is_told_which_there_are(
 async fn one_chains_fall_is_told_and_takes_the_process_out_only_where_it_is_required() {
     for (more, status) in [("", 200), (", required: [base]", 503)] {
         let stage = ChainStage::set(more, &[("ethereum", 1, ""), ("base", 8453, "")]).await;
-        let address = stage.balancer.rpc.address;
-        let health = get(address, "/health", PATIENCE).await.unwrap();
+        let health = stage.balancer.get("/health").await;
         assert_eq!(health.status, 200);
         let health = health.json();
         assert_eq!(health["status"], "ok", "{health}");
@@ -128,11 +119,11 @@ async fn one_chains_fall_is_told_and_takes_the_process_out_only_where_it_is_requ
             .iter()
             .for_each(|node| node.set_fault(Fault::HangUp));
         eventually("base is degraded", PATIENCE, async || {
-            let health = get(address, "/health", PATIENCE).await.unwrap();
+            let health = stage.balancer.get("/health").await;
             health.json()["chains"]["base"]["status"] == "degraded" && health.status == status
         })
         .await;
-        let health = get(address, "/health", PATIENCE).await.unwrap().json();
+        let health = stage.balancer.get("/health").await.json();
         assert_eq!(health["status"], "degraded", "{health}");
         assert_eq!(health["chains"]["ethereum"]["status"], "ok", "{health}");
         for (path, word) in [
@@ -140,17 +131,11 @@ async fn one_chains_fall_is_told_and_takes_the_process_out_only_where_it_is_requ
             ("/ethereum/health", "ok"),
             ("/1/health", "ok"),
         ] {
-            let health = get(address, path, PATIENCE).await.unwrap();
+            let health = stage.balancer.get(path).await;
             assert_eq!(health.status, 200, "{path}");
             assert_eq!(health.json()["status"], word, "{path}");
         }
-        assert_eq!(
-            get(address, "/optimism/health", PATIENCE)
-                .await
-                .unwrap()
-                .status,
-            404
-        );
+        assert_eq!(stage.balancer.get("/optimism/health").await.status, 404);
     }
 }
 
@@ -163,31 +148,27 @@ async fn a_chain_that_does_not_begin_holds_the_process_up_for_ten_seconds_and_no
         &[("ethereum", 1, ""), ("base", 8453, NODELESS)],
     )
     .await;
-    let address = stage.balancer.rpc.address;
     eventually("ethereum has begun", PATIENCE, async || {
-        let health = get(address, "/ethereum/health", PATIENCE).await.unwrap();
+        let health = stage.balancer.get("/ethereum/health").await;
         health.status == 200
     })
     .await;
-    let health = get(address, "/health", PATIENCE).await.unwrap();
+    let health = stage.balancer.get("/health").await;
     let took = forebay::clock::now() - began;
     assert!(
         health.status == 503 || took > Duration::from_secs(10),
         "{took:?}"
     );
     eventually("the process is ready", PATIENCE, async || {
-        get(address, "/health", PATIENCE).await.unwrap().status == 200
+        stage.balancer.get("/health").await.status == 200
     })
     .await;
     let took = forebay::clock::now() - began;
     assert!(took >= Duration::from_secs(9), "{took:?}");
-    let health = get(address, "/health", PATIENCE).await.unwrap().json();
+    let health = stage.balancer.get("/health").await.json();
     assert_eq!(health["status"], "degraded", "{health}");
     assert_eq!(health["chains"]["base"]["status"], "starting", "{health}");
-    assert_eq!(
-        get(address, "/base/health", PATIENCE).await.unwrap().status,
-        503
-    );
+    assert_eq!(stage.balancer.get("/base/health").await.status, 503);
     assert_eq!(stage.id_at("/ethereum").await, "0x1");
 }
 
@@ -264,20 +245,12 @@ async fn a_default_is_not_taken_away_in_passing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_hears_that_there_is_no_such_chain() {
     let stage = ChainStage::set("", &[("ethereum", 1, ""), ("base", 8453, "")]).await;
-    let headers = [
-        ("content-type", "application/json"),
-        ("origin", "https://app.example"),
-    ];
-    let address = stage.balancer.rpc.address;
+    let headers = [("origin", "https://app.example")];
     for path in ["/optimism", "/"] {
         let body = call_of("eth_chainId");
-        let answer = post_with(address, path, &headers, &body, PATIENCE).await;
-        let answer = answer.unwrap();
-        assert_eq!(
-            answer.header("access-control-allow-origin"),
-            Some("*"),
-            "{path}"
-        );
+        let answer = stage.balancer.post_with(path, &headers, &body).await;
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(allowed, Some("*"), "{path}");
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use forebay::observe::metrics::ProcessMetrics;
 use forebay::shared::store::{LogPlace, SharedStore, StoreConfig, StoreNews};
 use forebay_core::vocabulary::node::Secret;
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeNode};
 use serde_json::{Value, json};
 
 use crate::support::{
     Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
-    number,
+    free_port, number, pretend_node,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -82,7 +82,7 @@ async fn is_used_in_all_ways(engine: Engine) {
     };
     let (certificate, key) = (file("cert.pem", &certificate), file("key.pem", &key));
     let ca = file("ca.pem", &authority.pem());
-    let port = crate::support::free_port().to_string();
+    let port = free_port().to_string();
     let user = "--user forebay on >s3cret ~forebay:* &forebay:* +@read +@write +@pubsub +@connection +cluster";
     let tls = [
         "--tls-port",
@@ -127,9 +127,7 @@ impl Two {
         let mut running = Vec::new();
         let mut list = String::new();
         for number in 0..nodes {
-            let node = FakeNode::start(FakeConfig::following(&chain))
-                .await
-                .unwrap();
+            let node = pretend_node(&chain).await;
             list += &format!("    - {{ url: \"{}\", name: n{number} }}\n", node.url());
             running.push(node);
         }
@@ -216,12 +214,9 @@ impl Two {
 }
 
 async fn is_up(balancer: &Balancer, wanted: f64) {
-    eventually(
-        &format!("the store is up: {wanted}"),
-        PATIENCE,
-        async || balancer.metric("forebay_shared_store_up", &[]).await == Some(wanted),
-    )
-    .await;
+    balancer
+        .becomes("forebay_shared_store_up", &[], wanted)
+        .await;
 }
 
 /// `None`: it answers with an error.
@@ -320,19 +315,11 @@ async fn the_store_may_freeze_die_lose_all_or_be_full_and_no_call_fails_or_waits
     two.answer_for(Duration::from_millis(500)).await;
     two.share_heads().await;
 
-    assert!(
-        server
-            .ask("CONFIG SET maxmemory 1")
-            .await
-            .starts_with("+OK")
-    );
+    let set = server.ask("CONFIG SET maxmemory 1").await;
+    assert!(set.starts_with("+OK"), "{set}");
     two.answer_for(a_while).await;
-    assert!(
-        server
-            .ask("CONFIG SET maxmemory 0")
-            .await
-            .starts_with("+OK")
-    );
+    let set = server.ask("CONFIG SET maxmemory 0").await;
+    assert!(set.starts_with("+OK"), "{set}");
     two.share_heads().await;
 }
 
@@ -340,16 +327,14 @@ async fn the_store_may_freeze_die_lose_all_or_be_full_and_no_call_fails_or_waits
 async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothing_old() {
     let server = RedisServer::start().await;
     let gate = TcpGate::before(server.address).await;
-    let cut_off = format!("redis://{}", gate.address);
+    let cut_off = format!("redis://{}", gate.listening.address);
     let two = Two::over(2, [&server.url(), &cut_off], "").await;
     two.share_heads().await;
     gate.cut();
     two.answer_for(Duration::from_secs(2)).await;
     is_up(&two.other, 0.0).await;
-    assert_eq!(
-        two.one.metric("forebay_shared_store_up", &[]).await,
-        Some(1.0)
-    );
+    let up = two.one.metric("forebay_shared_store_up", &[]).await;
+    assert_eq!(up, Some(1.0));
     let head = two.chain.head() + 1;
     two.chain.set_head(head);
     eventually("the one goes on", PATIENCE, async || {
@@ -451,11 +436,8 @@ async fn askers(balancers: &[Balancer]) -> Vec<usize> {
 
 async fn all_hear_of_the_leader(balancers: &[Balancer], head: u64) {
     for balancer in balancers {
-        eventually("the leader's head is known", PATIENCE, async || {
-            let name = "forebay_reference_block_number";
-            balancer.metric(name, &[]).await == Some(head as f64)
-        })
-        .await;
+        let name = "forebay_reference_block_number";
+        balancer.becomes(name, &[], head as f64).await;
         let leads = [("source", "leader")];
         let source = balancer.metric("forebay_reference_source", &leads).await;
         assert_eq!(source, Some(1.0));
@@ -466,12 +448,7 @@ async fn all_hear_of_the_leader(balancers: &[Balancer], head: u64) {
 async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_away() {
     let server = RedisServer::start().await;
     let chain = FakeChain::still(1, 100);
-    let start = async || {
-        FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap()
-    };
-    let (leader, own) = (start().await, start().await);
+    let (leader, own) = (pretend_node(&chain).await, pretend_node(&chain).await);
     let yaml = QUICK.replace("refresh: 300ms", "refresh: 300ms, share_leader: true");
     let yaml = format!(
         "{yaml}  shared: {{ kind: valkey, url: \"{}\" }}\n  nodes:\n    \

@@ -77,8 +77,7 @@ async fn a_client_over_http_2_is_told_to_go_as_soon_as_the_balancer_leaves() {
     let told = timeout(PATIENCE, connection).await;
     told.expect("GOAWAY").unwrap().expect("a graceful end");
     assert!(scene.balancer.process.is_running());
-    let health = get(address, "/health", PATIENCE).await;
-    assert_eq!(health.unwrap().status, 503);
+    assert_eq!(scene.balancer.get("/health").await.status, 503);
     scene.is_well().await;
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::{
-    Anvil, Balancer, Client, Heard, Listener, PATIENCE, Pretend, QUICK, call, eventually, free_port,
+    Client, Heard, Listener, PATIENCE, Pretend, QUICK, call, eventually, free_port,
 };
 use forebay_fake::Fault;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -17,22 +17,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-/// Two URLs of one mining node, so that state is one whichever is asked, and two nodes to us.
 async fn works(client: Client) {
-    let anvil = Anvil::start(&["--chain-id", "1"]).await;
-    let url = anvil.url();
-    let yaml = format!(
-        "{QUICK}  nodes:\n    - {{ url: \"{url}/?one\", name: one }}\n    - {{ url: \"{url}/?two\", name: two }}\n"
-    );
-    let balancer = Balancer::start(&yaml, &[]).await;
-    let url = format!("ws://{}/", balancer.rpc.address);
-    client.works_with(&url).await;
-    for node in ["one", "two"] {
-        let served = balancer
-            .metric("forebay_attempts_total", &[("node", node)])
-            .await;
-        assert!(served > Some(0.0), "{node} served too");
-    }
+    let (_anvil, balancer) = client.works_through_us("ws").await;
     eventually("nothing is left", PATIENCE, async || {
         balancer.metric("forebay_sockets", &[]).await == Some(0.0)
             && balancer.metric("forebay_subscriptions", &[]).await == Some(0.0)
@@ -316,10 +302,8 @@ async fn sockets_subscriptions_and_messages_have_their_limits() {
         "the process is full"
     );
     drop((two, three));
-    eventually("places are given back", PATIENCE, async || {
-        scene.balancer.metric("forebay_sockets", &[]).await == Some(1.0)
-    })
-    .await;
+    // Their places are given back.
+    scene.balancer.becomes("forebay_sockets", &[], 1.0).await;
     one.subscribe(json!(["newHeads"])).await;
     let over = one.ask("eth_subscribe", json!(["newHeads"])).await;
     assert_eq!(over["error"]["code"], -32016);

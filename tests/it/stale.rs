@@ -131,7 +131,11 @@ async fn two_balancers_that_share_a_store_tell_next_to_nothing_that_is_stale() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_round_robin_tells_what_is_stale() {
     let twins = Twins::start().await;
-    let nodes = twins.doors.iter().map(|node| node.address).collect();
+    let nodes = twins
+        .doors
+        .iter()
+        .map(|door| door.listening.address)
+        .collect();
     let round_robin = RoundRobin::over(nodes).await;
     let count = measure("round robin", &round_robin.url(), &twins, rounds()).await;
     assert!(count.stale > 0, "then the other tests show nothing");

@@ -71,13 +71,8 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     let refused = client
         .ask("eth_subscribe", json!(["nonsense", {"a": 1}]))
         .await;
-    assert!(
-        refused["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("nonsense"),
-        "{refused}"
-    );
+    let why = refused["error"]["message"].to_string();
+    assert!(why.contains("nonsense"), "{refused}");
     let accounts = geth.rpc.call("eth_accounts", json!([])).await;
     let nothing = json!([{"from": accounts[0], "to": accounts[0], "value": "0x0"}]);
     let hash = geth.rpc.call("eth_sendTransaction", nothing).await;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, eventually, post_with};
+use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, eventually, says_status};
 use forebay_fake::Fault;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -122,17 +122,9 @@ async fn nothing_secret_is_in_any_span_and_the_collector_gets_its_header() {
     let odd = format!(
         r#"{{"jsonrpc":"2.0","id":"{SECRET}","method":"x_{SECRET}","params":["{SECRET}"]}}"#
     );
-    let headers = [
-        ("content-type", "application/json"),
-        ("x-forebay-client", SECRET),
-    ];
-    post_with(scene.balancer.rpc.address, "/", &headers, &odd, PATIENCE)
-        .await
-        .unwrap();
-    scene.nodes[0].set_fault(Fault::Status {
-        code: 401,
-        retry_after_seconds: None,
-    });
+    let headers = [("x-forebay-client", SECRET)];
+    scene.balancer.post_with("/", &headers, &odd).await;
+    scene.nodes[0].set_fault(says_status(401));
     scene.post(&call("1", "eth_getBalance")).await;
     let spans = collector
         .spans_until(|spans| {
@@ -165,16 +157,9 @@ async fn a_collector_that_is_gone_costs_calls_nothing_and_the_last_spans_go_out_
     scene.is_well().await;
     eventually("it is told and counted", PATIENCE, async || {
         let labels = [("outcome", "failed")];
-        let failed = scene
-            .balancer
-            .metric("forebay_trace_spans_total", &labels)
-            .await;
-        failed == Some(2.0)
-            && scene
-                .balancer
-                .process
-                .printed()
-                .contains("takes no traces: it answers 400")
+        let failed = scene.balancer.metric("forebay_trace_spans_total", &labels);
+        let printed = scene.balancer.process.printed();
+        failed.await == Some(2.0) && printed.contains("takes no traces: it answers 400")
     })
     .await;
     *collector.status.lock().unwrap() = 200;
@@ -200,10 +185,8 @@ fn parent(flags: &str) -> String {
 }
 
 async fn ask(scene: &Pretend, headers: &[(&str, &str)], method: &str) -> Answer {
-    let headers = [&[("content-type", "application/json")], headers].concat();
-    let address = scene.balancer.rpc.address;
-    let answer = post_with(address, "/", &headers, &call("1", method), PATIENCE).await;
-    answer.unwrap_or_else(|why| panic!("{method}: {why}"))
+    let body = call("1", method);
+    scene.balancer.post_with("/", headers, &body).await
 }
 
 /// An OTLP/HTTP receiver that keeps what it is given.

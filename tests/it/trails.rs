@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{
-    Answer, PATIENCE, Pretend, QUICK, call, eventually, post_http2_with, post_with,
-};
+use crate::support::{Answer, PATIENCE, Pretend, QUICK, call, eventually, post_http2_with};
 use forebay_fake::Fault;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -234,9 +232,7 @@ async fn set(weights: &[u16], networks: &str, more: &str) -> Pretend {
 }
 
 async fn ask(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {
-    let headers = [&[("content-type", "application/json")], headers].concat();
-    let answer = post_with(scene.balancer.rpc.address, "/", &headers, body, PATIENCE).await;
-    answer.unwrap_or_else(|why| panic!("{body}: {why}"))
+    scene.balancer.post_with("/", headers, body).await
 }
 
 async fn ask_http2(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {

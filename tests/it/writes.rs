@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{
     Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, eventually, post,
-    post_with,
+    says_error, says_status,
 };
 use forebay::clock;
 use forebay_fake::Fault;
@@ -187,21 +187,13 @@ fn all(scene: &Pretend, methods: &[&str], fault: &Fault) {
     }
 }
 
-fn error(code: i64, message: &str) -> Fault {
-    Fault::RpcError {
-        code,
-        message: message.to_owned(),
-        data: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
     let faults = [
         (Fault::Stall, -32015),
         (Fault::Reset, -32013),
         (
-            error(-32000, "nonce too low: next nonce 5, tx nonce 1"),
+            says_error(-32000, "nonce too low: next nonce 5, tx nonce 1"),
             -32000,
         ),
     ];
@@ -264,14 +256,8 @@ async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
     let refusing = &scene.nodes[0];
-    refusing.set_fault_for(&[SEND], error(-32000, "transaction underpriced"));
-    scene.nodes[1].set_fault_for(
-        &[SEND],
-        Fault::Status {
-            code: 429,
-            retry_after_seconds: None,
-        },
-    );
+    refusing.set_fault_for(&[SEND], says_error(-32000, "transaction underpriced"));
+    scene.nodes[1].set_fault_for(&[SEND], says_status(429));
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!((refusing.calls_of(BY_HASH), scene.heard(BY_HASH)), (1, 1));
@@ -284,7 +270,7 @@ async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
         (-32602, "0x61f0: this transaction is already in the TxPool"),
         (-32602, "already known"),
     ] {
-        refusing.set_fault_for(&[SEND], error(code, message));
+        refusing.set_fault_for(&[SEND], says_error(code, message));
         refusing.set_result(BY_HASH, "null");
         assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
     }
@@ -412,7 +398,7 @@ fn with_blobs(raw: &str) -> String {
 async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_it() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    let too_low = error(-32000, "nonce too low: next nonce 8, tx nonce 7");
+    let too_low = says_error(-32000, "nonce too low: next nonce 8, tx nonce 7");
     all(&scene, &[SEND], &too_low);
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["code"], -32000, "no node took it");
@@ -445,7 +431,7 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
 async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 2s, deadline: 20s }\n").await;
     without_a_pool(&scene, "0x7");
-    all(&scene, &[SYNC], &error(-32000, "already known"));
+    all(&scene, &[SYNC], &says_error(-32000, "already known"));
     let began = clock::now();
     let answer = send_with(&scene, SYNC, 0, ",400").await;
     assert_eq!(answer["error"]["code"], 4, "{answer}");
@@ -487,36 +473,16 @@ fn receipt_of(at: usize) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{RECEIPT}","params":["{hash}"]}}"#)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
-    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
-    without_a_pool(&scene, "0x7");
-    send_signed(&scene, SEND, 0).await;
-    all(&scene, &[RECEIPT], &Fault::Stall);
-    let poll = async || {
-        let began = clock::now();
-        let answer = scene.post(&receipt_of(0)).await;
-        assert_eq!(
-            answer.json().get("result"),
-            Some(&Value::Null),
-            "{}",
-            answer.text()
-        );
-        assert!(
-            began.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            began.elapsed()
-        );
-    };
+/// Eight polls, each told how many there were before; nodes answer other calls meanwhile.
+async fn once_a_second(scene: &Pretend, poll: impl AsyncFn(usize)) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     let mut polls = futures_util::stream::FuturesUnordered::new();
-    let mut left = 8;
-    while left > 0 || !polls.is_empty() {
+    let mut begun = 0;
+    while begun < 8 || !polls.is_empty() {
         tokio::select! {
-            _ = ticks.tick(), if left > 0 => {
-                left -= 1;
-                polls.push(poll());
-                // They answer others.
+            _ = ticks.tick(), if begun < 8 => {
+                polls.push(poll(begun));
+                begun += 1;
                 for _ in 0..4 {
                     scene.call("eth_getBalance").await;
                 }
@@ -524,6 +490,30 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
             Some(()) = polls.next() => {}
         }
     }
+}
+
+async fn no_node_is_benched(scene: &Pretend) {
+    for name in ["a", "b"] {
+        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
+    }
+    let log = scene.balancer.process.printed();
+    assert!(!log.contains("benched"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    all(&scene, &[RECEIPT], &Fault::Stall);
+    let poll = async |_: usize| {
+        let began = clock::now();
+        let answer = scene.post(&receipt_of(0)).await;
+        assert_eq!(answer.result(), Value::Null);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    };
+    once_a_second(&scene, poll).await;
     let asked = scene.heard(RECEIPT);
     assert!(asked <= 4, "two open at once a node in its time: {asked}");
     eventually("their time is over", PATIENCE, async || {
@@ -532,11 +522,7 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
         timeouts.await == Some(scene.heard(RECEIPT) as f64)
     })
     .await;
-    for name in ["a", "b"] {
-        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
-    }
-    let log = scene.balancer.process.printed();
-    assert!(!log.contains("benched"), "{log}");
+    no_node_is_benched(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -585,30 +571,11 @@ async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
         assert_eq!(answer[1]["error"]["code"], -32015, "{answer}");
         println!("poll {at}: {took:?}");
     };
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    let mut polls = futures_util::stream::FuturesUnordered::new();
-    let mut begun = 0;
-    while begun < 8 || !polls.is_empty() {
-        tokio::select! {
-            _ = ticks.tick(), if begun < 8 => {
-                polls.push(poll(begun));
-                begun += 1;
-                // They answer others.
-                for _ in 0..4 {
-                    scene.call("eth_getBalance").await;
-                }
-            }
-            Some(()) = polls.next() => {}
-        }
-    }
+    once_a_second(&scene, poll).await;
     // Before it is known, each batch asks for two; then two are open at once at a node in its time.
     let asked = scene.heard(RECEIPT);
     assert!(asked <= 3 * 2 + 2 * 2 * 3, "{asked}");
-    for name in ["a", "b"] {
-        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
-    }
-    let log = scene.balancer.process.printed();
-    assert!(!log.contains("benched"), "{log}");
+    no_node_is_benched(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -619,12 +586,7 @@ async fn of_a_transaction_that_was_not_sent_here_the_first_null_counts_or_the_ti
     let unknown = receipt_of(0).replace("0x61f0", "0xabcd");
     let asked = (0..6).map(|_| scene.post(&unknown));
     for answer in futures_util::future::join_all(asked).await {
-        assert_eq!(
-            answer.json().get("result"),
-            Some(&Value::Null),
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.result(), Value::Null);
     }
     scene.nodes[1].set_fault_for(&[RECEIPT], Fault::Stall);
     let began = clock::now();
@@ -633,11 +595,8 @@ async fn of_a_transaction_that_was_not_sent_here_the_first_null_counts_or_the_ti
         (answer.status, &answer.json()["error"]["code"]),
         (504, &json!(-32015))
     );
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -668,12 +627,7 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
     let other = receipt_of(1);
     let asked = (0..6).map(|_| scene.post(&other));
     for answer in futures_util::future::join_all(asked).await {
-        assert_eq!(
-            answer.json()["result"]["blockNumber"],
-            "0x64",
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.result()["blockNumber"], "0x64");
     }
 }
 
@@ -681,7 +635,7 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
 async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    all(&scene, &[SYNC], &error(-32000, "already known"));
+    all(&scene, &[SYNC], &says_error(-32000, "already known"));
     scene.nodes[2].set_latency(Duration::from_millis(100));
     let waited = "the transaction was added but wasn't processed in 1s";
     scene.nodes[2].set_fault_for(
@@ -701,7 +655,7 @@ async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-    let timed_out = error(
+    let timed_out = says_error(
         4,
         "The transaction was added to the mempool but wasn't processed",
     );
@@ -710,7 +664,7 @@ async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     assert_eq!(answer["error"]["code"], 4, "{answer}");
     let receipt = |block| format!(r#"{{"transactionHash":"{HASH}","blockNumber":"{block}"}}"#);
     scene.nodes[1].set_result(RECEIPT, &receipt("0x65"));
-    for said in [timed_out, error(-32000, "already known")] {
+    for said in [timed_out, says_error(-32000, "already known")] {
         all(&scene, &[SYNC], &said);
         let answer = scene.call(SYNC).await.json();
         assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
@@ -741,7 +695,11 @@ async fn a_node_that_lacks_the_sending_method_is_not_sent_it_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_that_takes_it_outweighs_all_that_refuse() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
-    all(&scene, &[SEND], &error(-32000, "transaction underpriced"));
+    all(
+        &scene,
+        &[SEND],
+        &says_error(-32000, "transaction underpriced"),
+    );
     let refused = scene.call(SEND).await.json();
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!(scene.heard(SEND), 3);
@@ -766,7 +724,7 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
             assert_eq!(answer.header("x-forebay-attempts"), Some("3"));
         }
     }
-    for fault in [Fault::Stall, Fault::Html, error(-32000, "x")] {
+    for fault in [Fault::Stall, Fault::Html, says_error(-32000, "x")] {
         scene.nodes[2].set_fault_for(&[COUNT], fault);
         assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
     }
@@ -869,7 +827,7 @@ async fn identical_reads_in_flight_are_asked_once_and_others_each() {
     let answers = a_hundred(&scene, "eth_getBalance").await;
     for (id, answer) in answers.iter().enumerate() {
         assert_eq!(answer.json()["id"], id);
-        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert!(answer.result().is_string());
         assert_eq!(answer.header("x-forebay-node"), Some("a"));
     }
     let asked = node.calls_of("eth_getBalance");
@@ -883,7 +841,7 @@ async fn identical_reads_in_flight_are_asked_once_and_others_each() {
         100,
         "what isn't in the table never"
     );
-    node.set_fault_for(&["eth_call"], error(3, "execution reverted"));
+    node.set_fault_for(&["eth_call"], says_error(3, "execution reverted"));
     for answer in a_hundred(&scene, "eth_call").await {
         assert_eq!(answer.json()["error"]["code"], 3, "errors, too");
     }
@@ -924,7 +882,7 @@ async fn a_caller_that_waits_is_served_though_the_one_that_asked_leaves() {
     };
     let (left, answer) = tokio::join!(leader, follower);
     assert!(left.is_err(), "it left");
-    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert!(answer.result().is_string());
     assert_eq!(node.calls_of("eth_getBalance"), 2, "it was asked anew");
 }
 
@@ -937,7 +895,7 @@ async fn a_read_that_its_node_is_slow_to_answer_is_asked_of_another_where_that_i
         );
         let began = clock::now();
         let answer = scene.post(&body).await;
-        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert!(answer.result().is_string());
         began.elapsed()
     };
     for at in 0..200 {
@@ -958,14 +916,9 @@ async fn a_read_that_its_node_is_slow_to_answer_is_asked_of_another_where_that_i
 async fn clients_behind_one_address_are_told_apart_by_their_names() {
     let scene = Pretend::set(&[1, 1], "  calls: { broadcast: 1 }\n").await;
     let send_as = async |name: &str| {
-        let headers = [
-            ("content-type", "application/json"),
-            ("x-forebay-client", name),
-        ];
-        let address = scene.balancer.rpc.address;
-        let body = call("1", SEND);
-        let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
-        answer.unwrap().header("x-forebay-node").unwrap().to_owned()
+        let (headers, body) = ([("x-forebay-client", name)], call("1", SEND));
+        let answer = scene.balancer.post_with("/", &headers, &body).await;
+        answer.header("x-forebay-node").unwrap().to_owned()
     };
     for name in ["alice", "bob", "carol", "dave", "eve"] {
         let first = send_as(name).await;

@@ -4,10 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
+use forebay_fake::{FakeChain, FakeNode};
 
 use super::{SECRET, TOKEN, with, with_token};
-use crate::support::{self, Balancer, Load, PATIENCE, eventually};
+use crate::support::{self, Balancer, Load, PATIENCE, eventually, pretend_node, says_status};
 
 /// Where the screenshots go, unless this variable names a folder (`docs/images` for the documents').
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
@@ -30,9 +30,7 @@ async fn stage() -> Stage {
         ("reth-1", "weight: 2", 6),
         ("besu-1", "weight: 1", 17),
     ] {
-        let node = FakeNode::start(FakeConfig::following(&chain))
-            .await
-            .unwrap();
+        let node = pretend_node(&chain).await;
         node.set_latency(Duration::from_millis(millis));
         let url = node.url();
         yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: {name}, {more} }}\n");
@@ -48,11 +46,10 @@ async fn stage() -> Stage {
 
 impl Stage {
     async fn becomes(&self, node: &str, healthy: f64) {
-        eventually(&format!("{node} is {healthy}"), PATIENCE, async || {
-            let labels = [("node", node)];
-            self.balancer.metric("forebay_node_healthy", &labels).await == Some(healthy)
-        })
-        .await;
+        let labels = [("node", node)];
+        self.balancer
+            .becomes("forebay_node_healthy", &labels, healthy)
+            .await;
     }
 
     /// What gives the page something to show: a node that hiccups, and then falls behind.
@@ -101,17 +98,13 @@ async fn thirty_nodes_are_read_on_a_phone() {
     let mut yaml = format!("{patient}  nodes:\n");
     let mut nodes = Vec::new();
     for number in 1..=30 {
-        let node = FakeNode::start(FakeConfig::following(&chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&chain).await;
         let more = if number == 1 { ", leader: true" } else { "" };
         let url = node.url();
         yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: node-{number}{more} }}\n");
         nodes.push(node);
     }
-    nodes[16].set_fault(Fault::Status {
-        code: 401,
-        retry_after_seconds: None,
-    });
+    nodes[16].set_fault(says_status(401));
     let balancer = Balancer::start(&yaml, &[]).await;
     let are_well = async |with_latency: bool| {
         let status = with(&balancer, "GET", "/status").gives(200).await;

@@ -6,11 +6,11 @@ use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode, FixedResult};
+use forebay_fake::{FakeChain, FakeNode, FixedResult};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::support::{ANVIL, Anvil, Rpc};
+use crate::support::{ANVIL, Anvil, Rpc, pretend_node};
 
 const NODES: u64 = 2;
 const FIRST: u64 = 100;
@@ -46,9 +46,7 @@ impl LateNodes {
         let chain = FakeChain::running(1, FIRST, block_time);
         let mut nodes = Vec::new();
         for _ in 0..NODES {
-            let node = FakeNode::start(FakeConfig::following(&chain))
-                .await
-                .unwrap();
+            let node = pretend_node(&chain).await;
             node.set_head(FIRST);
             node.change(|behaviour| {
                 behaviour.facts = (FIRST..=FIRST + blocks).map(nonce).collect();

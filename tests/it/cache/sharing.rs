@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeNode};
 use serde_json::json;
 
 use super::keeping;
-use crate::support::{Answer, Balancer, PATIENCE, RedisServer, eventually};
+use crate::support::{Answer, Balancer, PATIENCE, RedisServer, eventually, pretend_node};
 
 /// Enough for an answer to be written behind.
 const BEHIND: Duration = Duration::from_millis(50);
@@ -28,9 +28,7 @@ impl Sharing {
         let chain = FakeChain::still(chain_id, 100);
         let (mut nodes, mut list) = (Vec::new(), String::new());
         for name in ["a", "b"] {
-            let node = FakeNode::start(FakeConfig::following(&chain))
-                .await
-                .unwrap();
+            let node = pretend_node(&chain).await;
             node.set_chain_id(chain_id);
             list += &format!("    - {{ url: \"{}\", name: {name} }}\n", node.url());
             nodes.push(node);

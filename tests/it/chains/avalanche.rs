@@ -182,12 +182,8 @@ async fn a_chain_without_transactions_is_well_and_heads_and_logs_are_told_as_the
         "logs beyond the head: {} became {}",
         said["error"], told["error"]
     );
-    assert!(
-        said["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("after last accepted block")
-    );
+    let why = said["error"]["message"].to_string();
+    assert!(why.contains("after last accepted block"), "{said}");
     assert_eq!(told["error"]["code"], -32602);
     // Up to the newest block, as told: whichever node is asked.
     for _ in 0..3 {

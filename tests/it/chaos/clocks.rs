@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Anvil, Authority, Balancer, CREDENTIALS, DynamoServer, PATIENCE, QUICK, Scene, Steady, TABLE,
-    eventually, free_port, get, on_table, sum,
+    eventually, free_port, on_table, sum,
 };
 
 /// Where the clock stands beside the true one, one after the other.
@@ -86,9 +86,7 @@ impl WallClock {
 async fn tells(balancer: &Balancer, hours: i64) {
     let what = format!("the clock is {hours} h beside the true one");
     eventually(&what, PATIENCE, async || {
-        let health = get(balancer.rpc.address, "/health", PATIENCE)
-            .await
-            .unwrap();
+        let health = balancer.get("/health").await;
         let told = DateTime::parse_from_rfc2822(health.header("date").unwrap()).unwrap();
         let now = i64::try_from(clock::unix_millis() / 1000).unwrap();
         (told.timestamp() - now - hours * 3600).abs() <= EXACTLY

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -79,7 +79,10 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     }
     scene.own[1].process.kill();
     scene.becomes("b", 0.0).await;
-    says(&scene.balancer, "is full; health is not written back").await;
+    scene
+        .balancer
+        .says("is full; health is not written back")
+        .await;
     let labels = [("operation", "record_health")];
     let failed = scene
         .balancer
@@ -98,22 +101,16 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     registry.make_room();
     let (code, said) = set_weight(&scene.balancer, 7);
     assert_eq!(code, Some(0), "{said}");
-    eventually("the change is followed", PATIENCE, async || {
-        let weight = scene
-            .balancer
-            .metric("forebay_node_weight", &[("node", "a")]);
-        weight.await == Some(7.0)
-    })
-    .await;
+    let a = [("node", "a")];
+    scene.balancer.becomes("forebay_node_weight", &a, 7.0).await;
     eventually("health is written again", PATIENCE, async || {
         item(&scene.balancer, "b")["reason"].is_string()
     })
     .await;
-    says(
-        &scene.balancer,
-        "the last list is not written, and is tried again",
-    )
-    .await;
+    scene
+        .balancer
+        .says("the last list is not written, and is tried again")
+        .await;
     assert_eq!(listed(&last_list), weights(1), "the one before, and whole");
     load.reaches(load.done() + 200).await;
 
@@ -122,7 +119,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
         listed(&last_list) == weights(7)
     })
     .await;
-    says(&scene.balancer, "the last list is written again").await;
+    scene.balancer.says("the last list is written again").await;
     assert_eq!(files(lists.path(".").as_path(), ".new"), [""; 0]);
     let after = load.stop().await;
     after.no_call_failed();
@@ -141,19 +138,10 @@ fn is_refused(balancer: &Balancer, weight: u64) {
     assert_eq!(item(balancer, "a")["weight"], 1);
 }
 
-async fn says(balancer: &Balancer, words: &str) {
-    let what = format!("it says {words:?}");
-    eventually(&what, PATIENCE, async || {
-        balancer.process.printed().contains(words)
-    })
-    .await;
-}
-
 fn set_weight(balancer: &Balancer, weight: u64) -> (Option<i32>, String) {
     let weight = weight.to_string();
-    let mut command = balancer.command(&["backends", "set", "a", "--weight", &weight]);
-    let Output { status, stderr, .. } = command.output().unwrap();
-    (status.code(), String::from_utf8(stderr).unwrap())
+    let (said, code) = balancer.obeys(&["backends", "set", "a", "--weight", &weight]);
+    (code, said)
 }
 
 /// As the registry has it.

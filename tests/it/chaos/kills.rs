@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::chaos::operator::Operator;
 use crate::chaos::{files, listed, moment, seed};
-use crate::support::{Balancer, PATIENCE, Process, Scene, eventually};
+use crate::support::{Balancer, PATIENCE, Process, Scene, eventually, get};
 
 const KILLS: u64 = 20;
 /// It is up within a second or so: kills meet it before, in the midst of starting, and after.
@@ -89,7 +89,7 @@ async fn serves(balancer: &mut Balancer, folder: &Path) {
     eventually("the balancer is ready again", PATIENCE, async || {
         assert!(balancer.process.is_running(), "forebay has ended");
         let soon = Duration::from_secs(2);
-        let health = crate::support::get(balancer.rpc.address, "/health", soon).await;
+        let health = get(balancer.rpc.address, "/health", soon).await;
         health.is_ok_and(|health| health.status == 200)
     })
     .await;

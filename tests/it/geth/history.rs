@@ -145,11 +145,7 @@ async fn a_receipt_that_one_node_has_no_index_of_is_had_of_another() {
         let receipt = receipt().await;
         assert_eq!(receipt["blockHash"], *block);
         let transaction = rpc.call("eth_getTransactionByHash", json!([hash])).await;
-        assert!(
-            transaction["from"]
-                .as_str()
-                .unwrap()
-                .eq_ignore_ascii_case(RICH)
-        );
+        let from = transaction["from"].as_str().unwrap();
+        assert!(from.eq_ignore_ascii_case(RICH));
     }
 }

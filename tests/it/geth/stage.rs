@@ -53,26 +53,16 @@ impl Stage {
 
     /// Waits until a node is healthy (1) or not (0).
     pub async fn becomes(&self, node: &str, healthy: f64) {
-        let what = format!("{node} is {healthy} healthy");
-        eventually(&what, PATIENCE, async || {
-            let labels = [("node", node)];
-            self.balancer.metric("forebay_node_healthy", &labels).await == Some(healthy)
-        })
-        .await;
+        let labels = [("node", node)];
+        self.balancer
+            .becomes("forebay_node_healthy", &labels, healthy)
+            .await;
     }
 
     /// Waits for rounds from now on.
     pub async fn rounds_pass(&self, rounds: u32) {
-        let probes = async || {
-            let name = "forebay_probe_duration_seconds_count";
-            let labels = [("node", self.chain.nodes[0].name)];
-            self.balancer.metric(name, &labels).await.unwrap_or(0.0)
-        };
-        let from = probes().await;
-        eventually("rounds pass", PATIENCE, async || {
-            probes().await >= from + f64::from(rounds)
-        })
-        .await;
+        let node = self.chain.nodes[0].name;
+        self.balancer.rounds_pass(node, rounds).await;
     }
 
     /// Waits until clients are told of the tip.

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeHead, FakeNode, FakeRpcError, Fault, FixedResult};
+use forebay_fake::{FakeChain, FakeHead, FakeNode, FakeRpcError, Fault, FixedResult};
 use serde_json::{Value, json};
 
 use super::story::{Batch, Call, Expect, Heard, Metric, Node, Step, Story};
-use crate::support::{Balancer, PATIENCE, QUICK, eventually, read_quantity};
+use crate::support::{
+    Balancer, PATIENCE, QUICK, eventually, pretend_node, read_quantity, says_status,
+};
 
 struct Stage {
     chain: Arc<FakeChain>,
@@ -36,8 +38,7 @@ impl Stage {
         }
         yaml += "  nodes:\n";
         for (name, told) in &story.nodes {
-            let node = FakeNode::start(FakeConfig::following(&chain)).await;
-            let node = node.unwrap();
+            let node = pretend_node(&chain).await;
             change(&node, told).await;
             let (url, weight) = (node.url(), told.weight.unwrap_or(1));
             let leader = told.leader.unwrap_or(false);
@@ -289,10 +290,7 @@ async fn change(node: &FakeNode, told: &Node) {
             behaviour.fault_methods = None;
         }
         if let Some(status) = &told.status {
-            behaviour.fault = Some(Fault::Status {
-                code: status.code,
-                retry_after_seconds: None,
-            });
+            behaviour.fault = Some(says_status(status.code));
             behaviour.fault_methods = Some(status.methods.iter().cloned().collect());
         }
     });

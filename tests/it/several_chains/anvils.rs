@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Anvil, Balancer, Client, Heard, Listener, PATIENCE, eventually, get};
+use crate::support::{Anvil, Balancer, Client, Heard, Listener, PATIENCE, eventually};
 
 const CHAINS: [(&str, u64); 5] = [
     ("ethereum", 1),
@@ -57,8 +57,8 @@ async fn viem_works_on_five_chains_at_once_and_goes_on_when_others_die_and_go() 
     let others = before.lines().filter(|line| !line.contains("sepolia:"));
     fs::write(&file, others.collect::<Vec<_>>().join("\n")).unwrap();
     eventually("sepolia is gone and gnosis down", PATIENCE, async || {
-        let sepolia = get(address, "/sepolia/health", PATIENCE).await.unwrap();
-        let gnosis = get(address, "/gnosis/health", PATIENCE).await.unwrap();
+        let sepolia = balancer.get("/sepolia/health").await;
+        let gnosis = balancer.get("/gnosis/health").await;
         sepolia.status == 404 && gnosis.text().contains("degraded")
     })
     .await;
@@ -74,5 +74,5 @@ async fn viem_works_on_five_chains_at_once_and_goes_on_when_others_die_and_go() 
     assert!(matches!(closed, Some(Heard::Closed(1012, _))), "{closed:?}");
     let three = [&[url.as_str()], &names[..3]].concat();
     Client::ViemOnSeveral.works_with_all(&three).await;
-    assert_eq!(get(address, "/health", PATIENCE).await.unwrap().status, 200);
+    assert_eq!(balancer.get("/health").await.status, 200);
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeNode};
 
-use crate::support::{Answer, Balancer, PATIENCE, eventually, exchange, post_with};
+use crate::support::{Answer, Balancer, PATIENCE, eventually, exchange, pretend_node};
 
 /// Of one process; `@CHAINS@` are the chains.
 const BEGINNING: &str = "\
@@ -94,8 +94,7 @@ impl ChainStage {
         let nodes = self.nodes(name).len();
         eventually(&format!("{name} is well"), PATIENCE, async || {
             let path = format!("/{name}/health");
-            let health = crate::support::get(self.balancer.rpc.address, &path, PATIENCE).await;
-            let text = health.unwrap().text();
+            let text = self.balancer.get(&path).await.text();
             text.contains("\"ok\"") && text.contains(&format!("{nodes}"))
         })
         .await;
@@ -110,10 +109,7 @@ impl ChainStage {
     }
 
     pub async fn call_at(&self, path: &str, method: &str) -> Answer {
-        let headers = [("content-type", "application/json")];
-        let body = call_of(method);
-        let answer = post_with(self.balancer.rpc.address, path, &headers, &body, PATIENCE);
-        answer.await.unwrap_or_else(|why| panic!("{path}: {why}"))
+        self.balancer.post_with(path, &[], &call_of(method)).await
     }
 
     pub async fn id_at(&self, path: &str) -> String {
@@ -194,8 +190,7 @@ impl StagedChain {
     }
 
     async fn add_node(&mut self) {
-        let node = FakeNode::start(FakeConfig::following(&self.chain)).await;
-        let node = node.unwrap();
+        let node = pretend_node(&self.chain).await;
         node.set_chain_id(self.id);
         self.nodes.push(node);
     }

@@ -32,10 +32,9 @@ pub const SILENCE: Duration = Duration::from_millis(700);
 pub async fn balancer(yaml: &str, urls: &[String]) -> Balancer {
     let balancer = balancer_without_lines(yaml, urls).await;
     let lines = urls.len() as f64;
-    eventually("all lines are open", PATIENCE, async || {
-        balancer.metric("forebay_upstream_subscriptions", &[]).await == Some(lines)
-    })
-    .await;
+    balancer
+        .becomes("forebay_upstream_subscriptions", &[], lines)
+        .await;
     balancer
 }
 

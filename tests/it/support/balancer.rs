@@ -34,6 +34,12 @@ impl Balancer {
         balancer
     }
 
+    /// As [`Balancer::start`], with this beginning of the configuration and one node.
+    pub async fn before(beginning: &str, name: &str, url: &str) -> Balancer {
+        let node = format!("  nodes:\n    - {{ url: \"{url}\", name: {name} }}\n");
+        Balancer::start(&format!("{beginning}{node}"), &[]).await
+    }
+
     /// As [`Balancer::start`], but waits only until `GET /health` is answered at all.
     pub async fn start_unready(yaml: &str, env: &[(&str, &str)]) -> Balancer {
         let folder = TempDir::new().unwrap();
@@ -115,10 +121,35 @@ impl Balancer {
         forebay(arguments, &self.configuration, self.folder.path())
     }
 
+    /// What such a command says on both streams, and its exit code.
+    pub fn obeys(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        said(&mut self.command(arguments))
+    }
+
+    /// Waits until the log has these words.
+    pub async fn says(&self, words: &str) {
+        eventually(words, PATIENCE, async || {
+            self.process.printed().contains(words)
+        })
+        .await;
+    }
+
+    /// What the endpoint answers to a GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        let answer = http::get(self.rpc.address, path, PATIENCE).await;
+        answer.unwrap_or_else(|why| panic!("{path}: {why}"))
+    }
+
     /// What the endpoint answers to a JSON body.
     pub async fn post(&self, body: &str) -> Answer {
-        let answer = http::post(self.rpc.address, body, PATIENCE).await;
-        answer.unwrap_or_else(|why| panic!("no answer: {why}"))
+        self.post_with("/", &[], body).await
+    }
+
+    /// As [`Balancer::post`], at `path` and with more headers.
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        let answer = http::post_with(self.rpc.address, path, &headers, body, PATIENCE).await;
+        answer.unwrap_or_else(|why| panic!("{path}: {body}: {why}"))
     }
 
     /// The JSON answer to one call.
@@ -139,6 +170,33 @@ impl Balancer {
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         sum(&self.metrics().await, name, labels)
     }
+
+    /// Waits for so many rounds of a node from now on.
+    pub async fn rounds_pass(&self, node: &str, rounds: u32) {
+        let labels = [("node", node)];
+        let probes = async || {
+            let name = "forebay_probe_duration_seconds_count";
+            self.metric(name, &labels).await.unwrap_or(0.0)
+        };
+        let wanted = probes().await + f64::from(rounds);
+        eventually("rounds pass", PATIENCE, async || probes().await >= wanted).await;
+    }
+
+    /// Waits until this metric is `wanted`.
+    pub async fn becomes(&self, name: &str, labels: &[(&str, &str)], wanted: f64) {
+        let what = format!("{name} is {wanted} ({labels:?})");
+        eventually(&what, PATIENCE, async || {
+            self.metric(name, labels).await == Some(wanted)
+        })
+        .await;
+    }
+}
+
+/// What `command` says on both streams, and its exit code.
+pub fn said(command: &mut Command) -> (String, Option<i32>) {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).unwrap(), output.status.code())
 }
 
 /// `FOREBAY` names another build, or what starts it.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::in_repository;
+use super::{Anvil, Balancer, QUICK, in_repository};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
@@ -38,6 +38,24 @@ impl Client {
         let complaints = String::from_utf8_lossy(&output.stderr);
         let fine = output.status.success() && printed.lines().last() == Some("ok");
         assert!(fine, "{self:?} with {urls:?}: {printed}{complaints}");
+    }
+
+    /// As [`Client::works_with`], through a balancer before two URLs of one mining node: state is one
+    /// whichever is asked, and to us there are two nodes. Both of them serve.
+    pub async fn works_through_us(self, scheme: &str) -> (Anvil, Balancer) {
+        let anvil = Anvil::start(&["--chain-id", "1"]).await;
+        let url = anvil.url();
+        let yaml = format!(
+            "{QUICK}  nodes:\n    - {{ url: \"{url}/?one\", name: one }}\n    - {{ url: \"{url}/?two\", name: two }}\n"
+        );
+        let balancer = Balancer::start(&yaml, &[]).await;
+        self.works_with(&balancer.url().replace("http", scheme))
+            .await;
+        for node in [("node", "one"), ("node", "two")] {
+            let served = balancer.metric("forebay_attempts_total", &[node]).await;
+            assert!(served > Some(0.0), "{node:?} served too");
+        }
+        (anvil, balancer)
     }
 
     fn command(self) -> Command {

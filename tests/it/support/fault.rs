@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
+
+use super::listening::Listening;
 
 /// How it goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,44 +35,30 @@ pub enum Fault {
     Empty,
 }
 
-#[derive(Default)]
-struct Counted {
-    asked: BTreeMap<String, u64>,
-}
-
 pub struct FaultProxy {
-    pub address: SocketAddr,
+    listening: Listening,
     fault: Arc<Mutex<Fault>>,
-    counted: Arc<Mutex<Counted>>,
-    task: JoinHandle<()>,
+    asked: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 impl FaultProxy {
     pub async fn before(server: SocketAddr) -> FaultProxy {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(Fault::None));
-        let counted = Arc::new(Mutex::new(Counted::default()));
-        let shared = (fault.clone(), counted.clone());
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (fault, counted) = shared.clone();
-                tokio::spawn(async move {
-                    // Whichever side ends it, it is over.
-                    let _ = one_request(client, server, &fault, &counted).await;
-                });
-            }
+        let asked = Arc::new(Mutex::new(BTreeMap::new()));
+        let shared = (fault.clone(), asked.clone());
+        let listening = Listening::serving(move |client| {
+            let (fault, asked) = shared.clone();
+            async move { one_request(client, server, &fault, &asked).await }
         });
         FaultProxy {
-            address,
+            listening: listening.await,
             fault,
-            counted,
-            task,
+            asked,
         }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.url()
     }
 
     pub fn go_wrong(&self, fault: Fault) {
@@ -80,19 +67,13 @@ impl FaultProxy {
 
     /// How often each operation was asked for since the last look.
     pub fn counted(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.counted.lock().unwrap().asked)
+        std::mem::take(&mut self.asked.lock().unwrap())
     }
 
     /// How often `operation` was asked for since the last [`FaultProxy::counted`].
     pub fn asked(&self, operation: &str) -> u64 {
-        let counted = self.counted.lock().unwrap();
-        counted.asked.get(operation).copied().unwrap_or(0)
-    }
-}
-
-impl Drop for FaultProxy {
-    fn drop(&mut self) {
-        self.task.abort();
+        let asked = self.asked.lock().unwrap();
+        asked.get(operation).copied().unwrap_or(0)
     }
 }
 
@@ -100,7 +81,7 @@ async fn one_request(
     mut client: TcpStream,
     server: SocketAddr,
     fault: &Mutex<Fault>,
-    counted: &Mutex<Counted>,
+    asked: &Mutex<BTreeMap<String, u64>>,
 ) -> io::Result<()> {
     let request = read_request(&mut client).await?;
     let operation = operation_of(&request);
@@ -116,7 +97,7 @@ async fn one_request(
         ),
         None => operation.clone(),
     };
-    *counted.lock().unwrap().asked.entry(kind).or_default() += 1;
+    *asked.lock().unwrap().entry(kind).or_default() += 1;
     let fault = *fault.lock().unwrap();
     if let Some(refusal) = refusal(fault, &operation) {
         client.write_all(refusal.as_bytes()).await?;

@@ -32,6 +32,18 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {}", self.text()))
     }
 
+    /// The result of a call; panics with the answer where there is none.
+    pub fn result(&self) -> serde_json::Value {
+        let mut json = self.json();
+        let result = json.get_mut("result").map(serde_json::Value::take);
+        result.unwrap_or_else(|| panic!("no result: {json}"))
+    }
+
+    /// The node that gave it, if one did.
+    pub fn node(&self) -> &str {
+        self.header("x-forebay-node").unwrap_or_default()
+    }
+
     /// Takes apart what came over the wire; an error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Answer, String> {
         let (mut answer, head_bytes) = Answer::head_of(bytes)?;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
 
-use super::{Answer, Balancer, PATIENCE, QUICK, eventually, http};
+use super::{Answer, Balancer, QUICK};
 
 /// What stands in the nodes' paths and headers.
 pub const SECRET: &str = "s3cretkey";
@@ -45,8 +45,7 @@ impl Pretend {
         more: &str,
     ) -> Pretend {
         let chain = FakeChain::still(1, 100);
-        let other = FakeNode::start(FakeConfig::following(&chain)).await;
-        let other = other.unwrap();
+        let other = pretend_node(&chain).await;
         let url = other.url();
         let item = format!("    - {{ url: \"{url}/v3/{SECRET}\", {role}: true, name: {name} }}\n");
         let mut pretend = Pretend::begin(chain, weights, beginning, more, &item).await;
@@ -72,8 +71,7 @@ impl Pretend {
         let mut nodes = Vec::new();
         let mut yaml = format!("{beginning}{more}  nodes:\n{others}");
         for (name, weight) in NAMES.iter().zip(weights) {
-            let node = FakeNode::start(FakeConfig::following(&chain)).await;
-            let node = node.unwrap();
+            let node = pretend_node(&chain).await;
             yaml += &item(name, &node.url(), *weight);
             nodes.push(node);
         }
@@ -93,19 +91,25 @@ impl Pretend {
 
     /// Waits until a node's metric is `wanted`.
     pub async fn becomes(&self, node: &str, name: &str, labels: &[(&str, &str)], wanted: f64) {
-        let what = format!("{name} of {node} is {wanted} ({labels:?})");
         let labels = [&[("node", node)], labels].concat();
-        eventually(&what, PATIENCE, async || {
-            self.balancer.metric(name, &labels).await == Some(wanted)
-        })
-        .await;
+        self.balancer.becomes(name, &labels, wanted).await;
+    }
+
+    /// Gives a node a fixed limit of calls in flight, and what else `more` says to `backends set`; all of it is
+    /// in force when this returns.
+    pub async fn limit(&self, node: &str, in_flight_max: u32, more: &[&str]) {
+        let limit = in_flight_max.to_string();
+        let fixed = ["backends", "set", node, "--in-flight-max", &limit];
+        let (said, code) = self.balancer.obeys(&[&fixed[..], more].concat());
+        assert_eq!(code, Some(0), "{said}");
+        let name = "forebay_node_in_flight_limit";
+        self.becomes(node, name, &[], f64::from(in_flight_max))
+            .await;
     }
 
     /// Posts `body` and looks that no secret comes back.
     pub async fn post(&self, body: &str) -> Answer {
-        let headers = [("content-type", "application/json")];
-        let answer = http::post_with(self.balancer.rpc.address, "/", &headers, body, PATIENCE);
-        let answer = answer.await.unwrap_or_else(|why| panic!("{body}: {why}"));
+        let answer = self.balancer.post(body).await;
         assert!(!format!("{:?}", answer.headers).contains(SECRET));
         assert!(!answer.text().contains(SECRET), "{}", answer.text());
         answer
@@ -125,7 +129,7 @@ impl Pretend {
     pub async fn is_well(&self) {
         let answer = self.call("eth_getBalance").await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert!(answer.result().is_string());
         assert_eq!(answer.json()["id"], "id");
     }
 
@@ -153,6 +157,29 @@ fn item(name: &str, url: &str, weight: u16) -> String {
         "    - {{ url: \"{url}/v3/{SECRET}\", weight: {weight}, name: {name}, \
          headers: {{ x-key: \"{SECRET}\" }} }}\n"
     )
+}
+
+/// A node that follows `chain`.
+pub async fn pretend_node(chain: &Arc<FakeChain>) -> FakeNode {
+    FakeNode::start(FakeConfig::following(chain)).await.unwrap()
+}
+
+/// The fault of a node that answers with this status.
+pub fn says_status(code: u16) -> Fault {
+    let retry_after_seconds = None;
+    Fault::Status {
+        code,
+        retry_after_seconds,
+    }
+}
+
+/// The fault of a node that answers with this error.
+pub fn says_error(code: i64, message: &str) -> Fault {
+    Fault::RpcError {
+        code,
+        message: message.to_owned(),
+        data: None,
+    }
 }
 
 /// One call as JSON, with the id as written.

@@ -1,48 +1,41 @@
 //! Stands before a node: adds headers to its answers, counts its connections, and remembers how
 //! each request begins.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
+
+use super::listening::Listening;
 
 /// A request up to this length is read at once, if it was written so.
 const PIECE_BYTES: usize = 64 << 10;
 
 pub struct Relay {
-    pub address: SocketAddr,
+    listening: Listening,
     open: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
 }
 
 impl Relay {
     /// Before the node on `port`; `headers` are whole lines, put at the head of each answer.
     pub async fn before(port: u16, headers: &'static str) -> Relay {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let open = Arc::new(AtomicUsize::new(0));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (counted, noted) = (open.clone(), asked.clone());
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (counted, noted) = (counted.clone(), noted.clone());
-                tokio::spawn(async move {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    // Whichever side ends it, it is over.
-                    let _ = relay(client, port, headers, &noted).await;
-                    counted.fetch_sub(1, Ordering::SeqCst);
-                });
+        let listening = Listening::serving(move |client| {
+            let (counted, noted) = (counted.clone(), noted.clone());
+            async move {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let _ = relay(client, port, headers, &noted).await;
+                counted.fetch_sub(1, Ordering::SeqCst);
             }
         });
         Relay {
-            address,
+            listening: listening.await,
             open,
             asked,
-            task,
         }
     }
 
@@ -53,18 +46,12 @@ impl Relay {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.url()
     }
 
     /// Connections that are open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

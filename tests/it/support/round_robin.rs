@@ -6,48 +6,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::RwLock;
-use tokio::task::JoinHandle;
 
+use super::listening::Listening;
 use super::{PATIENCE, http};
 
 pub struct RoundRobin {
-    pub address: SocketAddr,
+    pub listening: Listening,
     /// Requests wait while a test holds it for writing.
     pub door: Arc<RwLock<()>>,
-    task: JoinHandle<()>,
 }
 
 impl RoundRobin {
     pub async fn over(nodes: Vec<SocketAddr>) -> RoundRobin {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let (nodes, turn) = (Arc::new(nodes), Arc::new(AtomicUsize::new(0)));
         let door = Arc::new(RwLock::new(()));
         let through = door.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (nodes, turn, door) = (nodes.clone(), turn.clone(), through.clone());
-                // Whichever side ends it, it is over.
-                tokio::spawn(async move { drop(serve(client, &nodes, &turn, &door).await) });
-            }
+        let listening = Listening::serving(move |client| {
+            let (nodes, turn, door) = (nodes.clone(), turn.clone(), through.clone());
+            async move { serve(client, &nodes, &turn, &door).await }
         });
         RoundRobin {
-            address,
+            listening: listening.await,
             door,
-            task,
         }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl Drop for RoundRobin {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.listening.url()
     }
 }
 

@@ -63,30 +63,15 @@ impl Scene {
 
     /// Waits until a node is healthy (1) or not (0).
     pub async fn becomes(&self, node: &str, healthy: f64) {
-        let what = format!("{node} is {healthy} healthy");
-        super::eventually(&what, super::PATIENCE, async || {
-            self.balancer
-                .metric("forebay_node_healthy", &[("node", node)])
-                .await
-                == Some(healthy)
-        })
-        .await;
+        let labels = [("node", node)];
+        self.balancer
+            .becomes("forebay_node_healthy", &labels, healthy)
+            .await;
     }
 
     /// Rounds so far can't be read; the age of the last one can: waits for a round from now on.
     pub async fn rounds_pass(&self, rounds: u32) {
-        let probes = async || {
-            let name = "forebay_probe_duration_seconds_count";
-            self.balancer
-                .metric(name, &[("node", "leader")])
-                .await
-                .unwrap_or(0.0)
-        };
-        let from = probes().await;
-        super::eventually("rounds pass", super::PATIENCE, async || {
-            probes().await >= from + f64::from(rounds)
-        })
-        .await;
+        self.balancer.rounds_pass("leader", rounds).await;
     }
 
     /// All own nodes and the leader move on together.

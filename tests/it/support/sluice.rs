@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::fault::{read_request, reset, send_on};
+use super::listening::Listening;
 
 /// What it keeps back, and what came by.
 #[derive(Default)]
@@ -30,47 +30,38 @@ enum Turn {
 }
 
 pub struct Sluice {
-    pub address: SocketAddr,
+    listening: Listening,
     gates: Arc<Mutex<Gates>>,
     turns: watch::Sender<Turn>,
     held: watch::Sender<BTreeSet<String>>,
     /// Each answer that is held holds this, too.
     waiting: Arc<()>,
-    task: JoinHandle<()>,
 }
 
 impl Sluice {
     pub async fn before(port: u16) -> Sluice {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let node = SocketAddr::from(([127, 0, 0, 1], port));
         let gates = Arc::<Mutex<Gates>>::default();
         let (turns, held) = (watch::Sender::new(Turn::None), watch::Sender::default());
         let waiting = Arc::new(());
         let waits = Arc::downgrade(&waiting);
         let (gated, turned, holds) = (gates.clone(), turns.clone(), held.clone());
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (gates, turns) = (gated.clone(), turned.clone());
-                let held = (holds.subscribe(), waits.clone());
-                tokio::spawn(async move {
-                    // Whichever side ends it, it is over.
-                    let _ = pass(client, node, &gates, &turns, held).await;
-                });
-            }
+        let listening = Listening::serving(move |client| {
+            let (gates, turns) = (gated.clone(), turned.clone());
+            let held = (holds.subscribe(), waits.clone());
+            async move { pass(client, node, &gates, &turns, held).await }
         });
         Sluice {
-            address,
+            listening: listening.await,
             gates,
             turns,
             held,
             waiting,
-            task,
         }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.url()
     }
 
     /// From now on the node has no sockets.
@@ -123,12 +114,6 @@ impl Sluice {
             .iter()
             .filter(|call| call.contains(word))
             .count()
-    }
-}
-
-impl Drop for Sluice {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

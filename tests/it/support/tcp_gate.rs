@@ -4,30 +4,23 @@
 use std::net::SocketAddr;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+
+use super::listening::Listening;
 
 pub struct TcpGate {
-    pub address: SocketAddr,
+    pub listening: Listening,
     is_cut: watch::Sender<bool>,
-    task: JoinHandle<()>,
 }
 
 impl TcpGate {
     pub async fn before(server: SocketAddr) -> TcpGate {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let (is_cut, cut) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server, cut.clone()));
-            }
-        });
+        let listening = Listening::serving(move |client| pass(client, server, cut.clone()));
         TcpGate {
-            address,
+            listening: listening.await,
             is_cut,
-            task,
         }
     }
 
@@ -39,12 +32,6 @@ impl TcpGate {
     /// What was cut breaks now; new connections pass.
     pub fn mend(&self) {
         self.is_cut.send_replace(false);
-    }
-}
-
-impl Drop for TcpGate {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::listening::Listening;
+
 pub struct TlsDoor {
-    port: u16,
+    listening: Listening,
     /// Of `localhost`, in PEM.
     pub certificate: String,
-    task: JoinHandle<()>,
 }
 
 impl TlsDoor {
@@ -28,34 +28,23 @@ impl TlsDoor {
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    // Whichever side ends it, it is over; and a client that doesn't trust it goes.
-                    let mut client = acceptor.accept(client).await?;
-                    let mut node = TcpStream::connect(node).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut node).await
-                });
+        let listening = Listening::serving(move |client| {
+            let acceptor = acceptor.clone();
+            async move {
+                // A client that doesn't trust it goes.
+                let mut client = acceptor.accept(client).await?;
+                let mut node = TcpStream::connect(node).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut node).await
             }
         });
         TlsDoor {
-            port,
+            listening: listening.await,
             certificate: made.cert.pem(),
-            task,
         }
     }
 
     /// Where it is, by the name that it has a certificate for.
     pub fn url(&self, scheme: &str) -> String {
-        format!("{scheme}://localhost:{}", self.port)
-    }
-}
-
-impl Drop for TlsDoor {
-    fn drop(&mut self) {
-        self.task.abort();
+        format!("{scheme}://localhost:{}", self.listening.address.port())
     }
 }
