@@ -217,7 +217,8 @@ fn is_no_cache(value: &[u8]) -> bool {
     directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
 }
 
-fn is_json(value: &[u8]) -> bool {
+/// Whether a content type is `application/json`, with or without parameters.
+pub fn is_json(value: &[u8]) -> bool {
     let essence = value.split(|byte| *byte == b';').next();
     let essence = essence.unwrap_or_default().trim_ascii();
     essence.eq_ignore_ascii_case(b"application/json")
