@@ -264,8 +264,8 @@ fn add_listeners(
         endpoint.add_dependency(services.add(server, listener));
     }
     if let Some(address) = listen.admin {
-        let (admin_config, admin_chains) = (live.admin_config.clone(), live.admin_chains.clone());
-        let admin = AdminApp::new(admin_config, admin_chains, live.chains.clone());
+        let (auth, admin_chains) = (live.admin_auth.clone(), live.admin_chains.clone());
+        let admin = AdminApp::new(auth, admin_chains, live.chains.clone());
         let admin = Service::new("admin".into(), admin);
         let says = format!("the status page and the admin API are at http://{address}/");
         let listener = alone("admin", admin, address, says);

@@ -6,8 +6,6 @@ use crate::admin::error::AdminError;
 use crate::admin::handlers::AdminCaller;
 use crate::admin::requests::PurgeTarget;
 use crate::call::context::CallState;
-use crate::clock;
-use crate::observe::journal::{CHANGED, Event};
 use crate::shared::answer_cache::Purge;
 use forebay_core::call::cache::generations::LostAnswers;
 use forebay_core::method;
@@ -74,13 +72,7 @@ pub(super) fn purge(
     let gone = cache.purge(purge);
     let text = format!("{gone} kept answers were let go, {what}; by {caller}");
     log::info!("admin: {text}");
-    state.fleet.journal.note(Event {
-        at: clock::unix_millis(),
-        kind: CHANGED,
-        level: log::Level::Info,
-        node: None,
-        text,
-    });
+    state.fleet.journal.note_changed(None, text);
     Ok(gone)
 }
 

@@ -17,7 +17,6 @@ use crate::admin::error::AdminError;
 use crate::admin::requests::{self, NodeChange};
 use crate::admin::routes::DrainAction;
 use crate::clock;
-use crate::observe::journal::{CHANGED, Event};
 use crate::observe::logs;
 use crate::registry::item_json::ItemJson;
 use crate::registry::validation::{EnvironmentLookup, identity_of, name_of};
@@ -264,13 +263,7 @@ impl AdminHandlers {
         let name = self.name(&item.record);
         let text = format!("node {name} was {what}; by {caller}");
         logs::of_chain(&self.fleet.chain, || log::info!("admin: {text}"));
-        self.fleet.journal.note(Event {
-            at: clock::unix_millis(),
-            kind: CHANGED,
-            level: log::Level::Info,
-            node: Some(name.into()),
-            text,
-        });
+        self.fleet.journal.note_changed(Some(name.into()), text);
         self.fleet.list_is_due.notify_one();
     }
 }

@@ -45,6 +45,7 @@ use crate::admin::response::AdminResponse;
 use crate::admin::routes::{AdminQuery, AdminRoute, BodyRule, DrainAction};
 use crate::call::chains::Chains;
 use crate::client::health;
+use crate::client::request_head::is_json;
 use crate::clock;
 use crate::registry::RegistryItem;
 use forebay_core::wire::framing;
@@ -66,17 +67,13 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What of the settings concerns the listener; it may change while it serves.
-pub struct AdminConfig {
-    pub auth: AdminAuth,
-}
-
 /// What carries out the requests to each chain, as chains come and go.
 pub type CurrentAdminChains = Arc<ArcSwap<AdminChains>>;
 
 /// The listener's application.
 pub struct AdminApp {
-    admin_config: Arc<ArcSwap<AdminConfig>>,
+    /// It may change while the listener serves.
+    auth: Arc<ArcSwap<AdminAuth>>,
     admin_chains: CurrentAdminChains,
     chains: Arc<Chains>,
     auth_log: AuthLog,
@@ -85,12 +82,12 @@ pub struct AdminApp {
 
 impl AdminApp {
     pub fn new(
-        admin_config: Arc<ArcSwap<AdminConfig>>,
+        auth: Arc<ArcSwap<AdminAuth>>,
         admin_chains: CurrentAdminChains,
         chains: Arc<Chains>,
     ) -> AdminApp {
         AdminApp {
-            admin_config,
+            auth,
             admin_chains,
             chains,
             auth_log: AuthLog::default(),
@@ -194,7 +191,7 @@ impl AdminApp {
         framing::check(&session.to_h1_raw()).map_err(AdminError::Framing)?;
         let head = session.req_header();
         let authority = head.uri.authority().map(http::uri::Authority::as_str);
-        let auth = &self.admin_config.load().auth;
+        let auth = self.auth.load();
         auth.judge_source(&head.headers, authority)?;
         let route = AdminRoute::read(&head.method, head.uri.path())?;
         let credential = match route.needs_token() {
@@ -381,16 +378,6 @@ async fn gather(session: &mut ServerSession) -> Result<Bytes, AdminError> {
     Ok(body.freeze())
 }
 
-/// `application/json`, with or without parameters.
-fn is_json(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next();
-    essence.is_some_and(|essence| {
-        essence
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"application/json")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -430,20 +417,5 @@ mod tests {
         assert!(!announces("content-length", "0"));
         assert!(announces("content-length", "1"));
         assert!(announces("transfer-encoding", "chunked"));
-    }
-
-    #[test]
-    fn json_is_json_with_and_without_parameters() {
-        for good in ["application/json", "Application/JSON ; charset=utf-8"] {
-            assert!(is_json(good.as_bytes()), "{good}");
-        }
-        for bad in [
-            "",
-            "text/plain",
-            "application/jsonx",
-            "application/x-www-form-urlencoded",
-        ] {
-            assert!(!is_json(bad.as_bytes()), "{bad}");
-        }
     }
 }

@@ -184,7 +184,11 @@ impl AdminQuery {
                 "url" => found.url = Some(value.into_owned()),
                 "name" => found.name = Some(value.into_owned()),
                 "chain" => found.chain = Some(value.into_owned()),
-                _ => found.reveal = truth(&value)?,
+                _ => {
+                    let truth = value.parse::<bool>();
+                    found.reveal =
+                        truth.map_err(|_| AdminError::input("`reveal` is `true` or `false`"))?;
+                }
             }
             seen.push(key);
         }
@@ -204,14 +208,6 @@ fn unknown(route: &AdminRoute) -> AdminError {
     match route.parameters() {
         [] => AdminError::input("there are no parameters here"),
         known => AdminError::input(format!("the parameters here are: {}", known.join(", "))),
-    }
-}
-
-fn truth(value: &str) -> Result<bool, AdminError> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(AdminError::input("`reveal` is `true` or `false`")),
     }
 }
 

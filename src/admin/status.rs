@@ -7,16 +7,15 @@ use serde::Serialize;
 use crate::admin::cache::CacheStatus;
 use crate::admin::chains::AdminChain;
 use crate::admin::glance::{ChainGlance, ChainVerdict, StatusTime, failed_share, verdict};
-use crate::observe::events::{reason_in_words, source_in_words};
+use crate::observe::events::{reason_in_words, reference_in_words};
 use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
 use crate::observe::metrics::state_of;
 use crate::observe::traffic::Traffic;
 use crate::shared::snapshot::Snapshot;
 use forebay_core::fleet::degradation::{AlertLevel, NodeCondition};
 use forebay_core::fleet::failure_rate::FailureShare;
-use forebay_core::fleet::node_view::NodeCaveat;
-use forebay_core::fleet::node_view::NodeView;
-use forebay_core::fleet::reference::{LeaderDoubt, Reference};
+use forebay_core::fleet::node_view::{NodeCaveat, NodeView};
+use forebay_core::fleet::reference::Reference;
 use forebay_core::fleet::standing::{HealthState, Reason, slow_start};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::chain::Lag;
@@ -46,7 +45,7 @@ pub(super) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheStatus>,
     nodes: Vec<NodeStatus>,
-    configuration: ConfigurationStatus,
+    configuration: ConfigurationState,
     /// The newest first.
     events: Vec<StatusEvent>,
     /// All chains, in the order of the configuration.
@@ -68,13 +67,6 @@ struct CallStatus {
     failed_share: Option<f64>,
     /// Within which 99 of 100 ended, rounded up.
     p99_ms: Option<f64>,
-}
-
-/// How the configuration's file stands to what is in force.
-#[derive(Debug, Serialize)]
-struct ConfigurationStatus {
-    refused: bool,
-    waiting: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,7 +169,7 @@ pub(super) fn status(
         requests_in_flight,
         cache: CacheStatus::of(&chain.state),
         nodes: nodes(&snapshot, &fleet.journal, health.lag_blocks_max, moment.now),
-        configuration: configuration(fleet.journal.configuration()),
+        configuration: fleet.journal.configuration(),
         events: fleet.journal.events().into_iter().map(event).collect(),
         chains,
     }
@@ -193,22 +185,11 @@ fn calls(share: Option<FailureShare>, recent: &Traffic) -> CallStatus {
     }
 }
 
-fn configuration(configuration: ConfigurationState) -> ConfigurationStatus {
-    ConfigurationStatus {
-        refused: configuration.is_refused,
-        waiting: configuration.waiting,
-    }
-}
-
 fn reference(reference: Reference) -> ReferenceStatus {
-    let what = source_in_words(reference.source);
     ReferenceStatus {
         block_number: reference.number.0,
         source: reference.source.as_str(),
-        why: match reference.doubt.map(LeaderDoubt::as_str) {
-            Some(doubt) => format!("{what}: {doubt}"),
-            None => what.to_string(),
-        },
+        why: reference_in_words(reference.source, reference.doubt),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use crate::admin::{AdminAuth, AdminConfig};
+use crate::admin::AdminAuth;
 use crate::call::policy::Policy;
 use crate::config::settings::Settings;
 use crate::observe::metrics::ProcessBounds;
@@ -46,11 +46,9 @@ pub(super) static MACHINE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Which clients may use the admin listener.
-pub(super) fn admin_config(settings: &Settings) -> AdminConfig {
+pub(super) fn admin_auth(settings: &Settings) -> AdminAuth {
     let admin = &settings.admin;
-    AdminConfig {
-        auth: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),
-    }
+    AdminAuth::new(admin.token.as_ref(), admin.hosts.clone())
 }
 
 /// What clients' sockets are held to.

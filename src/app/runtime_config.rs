@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 
 use super::registries::environment;
-use crate::admin::{AdminChain, AdminChains, AdminConfig, CurrentAdminChains};
+use crate::admin::{AdminAuth, AdminChain, AdminChains, CurrentAdminChains};
 use crate::app::chain::{ChainFactory, RunningChain};
 use crate::app::from_settings;
 use crate::background::reload::ConfigReload;
@@ -56,7 +56,7 @@ impl ConfigFile {
 pub(super) struct RuntimeConfig {
     pub chains: Arc<Chains>,
     pub admin_chains: CurrentAdminChains,
-    pub admin_config: Arc<ArcSwap<AdminConfig>>,
+    pub admin_auth: Arc<ArcSwap<AdminAuth>>,
     pub shutdown: Arc<ArcSwap<ShutdownSettings>>,
     pub factory: ChainFactory,
     running: Mutex<Vec<RunningChain>>,
@@ -74,7 +74,7 @@ impl RuntimeConfig {
         let live = RuntimeConfig {
             chains: Arc::new(Chains::new(directory(settings, &running))),
             admin_chains: Arc::new(ArcSwap::from_pointee(admin_chains(settings, &running))),
-            admin_config: Arc::new(ArcSwap::from_pointee(from_settings::admin_config(settings))),
+            admin_auth: Arc::new(ArcSwap::from_pointee(from_settings::admin_auth(settings))),
             shutdown: Arc::new(ArcSwap::from_pointee(settings.shutdown.clone())),
             factory,
             running: Mutex::new(running),
@@ -118,8 +118,8 @@ impl RuntimeConfig {
         factory.sockets.store(Arc::new(sockets));
         let bounds = from_settings::process_bounds(settings, caps);
         factory.metrics.show_bounds(&bounds);
-        self.admin_config
-            .store(Arc::new(from_settings::admin_config(settings)));
+        self.admin_auth
+            .store(Arc::new(from_settings::admin_auth(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));
         if let (Some(tracer), Some(otlp)) = (tracer(), &settings.otlp) {
             tracer.set_share(otlp.share);

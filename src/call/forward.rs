@@ -67,7 +67,7 @@ pub struct ForwardedCall<'a> {
     pub body: Bytes,
     /// See [`Policy::hedge`](super::policy::Policy::hedge).
     hedge: Option<f64>,
-    retry: RetryPlanner<'a>,
+    pub(super) retry: RetryPlanner<'a>,
     /// A node's own error, or its `null`, for when no node says more.
     kept: Option<BestAnswer<'a>>,
     /// Told of the fleet's changes while the call waits for a block.

@@ -84,7 +84,7 @@ impl Lookups {
         request: LookupRequest<'_>,
         wanted: &AttemptSpec<'a>,
     ) -> Option<(Verdict, AttemptContent<'a>)> {
-        let asked = self.sit(node, request, || self.join((node, place), request));
+        let asked = self.sit((node, place), request);
         let Ok(heard) = timeout_at(wanted.until.into(), asked).await else {
             return Some((AttemptClass::Timeout.into(), AttemptContent::Nothing));
         };
@@ -107,18 +107,16 @@ impl Lookups {
         node: NodeId,
         request: LookupRequest<'_>,
     ) -> Option<NodeAnswer> {
-        self.sit(node, request, || self.join((node, &mut None), request))
-            .await
+        self.sit((node, &mut None), request).await
     }
 
-    /// What is heard in the receiver that `join` finds.
+    /// What the one says that is joined, or begun.
     async fn sit(
-        &self,
-        node: NodeId,
+        self: &Arc<Lookups>,
+        (node, place): (NodeId, &mut Option<NodePlace>),
         request: LookupRequest<'_>,
-        join: impl FnOnce() -> Option<LookupReceiver>,
     ) -> Option<NodeAnswer> {
-        let mut receiver = join()?;
+        let mut receiver = self.join((node, place), request)?;
         let guard = request.trail.and_then(|trail| {
             let snapshot = self.fleet.snapshot();
             let upstream = snapshot.upstream(node)?;

@@ -151,7 +151,7 @@ async fn place(
     }
     let _in_line: Vec<_> = members.iter().map(|member| member.wait()).collect();
     let first = members.first();
-    let deadline = first.map_or_else(clock::now, |first| first.forwarded.deadline());
+    let deadline = first.map_or_else(clock::now, |first| first.forwarded.retry.deadline());
     let candidates = [NodeCandidate {
         upstream: upstream.clone(),
         load: node.load.clone(),
@@ -170,7 +170,7 @@ async fn attempt<'a>(
     let mut until = now;
     for_each(members, |member| {
         member.forwarded.depart(node);
-        until = member.forwarded.attempt_end(now);
+        until = member.forwarded.retry.attempt_end(now);
     });
     let lookups = members.iter().filter(|member| member.is_lookup());
     let held_back_at = held_lookups::gives_up_at(lookups.count(), now).filter(|at| *at < until);

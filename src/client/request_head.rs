@@ -148,7 +148,7 @@ impl RequestHead {
             15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
             16 if is("content-encoding") => self.encoding = self.encoding.and(value),
             15 if is("x-forebay-trail") => self.wants_trail |= value == b"1",
-            13 if is("cache-control") => self.wants_fresh |= is_no_cache(value),
+            13 if is("cache-control") => self.wants_fresh |= lists(value, b"no-cache"),
             16 if is("x-forebay-client") => first(&mut self.client, value),
             _ => {}
         }
@@ -211,13 +211,14 @@ fn first(place: &mut Option<Box<[u8]>>, value: &[u8]) {
     }
 }
 
-/// Whether one of the directives of `cache-control` is `no-cache`.
-fn is_no_cache(value: &[u8]) -> bool {
-    let mut directives = value.split(|byte| *byte == b',');
-    directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
+/// Whether a list has `wanted`, in any case.
+pub fn lists(list: &[u8], wanted: &[u8]) -> bool {
+    let mut words = list.split(|byte| *byte == b',');
+    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
-fn is_json(value: &[u8]) -> bool {
+/// Whether a content type is `application/json`, with or without parameters.
+pub fn is_json(value: &[u8]) -> bool {
     let essence = value.split(|byte| *byte == b';').next();
     let essence = essence.unwrap_or_default().trim_ascii();
     essence.eq_ignore_ascii_case(b"application/json")

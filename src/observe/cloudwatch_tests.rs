@@ -136,38 +136,17 @@ fn without_a_fit_own_node_the_fallback_is_in_use_as_long_as_there_is_one() {
 
 #[test]
 fn what_is_not_known_is_left_out() {
-    assert_eq!(
-        lines(
-            &FleetView::default(),
-            &labels("base"),
-            &|_| None,
-            &ChainFigures::default(),
-            NOW
-        ),
-        ""
-    );
+    let text = |view: &FleetView, probe_time: Option<Duration>| {
+        let figures = ChainFigures::default();
+        lines(view, &labels("base"), &|_| probe_time, &figures, NOW)
+    };
+    assert_eq!(text(&FleetView::default(), None), "");
     let mut fleet = testing::fleet_of([member(0, "geth-1", Role::Own, 1)], now());
     fleet.hear_round(&[(NodeId(0), ProbeOutcome::Failed)], now());
     let silent = fleet.view();
-    let text = lines(
-        &silent,
-        &labels("base"),
-        &|_| None,
-        &ChainFigures::default(),
-        NOW,
-    );
-    assert_eq!(
-        text.lines().count(),
-        1,
-        "nothing is known of the node: {text}"
-    );
-    let text = lines(
-        &silent,
-        &labels("base"),
-        &|_| Some(Duration::from_secs(2)),
-        &ChainFigures::default(),
-        NOW,
-    );
+    let unknown = text(&silent, None);
+    assert_eq!(unknown.lines().count(), 1, "nothing of the node: {unknown}");
+    let text = text(&silent, Some(Duration::from_secs(2)));
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(faults(&line), Vec::<String>::new());
     assert_eq!(line["ProbeTime"], 2000.0);

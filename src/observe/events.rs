@@ -127,32 +127,32 @@ pub fn fit_in_words(fit: usize, count: usize) -> String {
     format!("{fit} of {count} own node{plural} {verb} fit")
 }
 
-/// What nodes are compared with, as a noun.
-pub fn source_in_words(source: ReferenceSource) -> &'static str {
-    match source {
+/// What nodes are compared with, as a noun, and what keeps the leader's head from being it.
+pub fn reference_in_words(source: ReferenceSource, doubt: Option<LeaderDoubt>) -> String {
+    let what = match source {
         ReferenceSource::Leader => "the leader's head",
         ReferenceSource::Quorum => "the head that the own nodes agree on",
         ReferenceSource::Held => "the last head that the leader was believed",
+    };
+    match doubt {
+        Some(doubt) => format!("{what}: {}", doubt.as_str()),
+        None => what.to_string(),
     }
 }
 
 fn of_reference(source: ReferenceSource, doubt: Option<LeaderDoubt>) -> (Level, String) {
-    let said = format!("nodes are now compared with {}", source_in_words(source));
-    match doubt {
-        None => (Level::Info, said),
-        // A choice of the operator's, not trouble.
-        Some(LeaderDoubt::NoLeader) => (Level::Info, because(&said, LeaderDoubt::NoLeader)),
+    let level = match doubt {
+        // To have no leader is a choice of the operator's, not trouble.
+        None | Some(LeaderDoubt::NoLeader) => Level::Info,
         Some(
-            doubt @ (LeaderDoubt::Silent
+            LeaderDoubt::Silent
             | LeaderDoubt::Stuck
             | LeaderDoubt::Implausible
-            | LeaderDoubt::Unfit),
-        ) => (Level::Warn, because(&said, doubt)),
-    }
-}
-
-fn because(said: &str, doubt: LeaderDoubt) -> String {
-    format!("{said}: {}", doubt.as_str())
+            | LeaderDoubt::Unfit,
+        ) => Level::Warn,
+    };
+    let reference = reference_in_words(source, doubt);
+    (level, format!("nodes are now compared with {reference}"))
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::Level;
+use serde::Serialize;
 
 use super::events;
 use super::traffic::Traffic;
+use crate::clock;
 use forebay_core::fleet::FleetChange;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::chain::Lag;
@@ -64,9 +66,10 @@ struct JournalState {
 }
 
 /// How the configuration's file stands to what is in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConfigurationState {
     /// It has mistakes, so nothing of it holds.
+    #[serde(rename = "refused")]
     pub is_refused: bool,
     /// The settings that need a restart to hold.
     pub waiting: Vec<String>,
@@ -115,6 +118,17 @@ impl Journal {
             pages.events.pop_front();
         }
         pages.events.push_back(event);
+    }
+
+    /// Notes what an operator has brought about just now, of `node` or of none alone.
+    pub fn note_changed(&self, node: Option<Arc<str>>, text: String) {
+        self.note(Event {
+            at: clock::unix_millis(),
+            kind: CHANGED,
+            level: Level::Info,
+            node,
+            text,
+        });
     }
 
     /// The configuration was read again.
@@ -217,7 +231,6 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
     use forebay_core::fleet::{FleetMember, ProbeOutcome};
     use forebay_core::testing;
 

@@ -11,14 +11,13 @@ mod families;
 mod fleet;
 mod handles;
 mod process;
-mod shared_store;
 mod sockets;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{IntCounter, IntGaugeVec};
 
 pub use self::fleet::state_of;
 pub use self::handles::{CallOutcome, MethodMetrics, NodeMetrics, SpanMetrics};
@@ -65,28 +64,16 @@ pub struct ChainMetrics {
     methods: [OnceLock<MethodMetrics>; TABLE.len() + 1],
     /// By [`AttemptClass`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; AttemptClass::ALL.len()],
-    fallback_calls: IntCounter,
-    leader_withheld: IntCounter,
-    coalesced_calls: IntCounter,
-    cache_leader_hits: IntCounter,
     hedges: [IntCounter; HedgeWinner::ALL.len()],
     broadcasts: [IntCounter; TransactionOutcome::ALL.len()],
     write_lookups: [IntCounter; LookupOutcome::ALL.len()],
-    block_waits: IntCounter,
-    tag_repeats: IntCounter,
     /// `null` again, and something else.
     null_checks: [IntCounter; 2],
-    try_again_responses: IntCounter,
     sockets: SocketMetrics,
-    batch_calls: Histogram,
-    upstream_batch_calls: Histogram,
     /// When the registry was last read, in seconds since 1970; 0: never.
     registry_read_at: AtomicU64,
     shown: Mutex<FleetGauges>,
-    gap_fills: IntCounter,
-    blocks_filled: IntCounter,
     takeovers: [IntCounter; TakeoverReason::ALL.len()],
-    reorgs_told: IntCounter,
 }
 
 impl ChainMetrics {
@@ -103,31 +90,19 @@ impl ChainMetrics {
             chain: chain.clone(),
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
-            fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
-            leader_withheld: families.leader_withheld.with_label_values(&NO_LABELS),
-            coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
-            cache_leader_hits: families.cache_leader_hits.with_label_values(&NO_LABELS),
             hedges: HedgeWinner::ALL
                 .map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
             broadcasts: TransactionOutcome::ALL
                 .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
             write_lookups: LookupOutcome::ALL
                 .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
-            block_waits: families.block_waits.with_label_values(&NO_LABELS),
-            tag_repeats: families.tag_repeats.with_label_values(&NO_LABELS),
             null_checks: ["null", "found"]
                 .map(|outcome| families.null_checks.with_label_values(&[outcome])),
-            try_again_responses: families.try_again_responses.with_label_values(&NO_LABELS),
             sockets: SocketMetrics::new(&families),
-            batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
-            upstream_batch_calls: families.upstream_batch_calls.with_label_values(&NO_LABELS),
             registry_read_at: AtomicU64::new(0),
             shown: Mutex::default(),
-            gap_fills: families.gap_fills.with_label_values(&NO_LABELS),
-            blocks_filled: families.blocks_filled.with_label_values(&NO_LABELS),
             takeovers: TakeoverReason::ALL
                 .map(|takeover| families.takeovers.with_label_values(&[takeover.as_str()])),
-            reorgs_told: families.reorgs_told.with_label_values(&NO_LABELS),
             families,
         }
     }
@@ -146,18 +121,12 @@ impl ChainMetrics {
         let families = &self.families;
         // An error says that there was no such series: good.
         for class in AttemptClass::ALL {
-            drop(
-                families
-                    .attempts
-                    .remove_label_values(&[name, class.outcome()]),
-            );
+            let series = [name, class.outcome()];
+            drop(families.attempts.remove_label_values(&series));
         }
         for reason in Reason::ALL {
-            drop(
-                families
-                    .probe_failures
-                    .remove_label_values(&[name, reason.as_str()]),
-            );
+            let series = [name, reason.as_str()];
+            drop(families.probe_failures.remove_label_values(&series));
         }
         for shut in Rejection::ALL {
             let series = [name, shut.as_str()];
@@ -165,7 +134,7 @@ impl ChainMetrics {
         }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));
-        drop(families.upstream_subscriptions.remove_label_values(&[name]));
+        self.hide_upstream_subscriptions(name);
         self.hide_from_fleet(name);
     }
 
@@ -186,22 +155,22 @@ impl ChainMetrics {
 
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
-        self.fallback_calls.inc();
+        self.families.fallback_calls.inc();
     }
 
     /// The leader was not asked about what no node is known to have.
     pub fn leader_withheld(&self) {
-        self.leader_withheld.inc();
+        self.families.leader_withheld.inc();
     }
 
     /// A kept answer was given that the leader had brought.
     pub fn cache_leader_hit(&self) {
-        self.cache_leader_hits.inc();
+        self.families.cache_leader_hits.inc();
     }
 
     /// A call was answered by what an identical one brought.
     pub fn coalesced(&self) {
-        self.coalesced_calls.inc();
+        self.families.coalesced_calls.inc();
     }
 
     /// A read was asked of a second node.
@@ -219,12 +188,12 @@ impl ChainMetrics {
 
     /// A call is asked again: the number that we wrote for its tag came to nothing.
     pub fn tag_repeat(&self) {
-        self.tag_repeats.inc();
+        self.families.tag_repeats.inc();
     }
 
     /// A call waits for a block that no node has yet.
     pub fn block_wait(&self) {
-        self.block_waits.inc();
+        self.families.block_waits.inc();
     }
 
     /// A second node was asked about a `null`, and said the same or knew more.
@@ -234,13 +203,13 @@ impl ChainMetrics {
 
     /// A 503 of its own kind: nodes failed a call that may be tried again.
     pub fn try_again_response(&self) {
-        self.try_again_responses.inc();
+        self.families.try_again_responses.inc();
     }
 
     /// What all calls came to so far.
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
-        traffic.try_again_responses = self.try_again_responses.get();
+        traffic.try_again_responses = self.families.try_again_responses.get();
         for (at, method) in self.methods.iter().enumerate() {
             let row = TABLE.get(at);
             let is_quick = row.is_none_or(|row| row.treatment != Treatment::Heavy);
@@ -268,21 +237,18 @@ impl ChainMetrics {
     }
 
     pub fn batch(&self, calls: usize) {
-        self.batch_calls.observe(calls as f64);
+        self.families.batch_calls.observe(calls as f64);
     }
 
     /// So many calls go to a node together.
     pub fn upstream_batch(&self, calls: usize) {
-        self.upstream_batch_calls.observe(calls as f64);
+        self.families.upstream_batch_calls.observe(calls as f64);
     }
 
     /// The registry was read at `unix_seconds`; `rejected` of its items make no node.
     pub fn registry_read(&self, unix_seconds: u64, rejected: usize) {
         self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
-        self.families
-            .registry_items_rejected
-            .with_label_values(&NO_LABELS)
-            .set(saturated(rejected));
+        set(&self.families.registry_items_rejected, rejected);
     }
 
     /// The registry is to be read for the first time at `unix_seconds`: until it is, its age
@@ -313,10 +279,9 @@ impl ChainMetrics {
 
     /// Heads were told; so many of their blocks had to be asked for.
     pub fn told_heads(&self, filled: usize, is_reorg: bool) {
-        self.gap_fills.inc_by(u64::from(filled > 0));
-        self.blocks_filled
-            .inc_by(u64::try_from(filled).unwrap_or(u64::MAX));
-        self.reorgs_told.inc_by(u64::from(is_reorg));
+        self.families.gap_fills.inc_by(u64::from(filled > 0));
+        self.families.blocks_filled.inc_by(filled as u64);
+        self.families.reorgs_told.inc_by(u64::from(is_reorg));
     }
 
     pub fn taken_over(&self, why: TakeoverReason) {
@@ -327,8 +292,7 @@ impl ChainMetrics {
     pub fn refresh(&self, view: &FleetView, unix_seconds: u64) {
         self.show_in_flight(view);
         if let Some(age) = self.registry_age(unix_seconds) {
-            let gauge = self.families.registry_age.with_label_values(&NO_LABELS);
-            gauge.set(saturated(age.as_secs()));
+            set(&self.families.registry_age, age.as_secs());
         }
     }
 }
@@ -351,6 +315,11 @@ impl ChainMetrics {
             .encode_to_string(&shown)
             .unwrap()
     }
+}
+
+/// Sets a gauge without labels, which shows nothing before.
+fn set(gauge: &IntGaugeVec, value: impl TryInto<i64>) {
+    gauge.with_label_values(&NO_LABELS).set(saturated(value));
 }
 
 /// A gauge's value; what is too large for it is as large as it goes.

@@ -88,14 +88,19 @@ impl Tracer {
     /// Makes the tracer of this process, of `share` (0 to 1) of the calls without a trace. Gives
     /// what it records, unless there is a tracer already.
     pub fn install(share: f64, metrics: SpanMetrics) -> Option<mpsc::Receiver<Span>> {
-        let (queue, spans) = mpsc::channel(QUEUE_MAX);
+        let (tracer, spans) = Tracer::new(share, metrics, QUEUE_MAX);
+        TRACER.set(tracer).ok().map(|()| spans)
+    }
+
+    fn new(share: f64, metrics: SpanMetrics, queue_max: usize) -> (Tracer, mpsc::Receiver<Span>) {
+        let (queue, spans) = mpsc::channel(queue_max);
         let tracer = Tracer {
             share: AtomicU64::new(share.to_bits()),
             queue,
             pending: AtomicUsize::new(0),
             metrics,
         };
-        TRACER.set(tracer).ok().map(|()| spans)
+        (tracer, spans)
     }
 
     pub fn set_share(&self, share: f64) {
@@ -259,14 +264,7 @@ mod tests {
     use forebay_core::vocabulary::chance::SeededDice;
 
     fn tracer(share: f64) -> (Tracer, mpsc::Receiver<Span>) {
-        let (queue, spans) = mpsc::channel(1);
-        let tracer = Tracer {
-            share: AtomicU64::new(share.to_bits()),
-            queue,
-            pending: AtomicUsize::new(0),
-            metrics: ProcessMetrics::new().spans(),
-        };
-        (tracer, spans)
+        Tracer::new(share, ProcessMetrics::new().spans(), 1)
     }
 
     #[test]

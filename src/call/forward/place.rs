@@ -52,7 +52,7 @@ impl<'a> ForwardedCall<'a> {
                     return None;
                 };
                 (upstream, node) = found;
-                until = self.attempt_end(clock::now());
+                until = self.retry.attempt_end(clock::now());
                 place
             }
         };
@@ -93,7 +93,7 @@ impl<'a> ForwardedCall<'a> {
             })
         };
         let candidates: Vec<_> = nodes.into_iter().filter_map(candidate).collect();
-        let (fleet, deadline) = (&self.state.fleet, self.deadline());
+        let (fleet, deadline) = (&self.state.fleet, self.retry.deadline());
         let client = self.context.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
         let found = fleet.wait(client, &candidates, deadline).await;
@@ -105,11 +105,11 @@ impl<'a> ForwardedCall<'a> {
                 Some(place)
             }
             Err(Missed::Full) => {
-                self.turn_away();
+                self.retry.turn_away();
                 None
             }
             Err(Missed::Gone) => {
-                self.take_back();
+                self.retry.take_back();
                 None
             }
         }

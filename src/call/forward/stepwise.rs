@@ -65,26 +65,6 @@ impl<'a> ForwardedCall<'a> {
         self.retry.hear(AttemptClass::NoConnection, false);
     }
 
-    /// There was no place for the last step.
-    pub fn turn_away(&mut self) {
-        self.retry.turn_away();
-    }
-
-    /// When the call is over.
-    pub fn deadline(&self) -> Instant {
-        self.retry.deadline()
-    }
-
-    /// The last step doesn't count.
-    pub fn take_back(&mut self) {
-        self.retry.take_back();
-    }
-
-    /// Until when an attempt may last that begins now.
-    pub fn attempt_end(&self, now: Instant) -> Instant {
-        self.retry.attempt_end(now)
-    }
-
     /// Goes on alone to the end, with `first` as the next step; `hash`: of the transaction that it looks up.
     pub async fn go_on_alone(
         &mut self,

@@ -125,13 +125,13 @@ impl<'a> BatchMember<'a> {
     /// It isn't its turn: the step that it has taken doesn't count.
     pub fn put_off(&mut self) {
         if let Some(RetryStep::Ask { .. }) = self.next.take() {
-            self.forwarded.take_back();
+            self.forwarded.retry.take_back();
         }
     }
 
     /// It is asked again, alone, as if it hadn't been asked.
     pub fn ask_alone(&mut self) {
-        self.forwarded.take_back();
+        self.forwarded.retry.take_back();
         self.goes_alone = true;
     }
 
@@ -139,9 +139,9 @@ impl<'a> BatchMember<'a> {
     /// now: single calls wait for the places of all that will do.
     pub fn miss(&mut self, missed: Missed) {
         if missed == Missed::Full && std::mem::replace(&mut self.has_waited, true) {
-            self.forwarded.turn_away();
+            self.forwarded.retry.turn_away();
         } else {
-            self.forwarded.take_back();
+            self.forwarded.retry.take_back();
         }
     }
 

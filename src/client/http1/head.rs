@@ -9,7 +9,7 @@ use bytes::{Buf, BytesMut};
 use http::header::{HeaderName, HeaderValue};
 use httparse::{ParserConfig, Request, Status};
 
-use crate::client::request_head::{HeadOptions, RequestHead};
+use crate::client::request_head::{HeadOptions, RequestHead, lists};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::framing::{BodyExtent, RequestFields};
 
@@ -114,7 +114,7 @@ fn judge(request: &Request<'_, '_>, options: HeadOptions) -> Result<Http1Head, &
                     head.note_host(value);
                 }
             }
-            7 if is("upgrade") => wishes.websocket |= has(value, b"websocket"),
+            7 if is("upgrade") => wishes.websocket |= lists(value, b"websocket"),
             10 if is("connection") => wishes.note(value),
             14 if is("content-length") => fields.length(value)?,
             15 if options.packs && is("accept-encoding") => head.accepts.note(value),
@@ -159,16 +159,10 @@ struct ConnectionOptions {
 
 impl ConnectionOptions {
     fn note(&mut self, connection: &[u8]) {
-        self.close |= has(connection, b"close");
-        self.keep_alive |= has(connection, b"keep-alive");
-        self.upgrade |= has(connection, b"upgrade");
+        self.close |= lists(connection, b"close");
+        self.keep_alive |= lists(connection, b"keep-alive");
+        self.upgrade |= lists(connection, b"upgrade");
     }
-}
-
-/// Whether a word stands in a list of words.
-fn has(list: &[u8], wanted: &[u8]) -> bool {
-    let mut words = list.split(|&byte| byte == b',');
-    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
 /// The path of a request's target, in origin form or in absolute form (RFC 9112 §3.2).

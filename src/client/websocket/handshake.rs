@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::client::request_head::lists;
 use forebay_core::rpc::refusal::Refusal;
 
 /// The only version there is.
@@ -90,8 +91,8 @@ impl Handshake {
     pub fn note(&mut self, name: &str, value: &[u8]) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match name.len() {
-            7 if is("upgrade") => self.wants_websocket |= lists(value, "websocket"),
-            10 if is("connection") => self.wants_upgrade |= lists(value, "upgrade"),
+            7 if is("upgrade") => self.wants_websocket |= lists(value, b"websocket"),
+            10 if is("connection") => self.wants_upgrade |= lists(value, b"upgrade"),
             17 if is("sec-websocket-key") => add(&mut self.keys, value),
             21 if is("sec-websocket-version") => add(&mut self.versions, value),
             _ => {}
@@ -135,13 +136,6 @@ fn add(noted: &mut Vec<Box<[u8]>>, value: &[u8]) {
     if noted.len() < NOTED_MAX {
         noted.push(value.trim_ascii().into());
     }
-}
-
-/// Whether a list of tokens has `wanted`, in any case.
-fn lists(value: &[u8], wanted: &str) -> bool {
-    value
-        .split(|byte| *byte == b',')
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Whether `key` stands for 16 bytes: the last digit has four bits that mean nothing, and are 0.

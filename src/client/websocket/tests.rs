@@ -135,16 +135,11 @@ impl Scene {
     }
 
     fn metric(&self, series: &str) -> f64 {
-        let text = shown(&self.state);
+        let text = self.state.metrics.text();
         let prefix = format!("forebay_{series} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
         value.unwrap().parse().unwrap()
     }
-}
-
-/// What Prometheus is told.
-fn shown(state: &CallState) -> String {
-    state.metrics.text()
 }
 
 /// A masked frame, as a client sends it.

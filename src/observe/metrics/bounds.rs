@@ -1,7 +1,7 @@
 //! How much there is room for, and the settings that alerts compare with: what is set once, and
 //! what stands beside it at each scrape.
 
-use super::{ChainMetrics, NO_LABELS, ProcessMetrics, saturated};
+use super::{ChainMetrics, NO_LABELS, ProcessMetrics, set};
 use crate::config::settings::Settings;
 
 /// What is used of a chain's bounds at one moment.
@@ -61,8 +61,8 @@ impl ChainMetrics {
             let gauge = families.setting_seconds.with_label_values(&[key]);
             gauge.set(wait.as_secs_f64());
         }
-        let lag = families.node_lag_blocks_max.with_label_values(&NO_LABELS);
-        lag.set(saturated(settings.health.lag_blocks_max));
+        let lag_blocks_max = settings.health.lag_blocks_max;
+        set(&families.node_lag_blocks_max, lag_blocks_max);
         let budget = families.retry_budget_max.with_label_values(&NO_LABELS);
         budget.set(settings.calls.retry_burst);
     }
@@ -70,12 +70,10 @@ impl ChainMetrics {
     /// Says what is used of it, as of now.
     pub fn show_used(&self, used: &ChainUse) {
         let families = &self.families;
-        let degraded = families.degraded.with_label_values(&NO_LABELS);
-        degraded.set(i64::from(used.is_degraded));
+        set(&families.degraded, used.is_degraded);
         let budget = families.retry_budget.with_label_values(&NO_LABELS);
         budget.set(used.retry_budget);
-        let queued = families.queued_calls.with_label_values(&NO_LABELS);
-        queued.set(saturated(used.queued));
+        set(&families.queued_calls, used.queued);
         let shed = families.calls_shed.with_label_values(&NO_LABELS);
         shed.inc_by(used.shed.saturating_sub(shed.get()));
     }
@@ -85,38 +83,21 @@ impl ProcessMetrics {
     /// Says how much there is room for.
     pub fn show_bounds(&self, bounds: &ProcessBounds) {
         let families = &self.families;
-        for (gauges, most) in [
-            (
-                &families.requests_admitted_max,
-                saturated(bounds.requests_max),
-            ),
-            (
-                &families.request_bytes_held_max,
-                saturated(bounds.request_bytes_max),
-            ),
-            (
-                &families.answer_bytes_held_max,
-                saturated(bounds.answer_bytes_max),
-            ),
-            (&families.sockets_max, saturated(bounds.sockets_max)),
-        ] {
-            gauges.with_label_values(&NO_LABELS).set(most);
-        }
+        set(&families.requests_admitted_max, bounds.requests_max);
+        set(&families.request_bytes_held_max, bounds.request_bytes_max);
+        set(&families.answer_bytes_held_max, bounds.answer_bytes_max);
+        set(&families.sockets_max, bounds.sockets_max);
     }
 
     /// Says what is used of it, as of now.
     pub fn show_used(&self, used: &ProcessUse) {
         let families = &self.families;
-        for (gauges, now) in [
-            (&families.requests_admitted, saturated(used.requests)),
-            (&families.request_bytes_held, saturated(used.request_bytes)),
-            (&families.answer_bytes_held, saturated(used.answer_bytes)),
-            (&families.cache_entries, saturated(used.cache.entries)),
-            (&families.cache_bytes, saturated(used.cache.bytes)),
-            (&families.cache_bytes_max, saturated(used.cache.bytes_max)),
-        ] {
-            gauges.with_label_values(&NO_LABELS).set(now);
-        }
+        set(&families.requests_admitted, used.requests);
+        set(&families.request_bytes_held, used.request_bytes);
+        set(&families.answer_bytes_held, used.answer_bytes);
+        set(&families.cache_entries, used.cache.entries);
+        set(&families.cache_bytes, used.cache.bytes);
+        set(&families.cache_bytes_max, used.cache.bytes_max);
         let evicted = families.cache_evictions.with_label_values(&NO_LABELS);
         evicted.inc_by(used.cache.evicted.saturating_sub(evicted.get()));
     }

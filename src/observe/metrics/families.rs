@@ -11,7 +11,8 @@ use forebay_core::vocabulary::chain::ChainName;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// In seconds, from an answer out of a node's cache to a trace that takes a minute.
@@ -25,10 +26,10 @@ const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0,
 pub(super) struct ProcessFamilies {
     pub registry: Registry,
     pub build_info: IntGaugeVec,
-    pub panics: IntCounterVec,
+    pub panics: IntCounter,
     pub certificate_expiry: IntGaugeVec,
     pub http_responses: IntCounterVec,
-    pub requests_in_flight: IntGaugeVec,
+    pub requests_in_flight: IntGauge,
     pub requests_admitted: IntGaugeVec,
     pub requests_admitted_max: IntGaugeVec,
     pub request_bytes_held: IntGaugeVec,
@@ -39,7 +40,7 @@ pub(super) struct ProcessFamilies {
     pub cache_bytes: IntGaugeVec,
     pub cache_bytes_max: IntGaugeVec,
     pub cache_evictions: IntCounterVec,
-    pub connections: IntGaugeVec,
+    pub connections: IntGauge,
     pub sockets_max: IntGaugeVec,
     pub shared_store_up: IntGaugeVec,
     pub shared_store_failures: IntCounterVec,
@@ -57,10 +58,10 @@ impl ProcessFamilies {
         let made = ProcessFamilies {
             registry: Registry::new(),
             build_info: list.gauges("build_info", "Always 1; the version is the label.", &["version"]),
-            panics: list.counters("panics_total", "Tasks that ended by a fault of the program: a connection or call each.", &[]),
+            panics: list.counter("panics_total", "Tasks that ended by a fault of the program: a connection or call each."),
             certificate_expiry: list.gauges("certificate_expiry_timestamp_seconds", "When the certificate that a listener shows expires, since 1970.", &["address"]),
             http_responses: list.counters("http_responses_total", "HTTP answers to clients.", &["code"]),
-            requests_in_flight: list.gauges("requests_in_flight", "HTTP requests that are not answered yet.", &[]),
+            requests_in_flight: list.gauge("requests_in_flight", "HTTP requests that are not answered yet."),
             requests_admitted: list.gauges("requests_admitted", "Requests and messages with calls that the gate let in.", &[]),
             requests_admitted_max: list.gauges("requests_admitted_max", "The most of them at once; one more is refused.", &[]),
             request_bytes_held: list.gauges("request_bytes_held", "Bytes of requests' bodies and of messages in memory.", &[]),
@@ -71,7 +72,7 @@ impl ProcessFamilies {
             cache_entries: list.gauges("cache_entries", "Answers that are kept.", &[]),
             cache_bytes: list.gauges("cache_bytes", "Memory that they take, about.", &[]),
             cache_bytes_max: list.gauges("cache_bytes_max", "The most that they may take; 0: none is kept.", &[]),
-            connections: list.gauges("connections", "Clients' connections that are open.", &[]),
+            connections: list.gauge("connections", "Clients' connections that are open."),
             sockets_max: list.gauges("sockets_max", "The most of them at once; one more is refused.", &[]),
             shared_store_up: list.gauges("shared_store_up", "1 while the store that balancers share answers in time.", &[]),
             shared_store_failures: list.counters("shared_store_failures_total", "What the store that balancers share failed at, by what was wanted of it.", &["operation"]),
@@ -128,39 +129,39 @@ pub(super) struct ChainFamilies {
     pub attempt_duration: HistogramVec,
     pub refusals: IntCounterVec,
     pub failovers: IntCounterVec,
-    pub fallback_calls: IntCounterVec,
-    pub leader_withheld: IntCounterVec,
-    pub coalesced_calls: IntCounterVec,
+    pub fallback_calls: IntCounter,
+    pub leader_withheld: IntCounter,
+    pub coalesced_calls: IntCounter,
     pub cache_hits: IntCounterVec,
     pub cache_shared_hits: IntCounterVec,
     pub cache_misses: IntCounterVec,
     pub cache_hit_age: CounterVec,
-    pub cache_leader_hits: IntCounterVec,
+    pub cache_leader_hits: IntCounter,
     pub hedges: IntCounterVec,
     pub broadcasts: IntCounterVec,
     pub write_lookups: IntCounterVec,
-    pub tag_repeats: IntCounterVec,
-    pub block_waits: IntCounterVec,
+    pub tag_repeats: IntCounter,
+    pub block_waits: IntCounter,
     pub null_checks: IntCounterVec,
-    pub try_again_responses: IntCounterVec,
+    pub try_again_responses: IntCounter,
     pub retry_budget: GaugeVec,
     pub retry_budget_max: GaugeVec,
-    pub sockets: IntGaugeVec,
+    pub sockets: IntGauge,
     pub subscriptions: IntGaugeVec,
     pub socket_messages: IntCounterVec,
     pub sockets_closed: IntCounterVec,
-    pub batch_calls: HistogramVec,
-    pub upstream_batch_calls: HistogramVec,
+    pub batch_calls: Histogram,
+    pub upstream_batch_calls: Histogram,
     pub registry_age: IntGaugeVec,
     pub registry_items_rejected: IntGaugeVec,
     pub registry_errors: IntCounterVec,
     pub last_round: IntGaugeVec,
     pub setting_seconds: GaugeVec,
     pub upstream_subscriptions: IntGaugeVec,
-    pub gap_fills: IntCounterVec,
-    pub blocks_filled: IntCounterVec,
+    pub gap_fills: IntCounter,
+    pub blocks_filled: IntCounter,
     pub takeovers: IntCounterVec,
-    pub reorgs_told: IntCounterVec,
+    pub reorgs_told: IntCounter,
 }
 
 impl ChainFamilies {
@@ -206,39 +207,39 @@ impl ChainFamilies {
             attempt_duration: list.histograms("attempt_duration_seconds", "How long attempts took.", &["node"], &DURATION_BUCKETS),
             refusals: list.counters("node_refusals_total", "Attempts that a node turned away because of our credentials or quota: an operator has to see to it.", &["node", "reason"]),
             failovers: list.counters("failovers_total", "Calls passed on to another node, by the outcome of the attempt before.", &["reason"]),
-            fallback_calls: list.counters("fallback_calls_total", "Calls answered by the leader or a fallback node.", &[]),
-            leader_withheld: list.counters("leader_withheld_total", "Calls for what no node is known to have that ended with own nodes' word, as the leader's share was used up.", &[]),
-            coalesced_calls: list.counters("coalesced_calls_total", "Calls answered by what an identical one in flight brought.", &[]),
+            fallback_calls: list.counter("fallback_calls_total", "Calls answered by the leader or a fallback node."),
+            leader_withheld: list.counter("leader_withheld_total", "Calls for what no node is known to have that ended with own nodes' word, as the leader's share was used up."),
+            coalesced_calls: list.counter("coalesced_calls_total", "Calls answered by what an identical one in flight brought."),
             cache_hits: list.counters("cache_hits_total", "Calls whose answer was kept: no node was asked.", &["method"]),
             cache_shared_hits: list.counters("cache_shared_hits_total", "Of those hits, answers that were found in the store that balancers share.", &["method"]),
             cache_misses: list.counters("cache_misses_total", "Calls whose answer might have been kept, and wasn't.", &["method"]),
             cache_hit_age: list.sums("cache_hit_age_seconds_total", "For how long hits' answers had been kept, all together.", &["method"]),
-            cache_leader_hits: list.counters("cache_leader_hits_total", "Hits of answers that the leader gave.", &[]),
+            cache_leader_hits: list.counter("cache_leader_hits_total", "Hits of answers that the leader gave."),
             hedges: list.counters("hedges_total", "Reads asked of a second node because the first was slow, by whose answer was taken.", &["winner"]),
             broadcasts: list.counters("broadcasts_total", "Raw transactions, by what became of them.", &["outcome"]),
             write_lookups: list.counters("write_lookups_total", "Raw transactions looked up by their hash before anything was said, by whether a node has them.", &["outcome"]),
-            tag_repeats: list.counters("tag_repeats_total", "Calls asked again as no node had the block that their tag stands for.", &[]),
-            block_waits: list.counters("block_waits_total", "Calls that waited for a block that no node had yet.", &[]),
+            tag_repeats: list.counter("tag_repeats_total", "Calls asked again as no node had the block that their tag stands for."),
+            block_waits: list.counter("block_waits_total", "Calls that waited for a block that no node had yet."),
             null_checks: list.counters("null_checks_total", "Lookups asked of a second node because the first said null, by what it said.", &["outcome"]),
-            try_again_responses: list.counters("try_again_responses_total", "Of the 503s: nodes failed a call (-32013) that may be tried again.", &[]),
+            try_again_responses: list.counter("try_again_responses_total", "Of the 503s: nodes failed a call (-32013) that may be tried again."),
             retry_budget: list.decimals("retry_budget", "Repeats that the budget would pay for now.", &[]),
             retry_budget_max: list.decimals("retry_budget_max", "Repeats that the budget holds when full.", &[]),
-            sockets: list.gauges("sockets", "Clients' WebSockets that are open.", &[]),
+            sockets: list.gauge("sockets", "Clients' WebSockets that are open."),
             subscriptions: list.gauges("subscriptions", "Clients' subscriptions, by what they listen to.", &["kind"]),
             socket_messages: list.counters("socket_messages_total", "Messages over clients' WebSockets.", &["direction"]),
             sockets_closed: list.counters("sockets_closed_total", "Clients' WebSockets that ended, by why; slow: the client did not take what it was sent.", &["reason"]),
-            batch_calls: list.histograms("batch_calls", "Calls in a batch.", &[], &BATCH_BUCKETS),
-            upstream_batch_calls: list.histograms("upstream_batch_calls", "Calls that went to a node together, in one request.", &[], &BATCH_BUCKETS),
+            batch_calls: list.histogram("batch_calls", "Calls in a batch.", &BATCH_BUCKETS),
+            upstream_batch_calls: list.histogram("upstream_batch_calls", "Calls that went to a node together, in one request.", &BATCH_BUCKETS),
             registry_age: list.gauges("registry_age_seconds", "Since the registry was last read with success.", &[]),
             registry_items_rejected: list.gauges("registry_items_rejected", "Items of the registry that make no node.", &[]),
             registry_errors: list.counters("registry_errors_total", "Operations on the registry that failed.", &["operation"]),
             last_round: list.gauges("last_round_timestamp_seconds", "When the last round of probes ended, since 1970.", &[]),
             setting_seconds: list.decimals("setting_seconds", "A setting that is a time, by its key in the configuration.", &["key"]),
             upstream_subscriptions: list.gauges("upstream_subscriptions", "Subscriptions that the node's socket carries; 0: no socket.", &["node"]),
-            gap_fills: list.counters("gap_fills_total", "Times that blocks had to be asked for before the next head could be told.", &[]),
-            blocks_filled: list.counters("blocks_filled_total", "Blocks that were asked for to tell heads without a gap.", &[]),
+            gap_fills: list.counter("gap_fills_total", "Times that blocks had to be asked for before the next head could be told."),
+            blocks_filled: list.counter("blocks_filled_total", "Blocks that were asked for to tell heads without a gap."),
             takeovers: list.counters("takeovers_total", "Times that another node took a subscription over, by why the first was left.", &["reason"]),
-            reorgs_told: list.counters("reorgs_told_total", "Reorgs that were told to subscribers of heads.", &[]),
+            reorgs_told: list.counter("reorgs_told_total", "Reorgs that were told to subscribers of heads."),
             written: list.written(),
         }
     }
@@ -274,6 +275,21 @@ impl FamilyList {
         }
     }
 
+    /// One series, which is there from the start.
+    fn gauge(&mut self, name: &str, help: &str) -> IntGauge {
+        self.listed(IntGauge::with_opts(self.named(name, help)))
+    }
+
+    /// Likewise.
+    fn counter(&mut self, name: &str, help: &str) -> IntCounter {
+        self.listed(IntCounter::with_opts(self.named(name, help)))
+    }
+
+    /// Likewise.
+    fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.listed(Histogram::with_opts(self.bucketed(name, help, buckets)))
+    }
+
     fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.listed(IntGaugeVec::new(self.named(name, help), labels))
     }
@@ -297,8 +313,14 @@ impl FamilyList {
         labels: &[&str],
         buckets: &[f64],
     ) -> HistogramVec {
-        let options = HistogramOpts::from(self.named(name, help)).buckets(buckets.to_vec());
-        self.listed(HistogramVec::new(options, labels))
+        self.listed(HistogramVec::new(
+            self.bucketed(name, help, buckets),
+            labels,
+        ))
+    }
+
+    fn bucketed(&self, name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+        HistogramOpts::from(self.named(name, help)).buckets(buckets.to_vec())
     }
 
     fn named(&self, name: &str, help: &str) -> Opts {

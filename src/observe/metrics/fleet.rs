@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use prometheus::{IntGauge, IntGaugeVec};
 
-use super::{ChainMetrics, NO_LABELS, saturated};
+use super::{ChainMetrics, NO_LABELS, saturated, set};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::reference::{LeaderDoubt, ReferenceSource};
 use forebay_core::fleet::standing::HealthState;
@@ -58,20 +58,12 @@ impl ChainMetrics {
         });
         if view.rounds > shown.rounds {
             shown.rounds = view.rounds;
-            show(
-                &self.families.last_round,
-                &NO_LABELS,
-                Some(saturated(unix_seconds)),
-            );
+            set(&self.families.last_round, unix_seconds);
         }
         let reference = view.reference.map(|reference| reference.number);
         if reference.is_some() && reference != shown.reference {
             shown.reference = reference;
-            show(
-                &self.families.reference_moved,
-                &NO_LABELS,
-                Some(saturated(unix_seconds)),
-            );
+            set(&self.families.reference_moved, unix_seconds);
         }
         drop(shown);
         self.show_totals(view);
@@ -128,17 +120,15 @@ impl ChainMetrics {
     fn show_totals(&self, view: &FleetView) {
         for role in Role::ALL {
             let of_role = || view.nodes.iter().filter(|node| node.role == role);
-            let fit = of_role().filter(|node| node.standing.is_healthy()).count();
-            let label = [role.as_str()];
-            let all = Some(saturated(of_role().count()));
-            show(&self.families.nodes, &label, all);
-            show(&self.families.nodes_healthy, &label, Some(saturated(fit)));
+            let healthy = of_role().filter(|node| node.standing.is_healthy()).count();
             let serving = of_role().filter(|node| node.serves()).count();
-            show(
-                &self.families.nodes_serving,
-                &label,
-                Some(saturated(serving)),
-            );
+            for (gauges, count) in [
+                (&self.families.nodes, of_role().count()),
+                (&self.families.nodes_healthy, healthy),
+                (&self.families.nodes_serving, serving),
+            ] {
+                show(gauges, &[role.as_str()], Some(saturated(count)));
+            }
         }
     }
 

@@ -377,33 +377,36 @@ impl Drop for GaugeGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::metrics::{MessageDirection, SocketEnd};
     use forebay_core::feed::takeover::TakeoverReason;
 
     #[test]
     fn a_values_place_in_its_list_is_its_index() {
-        for (at, class) in AttemptClass::ALL.into_iter().enumerate() {
-            assert_eq!(class as usize, at, "{class:?}");
-        }
-        for (at, shut) in Rejection::ALL.into_iter().enumerate() {
-            assert_eq!(shut as usize, at, "{shut:?}");
-        }
-        for (at, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, at, "{reason:?}");
-        }
-        for (at, outcome) in CallOutcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome as usize, at, "{outcome:?}");
-        }
-        for (at, winner) in HedgeWinner::ALL.into_iter().enumerate() {
-            assert_eq!(winner as usize, at, "{winner:?}");
-        }
-        for (at, sending) in TransactionOutcome::ALL.into_iter().enumerate() {
-            assert_eq!(sending as usize, at, "{sending:?}");
-        }
-        for (at, takeover) in TakeoverReason::ALL.into_iter().enumerate() {
-            assert_eq!(takeover as usize, at, "{takeover:?}");
-        }
-        for (at, lookup) in LookupOutcome::ALL.into_iter().enumerate() {
-            assert_eq!(lookup as usize, at, "{lookup:?}");
+        for (list, places) in [
+            ("attempts", AttemptClass::ALL.map(|it| it as usize).to_vec()),
+            ("rejections", Rejection::ALL.map(|it| it as usize).to_vec()),
+            ("reasons", Reason::ALL.map(|it| it as usize).to_vec()),
+            ("calls", CallOutcome::ALL.map(|it| it as usize).to_vec()),
+            ("hedges", HedgeWinner::ALL.map(|it| it as usize).to_vec()),
+            (
+                "sendings",
+                TransactionOutcome::ALL.map(|it| it as usize).to_vec(),
+            ),
+            (
+                "takeovers",
+                TakeoverReason::ALL.map(|it| it as usize).to_vec(),
+            ),
+            ("lookups", LookupOutcome::ALL.map(|it| it as usize).to_vec()),
+            (
+                "directions",
+                MessageDirection::ALL.map(|it| it as usize).to_vec(),
+            ),
+            ("ends", SocketEnd::ALL.map(|it| it as usize).to_vec()),
+        ] {
+            assert!(
+                places.iter().copied().eq(0..places.len()),
+                "{list}: {places:?}"
+            );
         }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::{IntCounter, IntGauge, TextEncoder};
+use prometheus::{IntCounter, TextEncoder};
 
 use super::families::{ProcessFamilies, register, unregister};
-use super::{ChainMetrics, GaugeGuard, NO_LABELS, OTHER, ReloadOutcome, SpanMetrics, saturated};
+use super::{ChainMetrics, GaugeGuard, OTHER, ReloadOutcome, SpanMetrics, set};
 use forebay_core::vocabulary::chain::ChainName;
 
 /// The status codes that are counted by themselves; sorted.
@@ -20,8 +20,6 @@ pub struct ProcessMetrics {
     pub(super) families: ProcessFamilies,
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
-    requests_in_flight: IntGauge,
-    connections: IntGauge,
     /// Those that stand in the registry.
     chains: Mutex<BTreeMap<ChainName, Arc<ChainMetrics>>>,
 }
@@ -37,7 +35,6 @@ impl ProcessMetrics {
         let families = ProcessFamilies::new();
         let version = [env!("CARGO_PKG_VERSION")];
         families.build_info.with_label_values(&version).set(1);
-        families.panics.with_label_values(&NO_LABELS);
         for outcome in ReloadOutcome::ALL {
             let series = [outcome.as_str()];
             families.config_reloads.with_label_values(&series);
@@ -46,8 +43,6 @@ impl ProcessMetrics {
         let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));
         ProcessMetrics {
             http_responses: http_responses.collect(),
-            requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
-            connections: families.connections.with_label_values(&NO_LABELS),
             chains: Mutex::default(),
             families,
         }
@@ -90,17 +85,17 @@ impl ProcessMetrics {
 
     /// Counts a request in flight while the result is held.
     pub fn begin_request(&self) -> GaugeGuard {
-        GaugeGuard::on(&self.requests_in_flight)
+        GaugeGuard::on(&self.families.requests_in_flight)
     }
 
     /// Counts an open connection while the result is held.
     pub fn begin_connection(&self) -> GaugeGuard {
-        GaugeGuard::on(&self.connections)
+        GaugeGuard::on(&self.families.connections)
     }
 
     /// A task ended by a fault of the program.
     pub fn panicked(&self) {
-        self.families.panics.with_label_values(&NO_LABELS).inc();
+        self.families.panics.inc();
     }
 
     /// What the listener at `address` shows expires at `unix_seconds`.
@@ -134,29 +129,28 @@ impl ProcessMetrics {
         families.config_reloads.with_label_values(&series).inc();
         match outcome {
             ReloadOutcome::Applied | ReloadOutcome::Unchanged => self.config_holds(unix_seconds),
-            ReloadOutcome::Refused => families
-                .config_reload_successful
-                .with_label_values(&NO_LABELS)
-                .set(0),
+            ReloadOutcome::Refused => set(&families.config_reload_successful, 0),
         }
     }
 
     fn config_holds(&self, unix_seconds: u64) {
-        let families = &self.families;
-        let successful = &families.config_reload_successful;
-        successful.with_label_values(&NO_LABELS).set(1);
-        let at = families
-            .config_success_timestamp
-            .with_label_values(&NO_LABELS);
-        at.set(saturated(unix_seconds));
+        set(&self.families.config_reload_successful, 1);
+        set(&self.families.config_success_timestamp, unix_seconds);
     }
 
     /// So many settings wait for a restart.
     pub fn config_waits(&self, settings: usize) {
-        self.families
-            .config_settings_waiting
-            .with_label_values(&NO_LABELS)
-            .set(saturated(settings));
+        set(&self.families.config_settings_waiting, settings);
+    }
+
+    /// Whether the store that balancers share answers.
+    pub fn store_is(&self, up: bool) {
+        set(&self.families.shared_store_up, up);
+    }
+
+    pub fn store_failed(&self, operation: &'static str) {
+        let counters = &self.families.shared_store_failures;
+        counters.with_label_values(&[operation]).inc();
     }
 
     /// Prometheus' text of the process and of all chains, each as it was last refreshed.

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntGauge};
 
-use super::{ChainMetrics, NO_LABELS};
+use super::ChainMetrics;
 use crate::observe::metrics::GaugeGuard;
 use crate::observe::metrics::families::ChainFamilies;
 use forebay_core::feed::subscription::Topic;
@@ -78,7 +78,6 @@ impl SocketEnd {
 
 /// The series of all sockets together.
 pub(super) struct SocketMetrics {
-    open: IntGauge,
     /// By place in [`Topic::KINDS`].
     subscriptions: [IntGauge; Topic::KINDS.len()],
     messages: [IntCounter; MessageDirection::ALL.len()],
@@ -88,7 +87,6 @@ pub(super) struct SocketMetrics {
 impl SocketMetrics {
     pub(super) fn new(families: &ChainFamilies) -> SocketMetrics {
         SocketMetrics {
-            open: families.sockets.with_label_values(&NO_LABELS),
             subscriptions: Topic::KINDS
                 .map(|kind| families.subscriptions.with_label_values(&[kind])),
             messages: MessageDirection::ALL
@@ -102,7 +100,7 @@ impl SocketMetrics {
 impl ChainMetrics {
     /// Counts an open socket while the result is held.
     pub fn begin_socket(&self) -> GaugeGuard {
-        GaugeGuard::on(&self.sockets.open)
+        GaugeGuard::on(&self.families.sockets)
     }
 
     /// Counts a client's subscription while the result is held. `kind` is one of [`Topic::KINDS`].
@@ -118,20 +116,5 @@ impl ChainMetrics {
 
     pub fn socket_ended(&self, end: SocketEnd) {
         self.sockets.ends[end as usize].inc();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_values_place_in_its_list_is_its_index() {
-        for (at, way) in MessageDirection::ALL.into_iter().enumerate() {
-            assert_eq!(way as usize, at, "{way:?}");
-        }
-        for (at, end) in SocketEnd::ALL.into_iter().enumerate() {
-            assert_eq!(end as usize, at, "{end:?}");
-        }
     }
 }

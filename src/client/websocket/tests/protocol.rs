@@ -82,7 +82,7 @@ async fn a_client_is_pinged_and_without_a_pong_it_is_gone_within_two_pings() {
     raw.read_to_end(&mut rest).await.unwrap();
     assert_eq!(seconds_since(began), 90);
     let state = socket.await.unwrap();
-    let text = shown(&state);
+    let text = state.metrics.text();
     assert!(text.contains("forebay_sockets_closed_total{chain=\"main\",reason=\"silent\"} 1"));
 }
 

@@ -110,24 +110,21 @@ fn whatever_clients_send_the_number_of_series_stays() {
 
 #[test]
 fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
-    let classes = AttemptClass::ALL.map(AttemptClass::outcome).to_vec();
-    let outcomes = CallOutcome::ALL.map(CallOutcome::as_str).to_vec();
     let mut reasons = Reason::ALL.map(Reason::as_str).to_vec();
     reasons.push(NO_REASON);
-    let doubts = DOUBTS.map(|(_, label)| label).to_vec();
-    let winners = HedgeWinner::ALL.map(HedgeWinner::as_str).to_vec();
-    let sendings = TransactionOutcome::ALL
-        .map(TransactionOutcome::as_str)
-        .to_vec();
-    let lookups = LookupOutcome::ALL.map(LookupOutcome::as_str).to_vec();
-    let directions = MessageDirection::ALL.map(MessageDirection::as_str).to_vec();
-    let ends = SocketEnd::ALL.map(SocketEnd::as_str).to_vec();
-    let kinds = forebay_core::feed::subscription::Topic::KINDS.to_vec();
-    let states = STATES.to_vec();
-    let shuts = Rejection::ALL.map(Rejection::as_str).to_vec();
     for values in [
-        classes, outcomes, reasons, states, shuts, winners, sendings, lookups, doubts, directions,
-        ends, kinds,
+        reasons,
+        AttemptClass::ALL.map(AttemptClass::outcome).to_vec(),
+        CallOutcome::ALL.map(|it| it.as_str()).to_vec(),
+        DOUBTS.map(|(_, label)| label).to_vec(),
+        HedgeWinner::ALL.map(|it| it.as_str()).to_vec(),
+        TransactionOutcome::ALL.map(|it| it.as_str()).to_vec(),
+        LookupOutcome::ALL.map(|it| it.as_str()).to_vec(),
+        MessageDirection::ALL.map(|it| it.as_str()).to_vec(),
+        SocketEnd::ALL.map(|it| it.as_str()).to_vec(),
+        forebay_core::feed::subscription::Topic::KINDS.to_vec(),
+        STATES.to_vec(),
+        Rejection::ALL.map(|it| it.as_str()).to_vec(),
     ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
