@@ -6,8 +6,26 @@ use forebay::config::{self, FINDINGS_MAX, Severity};
 use forebay::registry::last_list::{self, LastListFile};
 use tempfile::TempDir;
 
+/// What the environment holds.
+const SECRET: &str = "s3cretkey-s3cretkey";
+/// The part of it that nothing may show.
+const SECRET_PART: &str = "s3cretkey";
+
+/// Whether the file itself says it, where everybody may read it: a fuzzer learns what is compared.
+fn says_secret(bytes: &[u8]) -> bool {
+    let mut parts = bytes.windows(SECRET_PART.len());
+    parts.any(|part| part == SECRET_PART.as_bytes())
+}
+
+fn environment(name: &str) -> Option<String> {
+    (name == "KEY").then(|| SECRET.to_string())
+}
+
 /// The last list on disk: what was read is written the same, and resolving it shows no secret.
 pub fn list(bytes: &[u8]) {
+    if says_secret(bytes) {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("list.json");
     fs::write(&path, bytes).unwrap();
@@ -23,22 +41,23 @@ pub fn list(bytes: &[u8]) {
         if shows_key(&record.url) || record.ws_url.as_ref().is_some_and(shows_key) {
             continue;
         }
-        let lookup = |name: &str| (name == "KEY").then(|| "s3cretkey-s3cretkey".to_string());
-        match record.resolve(&lookup) {
+        match record.resolve(&environment) {
             Ok(spec) => {
-                assert!(!format!("{spec:?}{record:?}").contains("s3cretkey"));
+                assert!(!format!("{spec:?}{record:?}").contains(SECRET_PART));
                 assert!(!spec.url.identity().is_empty());
                 assert_eq!(spec.weight, record.weight);
             }
-            Err(fault) => assert!(!fault.to_string().contains("s3cretkey"), "{fault}"),
+            Err(fault) => assert!(!fault.to_string().contains(SECRET_PART), "{fault}"),
         }
     }
 }
 
 /// A configuration: every mistake has its line, and none shows what the environment holds.
 pub fn settings(bytes: &[u8]) {
-    let lookup = |name: &str| (name == "KEY").then(|| "s3cretkey-s3cretkey".to_string());
-    let read = config::read_bytes(bytes, &lookup);
+    if says_secret(bytes) {
+        return;
+    }
+    let read = config::read_bytes(bytes, &environment);
     let is_error = |finding: &config::Finding| finding.severity == Severity::Error;
     let has_errors = read.findings.iter().any(is_error);
     assert_eq!(read.settings.is_some(), !has_errors);
@@ -51,6 +70,6 @@ pub fn settings(bytes: &[u8]) {
         let said = finding.to_string();
         assert!((1..=lines).contains(&finding.line), "{said}");
         assert!(!said.contains(['\n', '\u{1b}', '\r']), "{said:?}");
-        assert!(!said.contains("s3cretkey"), "{said:?}");
+        assert!(!said.contains(SECRET_PART), "{said:?}");
     }
 }
