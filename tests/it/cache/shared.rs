@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::purge;
 use super::sharing::{Sharing, entries, is_hit};
 use crate::support::{Balancer, PATIENCE, RedisServer, eventually};
 
@@ -123,7 +122,7 @@ async fn what_one_lets_go_the_others_give_no_more_even_if_they_were_away() {
             if is_away {
                 sharing.other.process.pause();
             }
-            let (code, words) = purge(&sharing.one, which).await;
+            let (words, code) = sharing.one.obeys(&[&["cache", "purge"], which].concat());
             assert_eq!(code, Some(0), "{words}");
             if is_away {
                 sharing.other.process.resume();
@@ -152,7 +151,7 @@ async fn what_one_lets_go_the_others_give_no_more_even_if_they_were_away() {
     // Nor by one that was not there at all.
     let body = sharing.kept_by_one().await;
     sharing.other.process.kill();
-    assert_eq!(purge(&sharing.one, &["--all"]).await.0, Some(0));
+    assert_eq!(sharing.one.obeys(&["cache", "purge", "--all"]).1, Some(0));
     sharing.other.start_again().await;
     let asked = sharing.heard();
     sharing.other.post(&body).await;
