@@ -12,6 +12,10 @@ pub const UNPACKER_BYTES: usize = 48 << 10;
 const STEP_BYTES_MIN: usize = 1 << 10;
 /// The window of zstd's that has to be understood, as a power of two (RFC 9659 §3).
 const ZSTD_WINDOW: u32 = 23;
+/// How a frame of zstd begins (RFC 8878 §3.1.1). The library may read the formats of before the standard, too, each by
+/// code of its own that nobody looks after: another package's feature is enough (pingora-header-serde 0.9.1 wants
+/// all of zstd-safe's). No client sends them.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The window of all that deflates, as a power of two.
 const DEFLATE_WINDOW: u8 = 15;
 
@@ -38,7 +42,11 @@ enum DecompressorEngine {
     /// Its first byte tells whether it has a header.
     UntoldDeflate,
     Flate(Decompress),
-    Zstd(Decoder<'static>),
+    Zstd {
+        decoder: Decoder<'static>,
+        /// How many bytes of it were taken, up to its magic number's.
+        begun: usize,
+    },
 }
 
 impl Decompressor {
@@ -52,7 +60,7 @@ impl Decompressor {
                 decoder
                     .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW))
                     .ok()?;
-                DecompressorEngine::Zstd(decoder)
+                DecompressorEngine::Zstd { decoder, begun: 0 }
             }
         };
         Some(Decompressor {
@@ -138,11 +146,16 @@ impl Decompressor {
                 let taken = usize::try_from(decompress.total_in() - before);
                 Ok((taken.unwrap_or(self.input.len()), out))
             }
-            DecompressorEngine::Zstd(decoder) => {
+            DecompressorEngine::Zstd { decoder, begun } => {
+                let mut told = self.input.iter().zip(&ZSTD_MAGIC[*begun..]);
+                if told.any(|(byte, wanted)| byte != wanted) {
+                    return Err(BROKEN);
+                }
                 let mut out = vec![0; room];
                 let status = decoder.run_on_buffers(&self.input, &mut out);
                 let status = status.map_err(|_| BROKEN)?;
                 out.truncate(status.bytes_written);
+                *begun = (*begun + status.bytes_read).min(ZSTD_MAGIC.len());
                 self.has_ended = status.remaining == 0;
                 Ok((status.bytes_read, out))
             }
@@ -253,6 +266,16 @@ mod tests {
         let at = wrong_sum.len() - 8;
         wrong_sum[at] ^= 1;
         assert_eq!(unpack(Coding::Gzip, &wrong_sum, 99), Err(BROKEN));
+    }
+
+    #[test]
+    fn what_zstd_was_before_the_standard_is_not_read() {
+        for version in 0x22..=0x27 {
+            let packed = [version, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0];
+            for piece_bytes in [1, 3, 8] {
+                assert_eq!(unpack(Coding::Zstd, &packed, piece_bytes), Err(BROKEN));
+            }
+        }
     }
 
     #[test]
