@@ -60,9 +60,17 @@ pub enum SocketFault {
 impl SocketFault {
     /// Whether the node has spoken, and has no WebSocket there.
     pub fn is_refusal(&self) -> bool {
-        let is_no = |status: u16| status < 500 && status != 429;
-        *self == SocketFault::NoHandshake
-            || matches!(self, SocketFault::Http(status) if is_no(*status))
+        match self {
+            SocketFault::Http(status) => *status < 500 && *status != 429,
+            SocketFault::NoHandshake => true,
+            SocketFault::Unresolved
+            | SocketFault::NoStream(_)
+            | SocketFault::Timeout
+            | SocketFault::Closed
+            | SocketFault::TooLarge
+            | SocketFault::Protocol
+            | SocketFault::Headers => false,
+        }
     }
 }
 

@@ -356,10 +356,13 @@ struct Registered {
 /// By name. Each is registered on a line of its own.
 fn metrics() -> BTreeMap<String, Registered> {
     let kinds = [
+        (".gauge(\"", "gauge"),
         (".gauges(\"", "gauge"),
         (".decimals(\"", "gauge"),
+        (".counter(\"", "counter"),
         (".counters(\"", "counter"),
         (".sums(\"", "counter"),
+        (".histogram(\"", "histogram"),
         (".histograms(\"", "histogram"),
     ];
     let text = text_of("src/observe/metrics/families.rs");
@@ -370,7 +373,9 @@ fn metrics() -> BTreeMap<String, Registered> {
             .iter()
             .find_map(|(call, kind)| Some((*kind, line.split_once(call)?.1)))?;
         let (name, rest) = rest.split_once("\", \"")?;
-        let labels = rest.split_once("\", &[")?.1.split_once(']')?.0;
+        // One that is a single series has none.
+        let labels = rest.split_once("\", &[\"");
+        let labels = labels.map_or("", |(_, rest)| rest.split(']').next().unwrap_or_default());
         let labels = labels.replace('"', "");
         let labels = match (is_a_chains, labels.is_empty()) {
             (true, true) => "chain".to_string(),
