@@ -408,7 +408,8 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
         load.reaches(load.done() + 100).await;
         load.stop().await.no_call_failed();
         assert_eq!(fit(&balancer).await, Some(2.0), "{damage}: {said}");
-        let (again, _) = balancer.obeys(&["backends", "repair"]);
+        let (again, code) = balancer.obeys(&["backends", "repair"]);
+        assert_eq!(code, Some(0), "{again}");
         assert!(again.contains("is sound"), "{again}");
     }
 }

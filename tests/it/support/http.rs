@@ -39,7 +39,7 @@ impl Answer {
         result.unwrap_or_else(|| panic!("no result: {json}"))
     }
 
-    /// The node that gave it, if one did.
+    /// The node that gave it; empty if none did.
     pub fn node(&self) -> &str {
         self.header("x-forebay-node").unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! A listener of this process: each connection is served apart, until it is dropped.
+//! A listener of this process: each connection is served apart. Once it is dropped, it takes no more.
 
 use std::net::SocketAddr;
 

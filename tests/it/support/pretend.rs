@@ -95,8 +95,8 @@ impl Pretend {
         self.balancer.becomes(name, &labels, wanted).await;
     }
 
-    /// Gives a node a fixed limit of calls in flight, and what else `more` says to `backends set`; all of it is
-    /// in force when this returns.
+    /// Gives a node a fixed limit of calls in flight, and what else `more` says to `backends set`. The limit shows when the
+    /// list has been read: where it is another than before, all of it is in force when this returns.
     pub async fn limit(&self, node: &str, in_flight_max: u32, more: &[&str]) {
         let limit = in_flight_max.to_string();
         let fixed = ["backends", "set", node, "--in-flight-max", &limit];

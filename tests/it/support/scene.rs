@@ -69,7 +69,7 @@ impl Scene {
             .await;
     }
 
-    /// Rounds so far can't be read; the age of the last one can: waits for a round from now on.
+    /// Waits for so many rounds from now on.
     pub async fn rounds_pass(&self, rounds: u32) {
         self.balancer.rounds_pass("leader", rounds).await;
     }

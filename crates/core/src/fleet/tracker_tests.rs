@@ -237,10 +237,18 @@ fn a_changed_weight_resets_nothing_and_a_removed_node_is_gone() {
 #[test]
 fn the_fallback_is_told_once_when_it_begins_and_once_when_it_ends() {
     let mut story = Story::with_own_nodes(1);
-    for (own, wanted) in [(100, false), (50, true), (50, false)] {
+    for (own, told) in [
+        (100, None),
+        (50, Some(true)),
+        (50, None),
+        (100, None),
+        (100, Some(false)),
+        (100, None),
+    ] {
         let changes = story.round(&[at(100), at(own)]);
-        let begins = changes.contains(&FleetChange::Fallback { on: true });
-        assert_eq!(begins, wanted, "{changes:?}");
+        let tells = |on| changes.contains(&FleetChange::Fallback { on });
+        assert_eq!(tells(true), told == Some(true), "{own}: {changes:?}");
+        assert_eq!(tells(false), told == Some(false), "{own}: {changes:?}");
     }
 }
 

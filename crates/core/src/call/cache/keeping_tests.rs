@@ -219,6 +219,10 @@ fn what_is_asked_is_planned_by_the_block_that_it_is_of() {
         (balance(r#""earliest""#), None),
         (written("eth_getBlockByNumber", r#"["0x65",true]"#), None),
         (block_of(unknown), Some(KeptBlock::Hashed(unknown))),
+        (
+            written("eth_getBlockByHash", &format!(r#"["{unknown}",true]"#)),
+            Some(KeptBlock::Hashed(unknown)),
+        ),
         (logs(r#""fromBlock":"0x5a""#), told(100)),
         (logs(r#""fromBlock":"0x5a","toBlock":"0x59""#), None),
         (logs(&by_hash), told(95)),
