@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, call, eventually, post,
-    says_error, says_status,
+    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, call, post, says_error,
+    says_status, soon,
 };
 use forebay_fake::Fault;
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
             let labels = [("node", "real")];
             balancer.metric("forebay_node_healthy", &labels).await
         };
-        eventually("it is out", PATIENCE, async || healthy().await == Some(0.0)).await;
+        soon("it is out", async || healthy().await == Some(0.0)).await;
         // Calls look now and then whether their node is fit.
         tokio::time::sleep(Duration::from_millis(500)).await;
         geth.process.resume();
@@ -310,13 +310,13 @@ async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
     for round in 0..10 {
         let heard = scene.heard("eth_call");
         let [stays, leaves] = [occupant(2 * round), occupant(2 * round + 1)];
-        eventually("both are full", PATIENCE, async || {
+        soon("both are full", async || {
             scene.heard("eth_call") == heard + 2
         })
         .await;
         let body = mixed_batch(round);
         let (answers, ()) = tokio::join!(scene.post(&body), async {
-            eventually("it waits", PATIENCE, async || {
+            soon("it waits", async || {
                 scene.balancer.metric("forebay_queued_calls", &[]).await > Some(0.0)
             })
             .await;

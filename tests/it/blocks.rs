@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, call, eventually, read_quantity,
-    says_error,
+    Answer, Balancer, Geth, Pretend, QUICK, Scene, call, read_quantity, says_error, soon,
 };
 use forebay_fake::{FakeRpcError, Fault};
 use futures_util::StreamExt as _;
@@ -100,7 +99,7 @@ async fn a_call_waits_for_its_block_and_is_answered_when_a_node_has_it() {
     let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
     let call = ask(&scene, READ, r#"["0x1","0x66"]"#);
     let blocks = async {
-        eventually("the call waits", PATIENCE, async || {
+        soon("the call waits", async || {
             metric(&scene, "forebay_block_waits_total", &[]).await == 1.0
         })
         .await;
@@ -285,7 +284,7 @@ async fn when_the_only_node_with_the_served_head_dies_calls_wait_for_the_next_on
     scene.nodes[0].refuse().await;
     let call = ask(&scene, READ, r#"["0x1","latest"]"#);
     let catching_up = async {
-        eventually("the call waits", PATIENCE, async || {
+        soon("the call waits", async || {
             metric(&scene, "forebay_block_waits_total", &[]).await == 1.0
         })
         .await;
@@ -342,10 +341,7 @@ async fn all_calls_of_a_batch_see_one_head() {
     let number = call("2", "eth_blockNumber");
     let body = format!("[{},{number}]", calls.join(","));
     let moving = async {
-        eventually("the batch is on its way", PATIENCE, async || {
-            scene.heard(READ) > 0
-        })
-        .await;
+        soon("the batch is on its way", async || scene.heard(READ) > 0).await;
         scene.chain.advance(1);
     };
     let (answer, ()) = tokio::join!(scene.post(&body), moving);
@@ -362,7 +358,7 @@ async fn all_calls_of_a_batch_see_one_head() {
         (48, 48),
         "{bodies}"
     );
-    eventually("the head has moved", PATIENCE, async || {
+    soon("the head has moved", async || {
         ask(&scene, "eth_blockNumber", "[]").await.json()["result"] == "0x65"
     })
     .await;
@@ -852,7 +848,7 @@ async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes()
         });
         let call = ask(&scene, method, params);
         let another_machine = async {
-            eventually("it is asked again", PATIENCE, async || {
+            soon("it is asked again", async || {
                 repeats().await >= before + 2.0
             })
             .await;

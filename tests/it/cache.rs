@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cache::stage::{BLOCKHASH, Stage, asked, block_of};
-use crate::support::{Balancer, PATIENCE, Pretend, QUICK, call, eventually};
+use crate::support::{Balancer, Pretend, QUICK, call, soon};
 
 /// A caller that wants a fresh answer.
 const NO_CACHE: [(&str, &str); 1] = [("cache-control", "no-cache")];
@@ -35,7 +35,7 @@ async fn pretend(more: &str) -> Pretend {
 async fn pretend_with(more: &str, calls: &str) -> Pretend {
     let pretend = Pretend::set_with(&[1], &keeping(more), calls).await;
     // Until the head is told nothing is known of blocks.
-    eventually("the head is told", PATIENCE, async || {
+    soon("the head is told", async || {
         pretend.call("eth_getBalance").await;
         said(&pretend, "eth_getBalance").await == "hit"
     })
@@ -288,7 +288,7 @@ async fn by_number_once_it_is_final_and_by_hash_for_ever() {
         stage.grow_barely().await;
     }
     stage.settle().await;
-    eventually("the finalized block is known", PATIENCE, async || {
+    soon("the finalized block is known", async || {
         let known = "forebay_finalized_block_number";
         stage.balancer.metric(known, &[]).await > Some(4.0)
     })
@@ -384,7 +384,7 @@ async fn kept_answers_go_by_node_by_method_or_all() {
     let beginning = keeping("").replace("  listen: {", "  listen: { admin: \"@ADMIN@\",");
     let pretend = Pretend::set_with(&[1], &beginning, "").await;
     let is_kept = async |method: &str| {
-        eventually("the answer is kept", PATIENCE, async || {
+        soon("the answer is kept", async || {
             said(&pretend, method).await == "hit"
         })
         .await;

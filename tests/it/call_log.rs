@@ -2,8 +2,7 @@
 //! the nodes.
 
 use crate::support::{
-    Answer, Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, TlsDoor, call, eventually,
-    pretend_node,
+    Answer, Balancer, Console, Pretend, QUICK, SECRET, TlsDoor, call, pretend_node, soon,
 };
 use forebay_fake::FakeChain;
 
@@ -152,7 +151,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
         });
         left.sum::<usize>()
     };
-    eventually("all are counted", PATIENCE, async || {
+    soon("all are counted", async || {
         lines(&scene).len() + counted() == CALLS
     })
     .await;
@@ -174,16 +173,12 @@ async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
     );
     let balancer = Balancer::start(&yaml, &[]).await;
     let labels = [("node", "sealed"), ("reason", "tls")];
-    eventually(
-        "several rounds have met the certificate",
-        PATIENCE,
-        async || {
-            balancer
-                .metric("forebay_probe_failures_total", &labels)
-                .await
-                >= Some(6.0)
-        },
-    )
+    soon("several rounds have met the certificate", async || {
+        balancer
+            .metric("forebay_probe_failures_total", &labels)
+            .await
+            >= Some(6.0)
+    })
     .await;
     let printed = balancer.process.printed();
     let troubles: Vec<_> = printed
@@ -262,7 +257,7 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         node.set_fault(forebay_fake::Fault::HangUp);
     }
     scene.balancer.post_with(&key, &headers, &odd).await;
-    eventually("the last call has its line", PATIENCE, async || {
+    soon("the last call has its line", async || {
         lines(&scene)
             .iter()
             .any(|line| line.contains(" unanswerable "))
@@ -329,16 +324,12 @@ fn lines(scene: &Pretend) -> Vec<String> {
 async fn line_of(scene: &Pretend, id: &str) -> String {
     let ending = format!(" request={id}");
     let mut found = None;
-    eventually(
-        &format!("the call {id} has its line"),
-        PATIENCE,
-        async || {
-            found = lines(scene)
-                .into_iter()
-                .find(|line| line.ends_with(&ending));
-            found.is_some()
-        },
-    )
+    soon(&format!("the call {id} has its line"), async || {
+        found = lines(scene)
+            .into_iter()
+            .find(|line| line.ends_with(&ending));
+        found.is_some()
+    })
     .await;
     found.unwrap_or_default()
 }

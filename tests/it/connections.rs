@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Authority, Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, exchange,
-    free_port, post_http2,
+    Answer, Authority, Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, exchange, free_port,
+    post_http2, soon,
 };
 use forebay::client::http1::silence::QUIET_TIME_MAX;
 use forebay::clock;
@@ -155,19 +155,16 @@ async fn a_client_that_leaves_takes_its_work_at_the_node_with_it() {
     for body in [call("1", "eth_call"), call("1", "zks_foo"), batch] {
         let mut wire = Wire::connect(balancer.rpc.address).await;
         wire.send(request(&body)).await;
-        eventually("the node works", PATIENCE, async || {
-            in_flight().await > Some(0.0)
-        })
-        .await;
+        soon("the node works", async || in_flight().await > Some(0.0)).await;
         drop(wire);
         let began = clock::now();
-        eventually("the work is dropped", PATIENCE, async || {
+        soon("the work is dropped", async || {
             in_flight().await == Some(0.0)
         })
         .await;
         // Well below the time of an attempt.
         assert!(began.elapsed() < Duration::from_secs(3));
-        eventually("its connections are closed", PATIENCE, async || {
+        soon("its connections are closed", async || {
             relay.open() <= before.max(2)
         })
         .await;
@@ -238,7 +235,7 @@ async fn calls_that_must_not_run_twice_share_connections_once_a_node_is_known_to
             assert_eq!(scene.call("zks_foo").await.json()["result"], 7);
         }
     };
-    eventually("connections are kept", PATIENCE, async || {
+    soon("connections are kept", async || {
         let before = node.connections();
         call_all(20).await;
         // The rounds open one now and then.

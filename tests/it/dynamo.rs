@@ -11,7 +11,7 @@ use forebay_fake::FakeChain;
 
 use crate::support::{
     Anvil, Balancer, CREDENTIALS, DynamoServer, Fault, FaultProxy, Load, PATIENCE, TABLE,
-    eventually, on_table, pretend_node, said,
+    eventually, on_table, pretend_node, said, soon,
 };
 
 const ANVIL: &[&str] = &[
@@ -78,7 +78,7 @@ async fn a_table_as_the_original_wrote_it_is_served_and_stays_readable_for_its_r
     assert_eq!(rejected.await, Some(1.0));
     let leads = format!("leader: 127.0.0.1:{}, which was added last", leader.port());
     assert_eq!(told(&balancer, &leads), 1);
-    eventually("it says that health isn't written", PATIENCE, async || {
+    soon("it says that health isn't written", async || {
         told(&balancer, "health is not written back") == 1
     })
     .await;
@@ -101,7 +101,7 @@ async fn a_table_as_the_original_wrote_it_is_served_and_stays_readable_for_its_r
     assert!(said.contains("infra/terraform"), "{said}");
     let (said, code) = obeys(&balancer, &["backends", "set", &node, "--weight", "2"]);
     assert!(code == Some(0) && said.contains("\"weight\": 2"), "{said}");
-    eventually("health is written back", PATIENCE, async || {
+    soon("health is written back", async || {
         let items = server.items(TABLE, "url").await;
         items[&own.url()].contains_key("checked_at")
     })
@@ -130,7 +130,7 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
         let proxy = FaultProxy::before(server.rpc.address).await;
         balancers.push((balancer(&proxy.url(), "", 1.0).await, proxy));
     }
-    eventually("one of them holds the lease", PATIENCE, async || {
+    soon("one of them holds the lease", async || {
         server.holder().await.is_some()
     })
     .await;
@@ -179,20 +179,16 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
     let (mut dead, _) = balancers.remove(place.expect("one of them holds it"));
     dead.process.kill();
     let killed_at = forebay::clock::now();
-    eventually("another holds the lease", PATIENCE, async || {
+    soon("another holds the lease", async || {
         server.holder().await.is_some_and(|now| now != holder)
     })
     .await;
     println!("the lease was taken over after {:?}", killed_at.elapsed());
     nodes[1].process.pause();
-    eventually(
-        "the new holder writes that b is silent",
-        PATIENCE,
-        async || {
-            let items = server.items(TABLE, "url").await;
-            items[&nodes[1].url()]["is_healthy"] == AttributeValue::Bool(false)
-        },
-    )
+    soon("the new holder writes that b is silent", async || {
+        let items = server.items(TABLE, "url").await;
+        items[&nodes[1].url()]["is_healthy"] == AttributeValue::Bool(false)
+    })
     .await;
     assert_ne!(checked_by(&server).await, before);
     nodes[1].process.resume();
@@ -259,7 +255,7 @@ async fn requests_of(balancers: usize) -> BTreeMap<String, u64> {
             .replace("interval: 400ms, timeout: 350ms", "interval: 5s");
         running.push((Balancer::start(&yaml, &CREDENTIALS).await, proxy));
     }
-    eventually("health is written", PATIENCE, async || {
+    soon("health is written", async || {
         checked_by(&server).await.len() == 1
     })
     .await;
@@ -304,7 +300,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         let own = [("rung", "own")];
         balancer.metric("forebay_nodes", &own).await
     };
-    eventually("all pages are seen", PATIENCE, async || {
+    soon("all pages are seen", async || {
         all(&balancer).await == Some(26.0)
     })
     .await;
@@ -332,7 +328,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         match fault {
             Fault::Late(_) => quiet(2).await,
             _ => {
-                eventually(&format!("{fault:?} is told"), PATIENCE, is_seen).await;
+                soon(&format!("{fault:?} is told"), is_seen).await;
                 outages += 1;
             }
         }
@@ -340,7 +336,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         let before = load.done();
         load.reaches(before + 50).await;
         proxy.go_wrong(Fault::None);
-        eventually(&format!("{fault:?} is over"), PATIENCE, async || {
+        soon(&format!("{fault:?} is over"), async || {
             told(&balancer, "the registry is in reach again") == outages
         })
         .await;
@@ -352,7 +348,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
 
     // For long out of reach: the list ages, and probing goes on.
     server.process.pause();
-    eventually("the list ages", PATIENCE, async || {
+    soon("the list ages", async || {
         balancer.metric("forebay_registry_age_seconds", &[]).await >= Some(4.0)
     })
     .await;
@@ -381,7 +377,7 @@ async fn starts_from_the_last_list(balancer: &Balancer, proxy: &FaultProxy) {
     );
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#;
     assert_eq!(second.post(call).await.status, 200);
-    eventually("its age grows", PATIENCE, async || {
+    soon("its age grows", async || {
         second.metric("forebay_registry_age_seconds", &[]).await >= Some(2.0)
     })
     .await;
@@ -461,7 +457,7 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
     }
     let asked = || leader.calls_of("eth_getBlockByNumber");
     let rounds = || own.calls_of("eth_getBlockByNumber");
-    eventually("only one asks the leader", PATIENCE, async || {
+    soon("only one asks the leader", async || {
         let (asked_before, rounds_before) = (asked(), rounds());
         quiet(2).await;
         let (asked, rounds) = (asked() - asked_before, rounds() - rounds_before);

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::support::{
     Authority, Balancer, CREDENTIALS, Console, DynamoServer, Load, PATIENCE, Process, QUICK,
-    Steady, TABLE, eventually, free_port, in_repository, on_table, pretend_node, said,
+    Steady, TABLE, free_port, in_repository, on_table, pretend_node, said, soon,
 };
 use forebay::app::App;
 use forebay::observe::logs::{self, LogFormat};
@@ -121,7 +121,7 @@ async fn certificates_change_under_load_and_no_call_is_lost() {
         if round % 2 == 0 {
             balancer.process.signal(Signal::HUP);
         }
-        eventually("the new certificate is shown", PATIENCE, async || {
+        soon("the new certificate is shown", async || {
             client.shown(port).await != before
         })
         .await;
@@ -358,10 +358,7 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
             assert_eq!(code, Some(0), "{said}");
         }
         let fit = async |balancer: &Balancer| balancer.metric("forebay_nodes_healthy", &[]).await;
-        eventually("both serve", PATIENCE, async || {
-            fit(&balancer).await == Some(2.0)
-        })
-        .await;
+        soon("both serve", async || fit(&balancer).await == Some(2.0)).await;
         balancer.process.terminate();
         balancer.process.ended(PATIENCE).await;
         let path = balancer.folder().join("forebay.db");
@@ -388,7 +385,7 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
             }
         }
         balancer.start_again().await;
-        eventually(damage, PATIENCE, async || fit(&balancer).await == Some(2.0)).await;
+        soon(damage, async || fit(&balancer).await == Some(2.0)).await;
         let health = balancer.get("/health").await.text();
         assert!(
             health.contains("the list is the last one on disk"),
@@ -400,7 +397,7 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
         let load = Load::start(&balancer.url(), 1_000_000, 2);
         let (said, code) = balancer.obeys(&["backends", "repair"]);
         assert_eq!(code, Some(0), "{damage}: {said}");
-        eventually("the new one is read", PATIENCE, async || {
+        soon("the new one is read", async || {
             let health = balancer.get("/health").await.text();
             !health.contains("out of reach")
         })
@@ -436,7 +433,7 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
             .await
     };
     registry.remove("gone").await.unwrap();
-    eventually("a node that was taken away goes", PATIENCE, async || {
+    soon("a node that was taken away goes", async || {
         weight("gone").await.is_none()
     })
     .await;
@@ -452,7 +449,7 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
         .add(&named("dead", "http://127.0.0.1:9"))
         .await
         .unwrap();
-    eventually("the list is the new one", PATIENCE, async || {
+    soon("the list is the new one", async || {
         weight("dead").await == Some(1.0)
     })
     .await;
@@ -499,7 +496,7 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
         (&"old".into(), &true.into())
     );
     registry.add(&named("new", &new.url())).await.unwrap();
-    eventually("the new one serves alone", PATIENCE, async || {
+    soon("the new one serves alone", async || {
         weight("old").await.is_none()
     })
     .await;

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Pretend, QUICK, eventually};
+use crate::support::{PATIENCE, Pretend, QUICK, soon};
 use forebay::clock;
 use forebay_fake::{Capacity, Fault};
 use serde_json::{Value, json};
@@ -197,7 +197,7 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     scene.nodes[0].set_latency(Duration::from_secs(1));
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
     let calls = (0..6).map(|id| caller.call(id)).collect();
-    eventually("four wait", PATIENCE, async || {
+    soon("four wait", async || {
         scene.balancer.metric("forebay_queued_calls", &[]).await == Some(4.0)
             || scene.balancer.metric("forebay_calls_shed_total", &[]).await > Some(0.0)
     })
@@ -224,7 +224,7 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     let auto = ["backends", "set", "a", "--in-flight-max", "auto"];
     let (said, code) = scene.balancer.obeys(&auto);
     assert_eq!(code, Some(0), "{said}");
-    eventually("it is found again", PATIENCE, async || {
+    soon("it is found again", async || {
         let limit = scene
             .balancer
             .metric("forebay_node_in_flight_limit", &[("node", "a")]);
@@ -262,7 +262,7 @@ async fn a_look_up_takes_one_place() {
         caller.send(id, "eth_getTransactionReceipt", json!([hash]))
     };
     let first = look_up(1);
-    eventually("the first is under way", PATIENCE, async || {
+    soon("the first is under way", async || {
         scene.heard("eth_getTransactionReceipt") > 0
     })
     .await;
@@ -282,10 +282,7 @@ async fn a_call_that_joins_a_look_up_takes_no_place() {
     let hash = format!("{:#066x}", 7);
     let poll = |id: u64| caller.send(id, method, json!([hash]));
     let first = poll(0);
-    eventually("the first is under way", PATIENCE, async || {
-        scene.heard(method) > 0
-    })
-    .await;
+    soon("the first is under way", async || scene.heard(method) > 0).await;
     let polls = (1..6).map(poll).chain([first]).collect();
     for came in all(polls).await {
         assert!(!came.is_refusal(), "{came:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, Frames, HEADERS, POST, SETTINGS, frame,
 };
-use crate::support::{Answer, PATIENCE, Pretend, Wire, call, eventually};
+use crate::support::{Answer, PATIENCE, Pretend, Wire, call, soon};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -63,7 +63,7 @@ async fn answers_that_no_client_reads_hold_no_place() {
     }
     let metric = async |name: &str| scene.balancer.metric(name, &[]).await.unwrap();
     let waiting = f64::from(CONNECTIONS * STREAMS);
-    eventually("all wait to be taken", PATIENCE, async || {
+    soon("all wait to be taken", async || {
         metric("forebay_requests_in_flight").await >= waiting
             && metric("forebay_requests_admitted").await == 0.0
     })
@@ -131,7 +131,7 @@ async fn of_an_answer_that_its_client_does_not_take_the_system_holds_a_small_buf
     let reading = client.read_exact(&mut taken);
     timeout(PATIENCE, reading).await.expect("in time").unwrap();
     let mut before = Vec::new();
-    eventually("nothing more comes", PATIENCE, async || {
+    soon("nothing more comes", async || {
         let held = held_of(port);
         let is_still = held.iter().any(|bytes| *bytes > 100 << 10) && held == before;
         before = held;
@@ -162,7 +162,7 @@ async fn a_thousand_answers_that_are_not_taken_cost_a_quiet_client_nothing() {
         let in_flight = scene.balancer.metric("forebay_requests_in_flight", &[]);
         in_flight.await.unwrap_or_default()
     };
-    eventually("all wait to be taken", PATIENCE, async || {
+    soon("all wait to be taken", async || {
         stalled().await >= f64::from(CONNECTIONS * STREAMS)
     })
     .await;
@@ -214,7 +214,7 @@ async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_
     }
     assert_eq!(quiet_call(address).await.status, 200);
     // As soon as those that say nothing have had their time.
-    eventually("a no is told", PATIENCE, async || {
+    soon("a no is told", async || {
         let mut wire = Wire::connect(address).await;
         wire.send(request(&call("1", "eth_getBalance"))).await;
         let refused = wire.answer().await;
@@ -225,7 +225,7 @@ async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_
         assert_eq!(scene.balancer.get("/health").await.status, 200);
     }
     drop(open);
-    eventually("there is room again", PATIENCE, async || {
+    soon("there is room again", async || {
         let answer = scene.post(&call("1", "eth_getBalance")).await;
         answer.status == 200
     })

@@ -6,9 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::{
-    Balancer, Console, Load, PATIENCE, Pretend, QUICK, call, eventually, pretend_node,
-};
+use crate::support::{Balancer, Console, Load, Pretend, QUICK, call, pretend_node, soon};
 use rustix::process::Signal;
 
 /// Settings of a running balancer, each of which a test changes.
@@ -260,7 +258,7 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
     let text = fs::read_to_string(&path).unwrap();
     let put = |nodes: &[(&str, &str)]| fs::write(&path, listing(&text, &node, nodes)).unwrap();
     let weighs = async |name: &str, weight: Option<f64>| {
-        eventually(&format!("{name} weighs {weight:?}"), PATIENCE, async || {
+        soon(&format!("{name} weighs {weight:?}"), async || {
             let labels = [("node", name)];
             balancer.metric("forebay_node_weight", &labels).await == weight
         })
@@ -343,7 +341,7 @@ async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit(
             .metric("forebay_node_weight", &[("node", name)])
             .await
     };
-    eventually("the fit one comes in", PATIENCE, async || {
+    soon("the fit one comes in", async || {
         weight("removed").await == Some(4.0)
     })
     .await;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Listener, PATIENCE, Pretend, call, eventually, exchange, post, post_http2, sum,
+    Answer, Listener, PATIENCE, Pretend, call, exchange, post, post_http2, soon, sum,
 };
 use forebay::clock;
 use forebay_core::rpc::envelope::UpstreamCallId;
@@ -284,7 +284,7 @@ async fn faults_bench_a_node_but_never_the_last_own_one_and_throttling_none() {
         let printed = scene.balancer.process.printed();
         assert!(!printed.contains("gets no calls"), "after {calls}");
     }
-    eventually("a node is benched", PATIENCE, async || {
+    soon("a node is benched", async || {
         assert_eq!(scene.call(READ).await.json()["error"]["code"], -32013);
         benched().await.contains(&true)
     })
@@ -666,7 +666,7 @@ async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_goo
             text: text.into(),
         });
         scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
-        eventually("it is told why", PATIENCE, async || {
+        soon("it is told why", async || {
             let said = scene.balancer.process.printed();
             said.contains(&format!("HTTP {code}")) && said.contains(told)
         })

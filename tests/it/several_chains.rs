@@ -12,9 +12,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use self::stage::{ChainStage, NODELESS, call_of};
-use crate::support::{
-    Console, Heard, Listener, Load, PATIENCE, eventually, exchange, post_http2_to,
-};
+use crate::support::{Console, Heard, Listener, Load, PATIENCE, exchange, post_http2_to, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_chain_answers_at_its_name_its_id_and_its_host() {
@@ -118,7 +116,7 @@ async fn one_chains_fall_is_told_and_takes_the_process_out_only_where_it_is_requ
             .nodes("base")
             .iter()
             .for_each(|node| node.set_fault(Fault::HangUp));
-        eventually("base is degraded", PATIENCE, async || {
+        soon("base is degraded", async || {
             let health = stage.balancer.get("/health").await;
             health.json()["chains"]["base"]["status"] == "degraded" && health.status == status
         })
@@ -148,7 +146,7 @@ async fn a_chain_that_does_not_begin_holds_the_process_up_for_ten_seconds_and_no
         &[("ethereum", 1, ""), ("base", 8453, NODELESS)],
     )
     .await;
-    eventually("ethereum has begun", PATIENCE, async || {
+    soon("ethereum has begun", async || {
         let health = stage.balancer.get("/ethereum/health").await;
         health.status == 200
     })
@@ -159,7 +157,7 @@ async fn a_chain_that_does_not_begin_holds_the_process_up_for_ten_seconds_and_no
         health.status == 503 || took > Duration::from_secs(10),
         "{took:?}"
     );
-    eventually("the process is ready", PATIENCE, async || {
+    soon("the process is ready", async || {
         stage.balancer.get("/health").await.status == 200
     })
     .await;
@@ -181,7 +179,7 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
     let mut socket = Listener::open_at(stage.balancer.rpc.address, "/base").await;
     // One comes.
     stage.add("optimism", 10, "").await;
-    eventually("optimism answers", PATIENCE, async || {
+    soon("optimism answers", async || {
         stage.post_at("/optimism").await.json()["result"] == "0xa"
     })
     .await;
@@ -189,7 +187,7 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
     assert_eq!(gone.ask("eth_chainId", json!([])).await["result"], "0xa");
     // A node of another chain comes, and one goes.
     let added = stage.add_node("ethereum").await;
-    eventually("the new node is asked", PATIENCE, async || {
+    soon("the new node is asked", async || {
         // What isn't answered here.
         stage.call_at("/ethereum", "eth_gasPrice").await;
         stage.nodes("ethereum")[added].calls_of("eth_gasPrice") > 0
@@ -203,7 +201,7 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
         matches!(closed, Some(Heard::Closed(1001 | 1012, _))),
         "{closed:?}"
     );
-    eventually("optimism is gone", PATIENCE, async || {
+    soon("optimism is gone", async || {
         stage.post_at("/optimism").await.status == 404
     })
     .await;
@@ -224,7 +222,7 @@ async fn a_default_is_not_taken_away_in_passing() {
     let mut stage =
         ChainStage::set("", &[("ethereum", 1, "default: true"), ("base", 8453, "")]).await;
     stage.remove("ethereum");
-    eventually("it is refused", PATIENCE, async || {
+    soon("it is refused", async || {
         let said = stage.balancer.process.printed();
         said.contains("the chain ethereum is the default")
             && said.contains("would be the chain base")
@@ -232,7 +230,7 @@ async fn a_default_is_not_taken_away_in_passing() {
     .await;
     // Nor is it exchanged for another that is marked.
     stage.mark("base");
-    eventually("that is refused, too", PATIENCE, async || {
+    soon("that is refused, too", async || {
         let said = stage.balancer.process.printed();
         said.matches("the chain ethereum is the default").count() == 2
     })
@@ -284,7 +282,7 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     assert_eq!(count("/backends?chain=ethereum").await, 3);
     assert_eq!(count("/backends?chain=base").await, 2);
     assert_eq!(count("/backends").await, 2);
-    eventually("it is on the list", PATIENCE, async || {
+    soon("it is on the list", async || {
         let status = console("GET", "/status?chain=ethereum").gives(200).await;
         status.to_string().contains("\"late\"")
     })
@@ -303,7 +301,7 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
         .json(apart)
         .gives(201)
         .await;
-    eventually("it is on the list", PATIENCE, async || {
+    soon("it is on the list", async || {
         let status = console("GET", "/status?chain=base").gives(200).await;
         status.to_string().contains("\"apart\"")
     })

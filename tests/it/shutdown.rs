@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, eventually, free_port, get,
+    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, free_port, get, soon,
 };
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -121,10 +121,7 @@ async fn a_second_sigint_ends_it_whatever_is_under_way() {
         let params = json!(["0x00000000000000000000000000000000000000aa", "latest"]);
         rpc.ask("eth_getCode", params, PATIENCE).await
     });
-    eventually("the node is asked", PATIENCE, async || {
-        scene.heard("eth_getCode") > 0
-    })
-    .await;
+    soon("the node is asked", async || scene.heard("eth_getCode") > 0).await;
     scene.balancer.process.signal(Signal::INT);
     sleep(Duration::from_secs(1)).await;
     assert!(scene.balancer.process.is_running(), "the call isn't done");
@@ -184,7 +181,7 @@ async fn gets_calls(balancer: &Balancer) {
         calls.await.unwrap_or_default()
     };
     let before = calls().await;
-    eventually("HAProxy sends it calls", PATIENCE, async || {
+    soon("HAProxy sends it calls", async || {
         calls().await > before + 20.0
     })
     .await;
@@ -217,7 +214,7 @@ impl Haproxy {
         let mut command = Command::new(name);
         command.arg("-db").arg("-f").arg(&path);
         let process = Process::start("haproxy", command, folder.path());
-        eventually("HAProxy listens", PATIENCE, async || {
+        soon("HAProxy listens", async || {
             TcpStream::connect(address).await.is_ok()
         })
         .await;
@@ -333,7 +330,7 @@ impl Front {
     async fn serves(&self, more: u64) {
         let shared = &self.shared;
         let wanted = shared.done.load(Relaxed) + more;
-        eventually("calls are served", PATIENCE, async || {
+        soon("calls are served", async || {
             let are_ready = shared.ready.iter().all(|ready| ready.load(Relaxed));
             are_ready && shared.done.load(Relaxed) >= wanted
         })

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, eventually, post,
-    says_error, says_status,
+    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, post, says_error,
+    says_status, soon,
 };
 use forebay::clock;
 use forebay_fake::Fault;
@@ -62,7 +62,7 @@ async fn a_transaction_reaches_all_own_nodes_and_a_second_time_is_no_error() {
     let raw = signed(&scene.leader, 0).await;
     let hash = send(&scene, &raw).await;
     for node in &scene.own {
-        eventually("it is there", PATIENCE, async || has(node, &hash).await).await;
+        soon("it is there", async || has(node, &hash).await).await;
     }
     assert!(!has(&scene.leader, &hash).await, "own nodes took it");
     assert_eq!(send(&scene, &raw).await, hash, "they know it");
@@ -90,15 +90,12 @@ async fn a_node_that_dies_or_freezes_costs_no_transaction_and_gets_it_when_it_th
     );
     scene.own[1].process.resume();
     let thawed = &scene.own[1];
-    eventually("it heard of it later", PATIENCE, async || {
-        has(thawed, &hash).await
-    })
-    .await;
+    soon("it heard of it later", async || has(thawed, &hash).await).await;
     scene.own[2].process.kill();
     let raw = signed(&scene.leader, 1).await;
     let hash = send(&scene, &raw).await;
     for node in &scene.own[..2] {
-        eventually("it is there", PATIENCE, async || has(node, &hash).await).await;
+        soon("it is there", async || has(node, &hash).await).await;
     }
 }
 
@@ -407,7 +404,7 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
     }
     send_signed(&scene, SEND, 0).await;
     let both = async || scene.heard(SEND) == 4;
-    eventually("both have it", PATIENCE, both).await;
+    soon("both have it", both).await;
     all(&scene, &[SEND], &too_low);
     assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
     scene.nodes[1].set_result(COUNT, "\"0x8\"");
@@ -440,17 +437,14 @@ async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     let asked = scene.heard(RECEIPT);
     let many = (0..10).map(|_| send_with(&scene, SYNC, 0, r#","0x3a98""#));
     let mining = async {
-        eventually("all have looked", PATIENCE, async || {
-            scene.heard(SYNC) >= 22
-        })
-        .await;
+        soon("all have looked", async || scene.heard(SYNC) >= 22).await;
         let looked = asked + 20;
-        eventually("they were looked up", PATIENCE, async || {
+        soon("they were looked up", async || {
             scene.heard(RECEIPT) >= looked
         })
         .await;
         scene.chain.advance(1);
-        eventually("they asked together", PATIENCE, async || {
+        soon("they asked together", async || {
             scene.heard(RECEIPT) > looked
         })
         .await;
@@ -516,7 +510,7 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
     once_a_second(&scene, poll).await;
     let asked = scene.heard(RECEIPT);
     assert!(asked <= 4, "two open at once a node in its time: {asked}");
-    eventually("their time is over", PATIENCE, async || {
+    soon("their time is over", async || {
         let timeouts = [("outcome", "timeout")];
         let timeouts = scene.balancer.metric("forebay_attempts_total", &timeouts);
         timeouts.await == Some(scene.heard(RECEIPT) as f64)
@@ -614,7 +608,7 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
     let short = Duration::from_millis(500);
     let left = post(scene.balancer.rpc.address, &receipt_of(0), short).await;
     assert!(left.is_err(), "it left");
-    eventually("what came was heard", PATIENCE, async || {
+    soon("what came was heard", async || {
         by_hash(&scene, 0).await.is_null()
     })
     .await;
@@ -874,7 +868,7 @@ async fn a_caller_that_waits_is_served_though_the_one_that_asked_leaves() {
     let short = Duration::from_millis(500);
     let leader = async { post(address, &body, short).await };
     let follower = async {
-        eventually("the first has asked", PATIENCE, async || {
+        soon("the first has asked", async || {
             node.calls_of("eth_getBalance") == 1
         })
         .await;
@@ -934,10 +928,10 @@ async fn a_shutdown_waits_for_transactions_that_are_still_on_their_way() {
     scene.nodes[0].set_fault_for(&[SEND], slowly());
     assert_eq!(scene.call(SEND).await.json()["result"], HASH);
     let both = async || scene.heard(SEND) == 2;
-    eventually("both were sent it", PATIENCE, both).await;
+    soon("both were sent it", both).await;
     let began = clock::now();
     scene.balancer.process.terminate();
     let mut process = scene.balancer.process;
-    eventually("it has ended", PATIENCE, async || !process.is_running()).await;
+    soon("it has ended", async || !process.is_running()).await;
     assert!(began.elapsed() > Duration::from_millis(700), "it waited");
 }

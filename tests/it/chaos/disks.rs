@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::chaos::{PACE, files, listed};
-use crate::support::{Balancer, Load, PATIENCE, QUICK, Scene, eventually};
+use crate::support::{Balancer, Load, QUICK, Scene, soon};
 
 /// What a start needs: SQLite's index of its log alone takes 32 KiB.
 const DISK: &str = "size=1m,mode=700";
@@ -103,7 +103,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     assert_eq!(code, Some(0), "{said}");
     let a = [("node", "a")];
     scene.balancer.becomes("forebay_node_weight", &a, 7.0).await;
-    eventually("health is written again", PATIENCE, async || {
+    soon("health is written again", async || {
         item(&scene.balancer, "b")["reason"].is_string()
     })
     .await;
@@ -115,7 +115,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     load.reaches(load.done() + 200).await;
 
     lists.make_room();
-    eventually("the last list is written", PATIENCE, async || {
+    soon("the last list is written", async || {
         listed(&last_list) == weights(7)
     })
     .await;

@@ -97,6 +97,11 @@ pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnM
     }
 }
 
+/// Looks until `holds`, with [`PATIENCE`].
+pub async fn soon(what: &str, holds: impl AsyncFnMut() -> bool) {
+    eventually(what, PATIENCE, holds).await;
+}
+
 /// A program that a script in `tests/parts` brought.
 pub fn part(name: &str) -> PathBuf {
     let path = in_repository(".parts/bin").join(name);
