@@ -6,7 +6,7 @@ mod page;
 use std::time::Duration;
 
 use crate::support::{
-    Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, exchange, pretend_node, soon,
+    Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, assert_says, exchange, pretend_node, soon,
 };
 use serde_json::{Value, json};
 
@@ -365,10 +365,7 @@ async fn a_drained_node_ends_its_calls_gets_none_and_returns_with_its_weight() {
     assert_eq!(turn("cordon").json("{}").gives(200).await["weight"], 0);
     assert_eq!(turn("undrain").gives(200).await["weight"], 7);
     let told = balancer.process.printed();
-    assert!(
-        told.contains("node b was drained: no new calls; by 127.0.0.1"),
-        "{told}"
-    );
+    assert_says(&told, "node b was drained: no new calls; by 127.0.0.1");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //! the nodes.
 
 use crate::support::{
-    Answer, Balancer, Console, Pretend, QUICK, SECRET, TlsDoor, call, pretend_node, soon,
+    Answer, Balancer, Console, Pretend, QUICK, SECRET, TlsDoor, assert_says, call, pretend_node,
+    soon,
 };
 use forebay_fake::FakeChain;
 
@@ -21,10 +22,7 @@ async fn a_call_gets_a_line_with_the_id_that_its_client_gave_it() {
     .await;
     assert_eq!(answer.header("x-request-id"), Some("order-66"));
     let line = line_of(&scene, "order-66").await;
-    assert!(
-        line.contains(" INFO  call eth_getBalance ok node=a attempts=1 ms="),
-        "{line}"
-    );
+    assert_says(&line, " INFO  call eth_getBalance ok node=a attempts=1 ms=");
     let ending = format!(
         "bytes={} client=127.0.0.1 request=order-66",
         answer.body.len()
@@ -102,10 +100,7 @@ async fn an_answer_that_is_passed_on_as_it_comes_gets_its_line_at_its_end() {
     assert!(answer.body.len() > long.len());
     let line = line_of(&scene, "long").await;
     assert!(line.contains(" call eth_getCode ok node=a"), "{line}");
-    assert!(
-        line.contains(&format!(" bytes={} ", answer.body.len())),
-        "{line}"
-    );
+    assert_says(&line, &format!(" bytes={} ", answer.body.len()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,10 +112,7 @@ async fn with_a_share_of_nothing_failed_calls_alone_get_a_line() {
     let answer = ask(&scene, &[("x-request-id", "lost")], &body).await;
     assert!(answer.json()["error"].is_object(), "{}", answer.text());
     let line = line_of(&scene, "lost").await;
-    assert!(
-        line.contains(" WARN  call eth_getBalance failed code=-320"),
-        "{line}"
-    );
+    assert_says(&line, " WARN  call eth_getBalance failed code=-320");
     assert!(line.contains(" node=local failed=a/transport"), "{line}");
     assert_eq!(lines(&scene).len(), 1);
 }
@@ -131,7 +123,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
     let scene = Pretend::set(&[1], FAILED_ALONE).await;
     scene.nodes[0].set_fault_for(&["eth_getBalance"], forebay_fake::Fault::HangUp);
     for at in 0..CALLS {
-        let body = call(&at.to_string(), "eth_getBalance");
+        let body = call(at, "eth_getBalance");
         let answer = ask(&scene, &[], &body).await;
         assert!(answer.json()["error"].is_object(), "{}", answer.text());
     }
@@ -216,10 +208,8 @@ async fn no_line_is_written_unless_asked_for_and_ids_and_traces_pass_all_the_sam
         format!("{:?}", heard.map(|heard| &heard.headers))
     };
     let traced = of("eth_getBalance");
-    assert!(
-        traced.contains("traceparent") && traced.contains(TRACE),
-        "{traced}"
-    );
+    assert_says(&traced, "traceparent");
+    assert_says(&traced, TRACE);
     assert!(!traced.contains("x-request-id"), "{traced}");
     assert!(!of("eth_gasPrice").contains("traceparent"));
 }
@@ -296,10 +286,8 @@ async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
     let printed = scene.balancer.process.printed();
     let wrong = "WARN  a wrong token was shown to the admin listener from 203.0.113.9\n";
     assert_eq!(printed.matches("a wrong token").count(), 1);
-    assert!(
-        printed.contains(wrong) && !printed.contains(SECRET),
-        "{printed}"
-    );
+    assert_says(&printed, wrong);
+    assert!(!printed.contains(SECRET), "{printed}");
     // Without trust it is only a header.
     let scene = Pretend::set(&[1], ALL).await;
     ask(&scene, &headers, &call("1", "eth_getBalance")).await;

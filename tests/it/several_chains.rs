@@ -12,7 +12,9 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use self::stage::{ChainStage, NODELESS, call_of};
-use crate::support::{Console, Heard, Listener, Load, PATIENCE, exchange, post_http2_to, soon};
+use crate::support::{
+    Console, Heard, Listener, Load, PATIENCE, assert_says, exchange, post_http2_to, soon,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_chain_answers_at_its_name_its_id_and_its_host() {
@@ -210,9 +212,9 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
     load.reaches(load.done() + 100).await;
     load.stop().await.no_call_failed();
     let said = stage.balancer.process.printed();
-    assert!(
-        said.contains("the configuration has changed: forebay.chains.optimism"),
-        "{said}"
+    assert_says(
+        &said,
+        "the configuration has changed: forebay.chains.optimism",
     );
     assert!(said.contains("forebay.chains.ethereum.nodes"), "{said}");
 }

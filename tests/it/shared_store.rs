@@ -152,6 +152,14 @@ impl Two {
         two
     }
 
+    /// The nodes take transactions, and know nothing of them.
+    fn have_no_pool(&self) {
+        for node in &self.nodes {
+            node.set_result("eth_getTransactionCount", "\"0x0\"");
+            node.set_result("eth_getTransactionByHash", "null");
+        }
+    }
+
     /// The other hears at once what the one sees.
     async fn share_heads(&self) {
         let head = self.chain.head() + 1;
@@ -244,10 +252,7 @@ async fn one_begun_while_the_store_lets_nothing_be_read_catches_up_later_and_wri
     let server = RedisServer::start().await;
     let mut two = Two::over(3, [&server.url(), &server.url()], "").await;
     two.share_heads().await;
-    for node in &two.nodes {
-        node.set_result("eth_getTransactionCount", "\"0x0\"");
-        node.set_result("eth_getTransactionByHash", "null");
-    }
+    two.have_no_pool();
     let wallet = Wallet::rich();
     let sent = json!([wallet.sign(0, Draft::on(1)).raw]);
     two.one.ask("eth_sendRawTransaction", sent).await;
@@ -368,11 +373,7 @@ async fn a_transaction_that_was_sent_through_one_is_counted_and_shown_by_the_oth
         "  calls: { broadcast: 1 }\n",
     )
     .await;
-    // Nodes without a pool: they take it, and know nothing of it.
-    for node in &two.nodes {
-        node.set_result("eth_getTransactionCount", "\"0x0\"");
-        node.set_result("eth_getTransactionByHash", "null");
-    }
+    two.have_no_pool();
     let wallet = Wallet::rich();
     for nonce in 0..10 {
         let written = wallet.sign(nonce, Draft::on(1));

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, free_port, get, soon,
+    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, free_port, get, request, soon,
 };
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -233,11 +233,7 @@ async fn call_all_the_time(
     pause: Duration,
     is_over: Arc<AtomicBool>,
 ) -> (u64, Vec<String>) {
-    let body = call("1", "eth_getBalance");
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("", &call("1", "eth_getBalance"));
     let (mut served, mut failed) = (0, Vec::new());
     while !is_over.load(Relaxed) {
         let mut wire = Wire::connect(address).await;
@@ -264,11 +260,7 @@ async fn call_all_the_time(
 /// Calls on kept connections, new ones where it is told so, until none is taken any more; how many
 /// calls were answered. An error is a call that was cut.
 async fn call_until_refused(address: SocketAddr, pause: Duration) -> Result<u64, String> {
-    let body = call("1", "eth_getBalance");
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("", &call("1", "eth_getBalance"));
     let mut served = 0;
     loop {
         // Refused: nothing was lost.

@@ -90,7 +90,7 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_while_others_are_served()
     let mut quick = Listener::open(scene.balancer.rpc.address).await;
     for id in 0..30 {
         let params = format!("\"0x{id:02x}\"");
-        let request = call(&id.to_string(), "eth_call").replace("\"0x01\"", &params);
+        let request = call(id, "eth_call").replace("\"0x01\"", &params);
         slow.send(Message::text(request)).await.unwrap();
     }
     let ended = [("reason", "slow")];
@@ -161,7 +161,7 @@ async fn several_calls_of_a_socket_go_on_at_once_and_are_answered_as_they_come()
     for id in 0..10 {
         // Each its own, or they would share one answer.
         let params = format!("\"0x{id:02x}\"");
-        let request = call(&id.to_string(), "eth_getBalance").replace("\"0x01\"", &params);
+        let request = call(id, "eth_getBalance").replace("\"0x01\"", &params);
         socket.send(Message::text(request)).await.unwrap();
     }
     socket

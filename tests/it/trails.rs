@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, PATIENCE, Pretend, QUICK, call, post_http2_with, soon};
+use crate::support::{Answer, PATIENCE, Pretend, QUICK, batch_of, call, post_http2_with, soon};
 use forebay_fake::Fault;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -84,7 +84,7 @@ async fn of_a_batch_all_attempts_are_told_as_far_as_there_is_room() {
                 r#"{{"jsonrpc":"2.0","id":{at},"method":"{METHOD}","params":["{at:#042x}","latest"]}}"#
             )
         });
-        format!("[{}]", calls.collect::<Vec<_>>().join(","))
+        batch_of(calls)
     };
     let few = ask(&scene, &[ASKS], &batch(3)).await;
     let few = steps(&few);

@@ -121,9 +121,18 @@ impl Balancer {
         forebay(arguments, &self.configuration, self.folder.path())
     }
 
-    /// What such a command says on both streams, and its exit code.
-    pub fn obeys(&self, arguments: &[&str]) -> (String, Option<i32>) {
-        said(&mut self.command(arguments))
+    /// What such a command says on both streams; it does what it is told.
+    #[track_caller]
+    pub fn obeys(&self, arguments: &[&str]) -> String {
+        self.ends(arguments, 0)
+    }
+
+    /// The same, where it ends with this code.
+    #[track_caller]
+    pub fn ends(&self, arguments: &[&str], code: i32) -> String {
+        let (said, ended) = said(&mut self.command(arguments));
+        assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+        said
     }
 
     /// Waits until the log has these words.
