@@ -230,11 +230,8 @@ async fn two_balancers_on_one_table_learn_each_others_heads() {
     let node = pretend_node(&chain).await;
     let registry = server.registry();
     registry.init().await.unwrap();
-    let named = forebay_core::vocabulary::node::NodeRecord {
-        name: Some("a".into()),
-        ..forebay_core::vocabulary::node::NodeRecord::at(&node.url())
-    };
-    registry.add(&named).await.unwrap();
+    let node = forebay_core::testing::named("a", &node.url());
+    registry.add(&node).await.unwrap();
     let quick = on_table(&server.url(), "");
     let slow = quick
         .replace("interval: 400ms", "interval: 60s")

@@ -259,6 +259,9 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     let stage = ChainStage::set("", &[("ethereum", 1, ""), ("base", 8453, "default: true")]).await;
     let console =
         |method: &str, target: &str| Console::new(stage.balancer.admin.address, method, target);
+    let change = async |method: &str, target: &str, body: &str, status: u16| {
+        console(method, target).json(body).gives(status).await
+    };
     let status = console("GET", "/status").gives(200).await;
     assert_eq!(status["chain"], json!({ "name": "base", "id": 8453 }));
     let glances = status["chains"].as_array().unwrap();
@@ -273,10 +276,7 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     assert_eq!(other["chains"].as_array().unwrap().len(), 2);
 
     let added = r#"{"url":"http://127.0.0.1:9","name":"late","weight":0}"#;
-    console("POST", "/backends?chain=ethereum")
-        .json(added)
-        .gives(201)
-        .await;
+    change("POST", "/backends?chain=ethereum", added, 201).await;
     let count = async |target: &str| {
         let listed = console("GET", target).gives(200).await;
         listed.as_array().unwrap().len()
@@ -290,45 +290,33 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     })
     .await;
     let again = r#"{"url":"http://127.0.0.1:9/","name":"later"}"#;
-    let denied = console("POST", "/backends?chain=base")
-        .json(again)
-        .gives(409)
-        .await;
+    let denied = change("POST", "/backends?chain=base", again, 409).await;
     let why = denied["error"]["message"].to_string();
     assert!(why.contains("a node of the chain ethereum"), "{why}");
     // By a header of its own it is another; without that it would be the same.
     let apart =
         r#"{"url":"http://127.0.0.1:9/","name":"apart","weight":0,"headers":{"x-chain":"base"}}"#;
-    console("POST", "/backends?chain=base")
-        .json(apart)
-        .gives(201)
-        .await;
+    change("POST", "/backends?chain=base", apart, 201).await;
     soon("it is on the list", async || {
         let status = console("GET", "/status?chain=base").gives(200).await;
         status.to_string().contains("\"apart\"")
     })
     .await;
     let alike = r#"{"name":"apart","headers":{}}"#;
-    let denied = console("PATCH", "/backends?chain=base")
-        .json(alike)
-        .gives(409)
-        .await;
+    let denied = change("PATCH", "/backends?chain=base", alike, 409).await;
     assert_eq!(denied["error"]["code"], "conflict", "{denied}");
     console("DELETE", "/backends?chain=base&name=apart")
         .gives(200)
         .await;
-    let add = |url: &str, chain: &str| {
-        let mut command = stage
-            .balancer
-            .command(&["backends", "add", url, "--chain", chain, "--name", "new"]);
-        let done = command.output().unwrap();
-        let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        (done.status.code(), told)
+    let add = |url: &str, code| {
+        let arguments = ["backends", "add", url, "--chain", "base", "--name", "new"];
+        stage.balancer.ends(&arguments, code)
     };
-    let (code, told) = add("http://127.0.0.1:9", "base");
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("a node of the chain ethereum"), "{told}");
-    assert_eq!(add("http://127.0.0.1:9/?two", "base").0, Some(0));
+    assert_says(
+        &add("http://127.0.0.1:9", 1),
+        "a node of the chain ethereum",
+    );
+    add("http://127.0.0.1:9/?two", 0);
     assert_eq!(count("/backends?chain=base").await, 3);
     let gone = console("DELETE", "/backends?name=late").ask().await;
     assert_eq!(gone.status, 404, "{}", gone.text());

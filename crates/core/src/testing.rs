@@ -186,6 +186,15 @@ pub fn leader(url: &str) -> NodeRecord {
     }
 }
 
+/// `text` has these words, and is shown whole where it hasn't.
+///
+/// # Panics
+/// Where it hasn't.
+#[track_caller]
+pub fn assert_says(text: &str, words: &str) {
+    assert!(text.contains(words), "{words:?} isn't in {text}");
+}
+
 /// The whole answer that `body` is, to the call of [`UpstreamCallId::FIRST`].
 ///
 /// # Panics

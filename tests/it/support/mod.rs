@@ -76,6 +76,7 @@ pub use wallet::{AVALANCHE_HEADER, Draft, Kind, Wallet, deposit, header_hash};
 pub use wire::Wire;
 pub use written::{ANVIL, Written};
 
+pub use forebay_core::testing::assert_says;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,12 +101,6 @@ pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnM
 /// Looks until `holds`, with [`PATIENCE`].
 pub async fn soon(what: &str, holds: impl AsyncFnMut() -> bool) {
     eventually(what, PATIENCE, holds).await;
-}
-
-/// `text` has these words; panics with all of it where it hasn't.
-#[track_caller]
-pub fn assert_says(text: &str, words: &str) {
-    assert!(text.contains(words), "{words:?} isn't in {text}");
 }
 
 /// A program that a script in `tests/parts` brought.
