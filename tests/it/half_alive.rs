@@ -388,7 +388,8 @@ async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balanc
         assert!(printed.contains("forebay backends repair"), "{damage}");
         assert!(!half_written.exists());
         let load = Load::start(&balancer.url(), 1_000_000, 2);
-        let said = balancer.obeys(&["backends", "repair"]);
+        let (said, code) = said(&mut balancer.command(&["backends", "repair"]));
+        assert_eq!(code, Some(0), "{damage}: {said}");
         soon("the new one is read", async || {
             let health = balancer.get("/health").await.text();
             !health.contains("out of reach")
