@@ -362,16 +362,11 @@ impl BatchBody {
 mod tests {
     use super::*;
     use crate::shared::admission::Admission;
-    use forebay_core::rpc::answer::Answer;
-    use forebay_core::rpc::envelope::UpstreamCallId;
-    use forebay_core::rpc::whole_answer::WholeAnswer;
+    use forebay_core::testing::whole_answer;
 
     fn whole(result: &str) -> CallReply {
-        let bytes = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#));
-        CallReply::Whole(WholeAnswer::new(
-            &bytes,
-            &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
-        ))
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#);
+        CallReply::Whole(whole_answer(&body))
     }
 
     #[test]

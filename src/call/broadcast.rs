@@ -342,8 +342,7 @@ impl BroadcastTask {
 mod tests {
     use super::*;
     use crate::shared::admission::Admission;
-    use forebay_core::rpc::answer::Answer;
-    use forebay_core::rpc::envelope::UpstreamCallId;
+    use forebay_core::testing::whole_answer;
 
     #[test]
     fn only_a_receipt_may_be_long() {
@@ -354,11 +353,7 @@ mod tests {
     #[test]
     fn a_long_receipt_is_held_in_its_clients_room() {
         let padding = "x".repeat(WHOLE_BYTES_MAX);
-        let bytes = Bytes::from(format!(r#"{{"id":1,"result":"{padding}"}}"#));
-        let answer = WholeAnswer::new(
-            &bytes,
-            &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
-        );
+        let answer = whole_answer(&format!(r#"{{"id":1,"result":"{padding}"}}"#));
         let over = answer.bytes() - WHOLE_BYTES_MAX;
         let admission = Admission::default();
         let budget = admission.answer_budget(over as u64);

@@ -394,10 +394,7 @@ mod tests {
             let command = Line::try_parse_from(words).unwrap().command;
             let (mut out, mut notes) = (Vec::new(), Vec::new());
             let settings = Settings {
-                nodes: vec![NodeRecord {
-                    name: Some("filed".to_string()),
-                    ..NodeRecord::at("http://filed")
-                }],
+                nodes: vec![forebay_core::testing::named("filed", "http://filed")],
                 ..Settings::default()
             };
             let chain = ChosenChain {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::node::mock::{MockNode, block, error, http, ok, result};
+use forebay_core::testing::assert_says;
 use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
 use forebay_fake::{Behaviour, FakeChain, FakeConfig, FakeNode};
 
@@ -210,10 +211,7 @@ async fn without_any_answer_there_is_no_reference() {
     let nodes = [spec(&mock, "geth-1", Role::Own)];
     let table = printed(&nodes, &[], &Settings::default(), false).await;
     assert!(table.starts_with("no reference: no node has told its head; chain not checked"));
-    assert!(
-        table.contains("bad_answer  JSON-RPC error -32601"),
-        "{table}"
-    );
+    assert_says(&table, "bad_answer  JSON-RPC error -32601");
 }
 
 #[tokio::test]

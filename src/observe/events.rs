@@ -160,6 +160,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use forebay_core::testing::assert_says;
 
     fn node(transition: HealthTransition) -> FleetChange {
         FleetChange::Node {
@@ -253,9 +254,9 @@ mod tests {
             probe_failure: Some(probe_failure.clone()),
         };
         let (_, said) = sentence(&left(Reason::Auth));
-        assert!(
-            said.contains("it refuses us: HTTP 401, \"no such key\"; correct its key"),
-            "{said}"
+        assert_says(
+            &said,
+            "it refuses us: HTTP 401, \"no such key\"; correct its key",
         );
         let (_, said) = sentence(&left(Reason::Lagging));
         assert!(!said.contains("401"), "{said}");

@@ -231,18 +231,14 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_core::fleet::{FleetMember, ProbeOutcome};
+    use forebay_core::fleet::ProbeOutcome;
     use forebay_core::testing;
 
     const NODE: NodeId = NodeId(3);
 
     /// A fleet of one node, whose probe failed when there is no head.
     fn view(head: Option<u64>) -> FleetView {
-        let member = FleetMember {
-            name: "a".into(),
-            ..testing::member(NODE.0)
-        };
-        let mut fleet = testing::fleet_of([member], clock::now());
+        let mut fleet = testing::fleet_of([testing::called(NODE.0, "a")], clock::now());
         let probe = head.map_or(ProbeOutcome::Failed, testing::at);
         fleet.hear_round(&[(NODE, probe)], clock::now());
         fleet.view()

@@ -336,10 +336,7 @@ mod tests {
                 headers: [("authorization".to_string(), "Bearer ${KEY}".to_string())].into(),
                 ..NodeRecord::at("http://a:8545")
             },
-            NodeRecord {
-                role: Role::Leader,
-                ..NodeRecord::at("${LEADER_URL}")
-            },
+            forebay_core::testing::leader("${LEADER_URL}"),
             NodeRecord {
                 role: Role::Fallback,
                 weight: Weight::new(0).unwrap(),

@@ -148,6 +148,7 @@ fn with_stand_ins<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_core::testing::named;
 
     fn environment(name: &str) -> Option<String> {
         (name == "KEY").then(|| "s3cret".to_string())
@@ -203,10 +204,6 @@ mod tests {
 
     #[test]
     fn of_two_nodes_whose_variables_make_them_one_the_first_is_used() {
-        let named = |name: &str, url: &str| NodeRecord {
-            name: Some(name.to_string()),
-            ..NodeRecord::at(url)
-        };
         let records = [
             named("a", "http://${KEY}:1"),
             named("b", "http://s3cret:1/"),

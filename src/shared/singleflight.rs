@@ -242,8 +242,6 @@ impl Hasher for IdentityHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_core::rpc::answer::Answer;
-    use forebay_core::rpc::envelope::UpstreamCallId;
 
     fn body() -> Bytes {
         Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
@@ -264,12 +262,8 @@ mod tests {
     }
 
     fn answer() -> FlightOutcome {
-        let bytes = Bytes::from_static(br#"{"id":1,"result":7}"#);
         FlightOutcome::Shared(SharedAnswer {
-            answer: WholeAnswer::new(
-                &bytes,
-                &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
-            ),
+            answer: forebay_core::testing::whole_answer(r#"{"id":1,"result":7}"#),
             node: "a".into(),
             attempts: 1,
         })

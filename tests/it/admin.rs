@@ -6,7 +6,7 @@ mod page;
 use std::time::Duration;
 
 use crate::support::{
-    Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, eventually, exchange, pretend_node,
+    Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, assert_says, exchange, pretend_node, soon,
 };
 use serde_json::{Value, json};
 
@@ -192,7 +192,7 @@ async fn an_orchestrator_hears_of_health_though_all_room_is_taken() {
         slow.spawn(async move { change.ask().await });
     }
     let status = with(balancer, "GET", "/status");
-    eventually("all room is taken", PATIENCE, async || {
+    soon("all room is taken", async || {
         status.ask().await.status == 503
     })
     .await;
@@ -292,7 +292,7 @@ async fn a_node_comes_changes_and_goes_and_the_log_says_which_client_did_it() {
     let target = format!("/backends?url={}", url.replace('/', "%2F"));
     let gone = with(balancer, "DELETE", &target).gives(200).await;
     assert_eq!(gone["name"], "new");
-    eventually("the list is as it was", PATIENCE, async || {
+    soon("the list is as it was", async || {
         names(&with(balancer, "GET", "/backends").gives(200).await) == ["a"]
     })
     .await;
@@ -325,7 +325,7 @@ async fn a_drained_node_ends_its_calls_gets_none_and_returns_with_its_weight() {
         b.calls_of("eth_getBalance") - before
     };
     let drained = async {
-        eventually("b has a call in flight", PATIENCE, async || {
+        soon("b has a call in flight", async || {
             let status = with(balancer, "GET", "/status").gives(200).await;
             status["nodes"][1]["in_flight"] == 1
         })
@@ -365,10 +365,7 @@ async fn a_drained_node_ends_its_calls_gets_none_and_returns_with_its_weight() {
     assert_eq!(turn("cordon").json("{}").gives(200).await["weight"], 0);
     assert_eq!(turn("undrain").gives(200).await["weight"], 7);
     let told = balancer.process.printed();
-    assert!(
-        told.contains("node b was drained: no new calls; by 127.0.0.1"),
-        "{told}"
-    );
+    assert_says(&told, "node b was drained: no new calls; by 127.0.0.1");
 }
 
 #[tokio::test]
@@ -483,16 +480,10 @@ async fn live_and_ready_say_what_an_orchestrator_asks() {
     let live = Console::new(admin, "GET", "/health/live");
     assert_eq!(live.gives(200).await, json!({"status": "ok"}));
     let ready = Console::new(admin, "GET", "/health/ready");
-    eventually("it is ready", PATIENCE, async || {
-        ready.ask().await.status == 200
-    })
-    .await;
+    soon("it is ready", async || ready.ask().await.status == 200).await;
     assert_eq!(ready.gives(200).await["status"], "degraded");
     balancer.process.terminate();
-    eventually("it is closing", PATIENCE, async || {
-        ready.ask().await.status == 503
-    })
-    .await;
+    soon("it is closing", async || ready.ask().await.status == 503).await;
     balancer.process.ended(PATIENCE).await;
 }
 

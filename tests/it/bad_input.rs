@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Pretend, Wire, call, exchange, post_http2};
+use crate::support::{Answer, Pretend, Wire, batch_of, call, exchange, post_http2, request};
 use forebay::clock;
 use serde_json::Value;
 
@@ -30,12 +30,6 @@ fn id_of(answer: &Answer) -> String {
         .or(rest.find(",\"error\""))
         .expect("an outcome");
     rest[..end].to_owned()
-}
-
-/// A POST over HTTP/1.1 that keeps the connection.
-fn request(more: &str, body: &str) -> String {
-    let length = body.len();
-    format!("POST / HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {length}\r\n\r\n{body}")
 }
 
 fn with_extra(extra: &str) -> String {
@@ -114,14 +108,9 @@ fn refused_bodies() -> Vec<(String, u16, i64, &'static str)> {
     }
     table.push((nested(65), 200, -32600, "7"));
     table.push((nested(5_000), 200, -32600, "7"));
-    let batch = |calls: usize| format!("[{}]", vec![call("1", PROBED); calls].join(","));
+    let batch = |calls: usize| batch_of(vec![call("1", PROBED); calls]);
     let small = r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#;
-    table.push((
-        format!("[{}]", vec![small; 1001].join(",")),
-        413,
-        -32014,
-        "null",
-    ));
+    table.push((batch_of(vec![small; 1001]), 413, -32014, "null"));
     table.push((batch(2).replace("]},", ""), 200, -32700, "null"));
     table
 }
@@ -217,9 +206,7 @@ async fn a_notification_is_carried_out_and_not_answered() {
 async fn a_batch_is_answered_place_by_place_up_to_its_limit() {
     let scene = scene().await;
     let small = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
-    let full = scene
-        .post(&format!("[{}]", vec![small; 1000].join(",")))
-        .await;
+    let full = scene.post(&batch_of(vec![small; 1000])).await;
     assert_eq!(full.json().as_array().unwrap().len(), 1000);
     let one = scene.post(&format!("[{}]", call("1", PROBED))).await.json();
     assert_eq!(one.as_array().unwrap().len(), 1);

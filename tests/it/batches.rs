@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, call, eventually, post,
-    says_error, says_status,
+    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, batch_of, call, post, says_error,
+    says_status, soon,
 };
 use forebay_fake::Fault;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn batch(calls: &[(&str, Value)], silent: usize) -> (Vec<Value>, String) {
         }
         call.to_string()
     });
-    let body = format!("[{}]", written.collect::<Vec<_>>().join(","));
+    let body = batch_of(written);
     (ids, body)
 }
 
@@ -138,7 +138,7 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
             let labels = [("node", "real")];
             balancer.metric("forebay_node_healthy", &labels).await
         };
-        eventually("it is out", PATIENCE, async || healthy().await == Some(0.0)).await;
+        soon("it is out", async || healthy().await == Some(0.0)).await;
         // Calls look now and then whether their node is fit.
         tokio::time::sleep(Duration::from_millis(500)).await;
         geth.process.resume();
@@ -162,12 +162,12 @@ async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_no_other_is
 fn mixed_batch(round: usize) -> String {
     let read = |at: usize| {
         let method = if at.is_multiple_of(2) { READ } else { OTHER };
-        call(&format!("\"{at}\""), method).replace("0x01", &address(round * 100 + at))
+        call(format!("\"{at}\""), method).replace("0x01", &address(round * 100 + at))
     };
     let mut calls: Vec<_> = (0..8).map(read).collect();
     calls.insert(3, call("null", "eth_chainId"));
     calls.insert(6, call("7", "admin_peers"));
-    format!("[{}]", calls.join(","))
+    batch_of(calls)
 }
 
 /// What every such batch is to get.
@@ -199,10 +199,8 @@ fn assert_served(answers: &Value, what: &str) {
 /// A rude node, and good ones if there is more than one weight.
 async fn rude(weights: &[u16], fault: Fault, calls: &str) -> Pretend {
     let scene = Pretend::set(weights, calls).await;
-    for node in &scene.nodes {
-        node.set_result(READ, GOOD);
-        node.set_result(OTHER, GOOD);
-    }
+    scene.all_answer(READ, GOOD);
+    scene.all_answer(OTHER, GOOD);
     scene.nodes[0].set_fault_for(&[READ, OTHER], fault);
     scene
 }
@@ -310,13 +308,13 @@ async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
     for round in 0..10 {
         let heard = scene.heard("eth_call");
         let [stays, leaves] = [occupant(2 * round), occupant(2 * round + 1)];
-        eventually("both are full", PATIENCE, async || {
+        soon("both are full", async || {
             scene.heard("eth_call") == heard + 2
         })
         .await;
         let body = mixed_batch(round);
         let (answers, ()) = tokio::join!(scene.post(&body), async {
-            eventually("it waits", PATIENCE, async || {
+            soon("it waits", async || {
                 scene.balancer.metric("forebay_queued_calls", &[]).await > Some(0.0)
             })
             .await;
@@ -353,13 +351,9 @@ async fn a_node_may_answer_in_any_order_and_shape() {
 async fn what_one_node_does_not_know_is_asked_of_another_together_too() {
     let scene = Pretend::set(&[1, 1], PATIENT).await;
     let lookup = "eth_getTransactionReceipt";
-    for node in &scene.nodes {
-        node.set_result(lookup, "null");
-    }
-    let calls: Vec<_> = (0..50)
-        .map(|at| call(&at.to_string(), lookup).replace("0x01", &format!("0x{at:064x}")))
-        .collect();
-    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    scene.all_answer(lookup, "null");
+    let calls = (0..50).map(|at| call(at, lookup).replace("0x01", &format!("0x{at:064x}")));
+    let answers = scene.post(&batch_of(calls)).await.json();
     let is_null = |answer: &Value| answer["result"].is_null() && answer["error"].is_null();
     assert!(answers.as_array().unwrap().iter().all(is_null), "{answers}");
     for node in &scene.nodes {
@@ -373,8 +367,8 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
     let scene = Pretend::set(&[1], PATIENT).await;
     let node = &scene.nodes[0];
     let calls = |count: usize| {
-        let calls = (0..count).map(|at| call(&at.to_string(), OTHER).replace("0x01", &address(at)));
-        format!("[{}]", calls.collect::<Vec<_>>().join(","))
+        let calls = (0..count).map(|at| call(at, OTHER).replace("0x01", &address(at)));
+        batch_of(calls)
     };
     node.set_result(OTHER, GOOD);
     let answers = scene.post(&calls(250)).await.text();
@@ -415,10 +409,8 @@ async fn a_client_that_leaves_ends_its_batch_and_counts_for_nothing_afterwards()
 async fn identical_reads_of_a_batch_are_asked_once() {
     let scene = Pretend::set(&[1], PATIENT).await;
     scene.nodes[0].set_latency(Duration::from_millis(100));
-    let calls: Vec<_> = (0..60)
-        .map(|at| call(&at.to_string(), if at % 3 == 0 { OTHER } else { READ }))
-        .collect();
-    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let calls = (0..60).map(|at| call(at, if at % 3 == 0 { OTHER } else { READ }));
+    let answers = scene.post(&batch_of(calls)).await.json();
     let answers = answers.as_array().unwrap();
     for (at, answer) in answers.iter().enumerate() {
         assert_eq!(answer["id"], at);
@@ -433,8 +425,7 @@ async fn identical_reads_whose_answer_cannot_be_shared_take_turns() {
     let node = &scene.nodes[0];
     node.set_latency(Duration::from_millis(150));
     node.set_result(READ, &format!("\"{}\"", "x".repeat(100 << 10)));
-    let calls: Vec<_> = (0..200).map(|at| call(&at.to_string(), READ)).collect();
-    let body = format!("[{}]", calls.join(","));
+    let body = batch_of((0..200).map(|at| call(at, READ)));
     let posted = scene.post(&body);
     tokio::pin!(posted);
     let mut most = 0.0_f64;
@@ -468,10 +459,8 @@ async fn calls_that_wait_past_their_deadline_ask_no_node() {
     node.set_latency(Duration::from_millis(1200));
     scene.is_well().await;
     node.set_fault_for(&[OTHER], Fault::Stall);
-    let calls: Vec<_> = (0..60)
-        .map(|at| call(&at.to_string(), OTHER).replace("0x01", &address(at)))
-        .collect();
-    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let calls = (0..60).map(|at| call(at, OTHER).replace("0x01", &address(at)));
+    let answers = scene.post(&batch_of(calls)).await.json();
     let is_error = |answer: &Value| answer["error"].is_object();
     assert!(
         answers.as_array().unwrap().iter().all(is_error),
@@ -501,7 +490,7 @@ async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
         (vec![&*read, &call("2", "admin_peers")], 200),
         (vec![&*read, "1"], 200),
     ] {
-        let answer = scene.post(&format!("[{}]", calls.join(","))).await;
+        let answer = scene.post(&batch_of(&calls)).await;
         assert_eq!(answer.status, status, "{calls:?}: {}", answer.text());
         assert_eq!(answer.json()[0]["error"]["code"], -32013);
     }
@@ -509,9 +498,7 @@ async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
         .balancer
         .metric("forebay_try_again_responses_total", &[]);
     assert_eq!(told_apart.await, Some(2.0));
-    for node in &scene.nodes {
-        node.set_fault_for(&[READ, OTHER], says_status(429));
-    }
+    scene.all_fail(&[READ, OTHER], says_status(429));
     let answer = scene.post(&format!("[{read},{}]", call("2", OTHER))).await;
     assert_eq!(
         (answer.status, answer.header("retry-after")),

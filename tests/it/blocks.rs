@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, call, eventually, read_quantity,
-    says_error,
+    Answer, Balancer, Geth, Pretend, QUICK, Scene, batch_of, call, read_quantity, says_error, soon,
 };
 use forebay_fake::{FakeRpcError, Fault};
 use futures_util::StreamExt as _;
@@ -34,6 +33,20 @@ fn heard(scene: &Pretend, method: &str) -> Vec<String> {
 
 async fn metric(scene: &Pretend, name: &str, labels: &[(&str, &str)]) -> f64 {
     scene.balancer.metric(name, labels).await.unwrap_or(0.0)
+}
+
+fn error(code: i64, message: &str) -> FakeRpcError {
+    FakeRpcError {
+        code,
+        message: message.to_string(),
+        data: None,
+    }
+}
+
+/// Each of them served some.
+fn serve(names: [&str; 2], nodes: &[String]) {
+    let all = names.map(|name| nodes.iter().any(|node| node == name));
+    assert_eq!(all, [true; 2], "{nodes:?}");
 }
 
 /// b falls `lag` blocks behind a, and the balancer knows.
@@ -72,10 +85,7 @@ async fn a_named_block_and_the_latest_are_asked_only_of_nodes_that_have_them() {
     for _ in 0..30 {
         nodes.push(node_of(&scene, READ, r#"["0x1","0x61"]"#).await);
     }
-    assert!(
-        nodes.contains(&"a".into()) && nodes.contains(&"b".into()),
-        "{nodes:?}"
-    );
+    serve(["a", "b"], &nodes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,10 +96,7 @@ async fn without_consistency_a_tag_travels_as_it_is() {
     for _ in 0..30 {
         nodes.push(node_of(&scene, READ, r#"["0x1", "latest"]"#).await);
     }
-    assert!(
-        nodes.contains(&"a".into()) && nodes.contains(&"b".into()),
-        "{nodes:?}"
-    );
+    serve(["a", "b"], &nodes);
     let bodies = heard(&scene, READ);
     let is_as_written = |body: &String| body.contains(r#"["0x1", "latest"]"#);
     assert!(bodies.iter().all(is_as_written), "{bodies:?}");
@@ -100,7 +107,7 @@ async fn a_call_waits_for_its_block_and_is_answered_when_a_node_has_it() {
     let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
     let call = ask(&scene, READ, r#"["0x1","0x66"]"#);
     let blocks = async {
-        eventually("the call waits", PATIENCE, async || {
+        soon("the call waits", async || {
             metric(&scene, "forebay_block_waits_total", &[]).await == 1.0
         })
         .await;
@@ -175,11 +182,7 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
     }
     scene.nodes[0].change(|behaviour| {
         behaviour.results.remove("eth_getBlockReceipts");
-        let error = FakeRpcError {
-            code: 4444,
-            message: "pruned history unavailable".into(),
-            data: None,
-        };
+        let error = error(4444, "pruned history unavailable");
         behaviour
             .errors
             .insert("eth_getBlockReceipts".into(), error);
@@ -285,7 +288,7 @@ async fn when_the_only_node_with_the_served_head_dies_calls_wait_for_the_next_on
     scene.nodes[0].refuse().await;
     let call = ask(&scene, READ, r#"["0x1","latest"]"#);
     let catching_up = async {
-        eventually("the call waits", PATIENCE, async || {
+        soon("the call waits", async || {
             metric(&scene, "forebay_block_waits_total", &[]).await == 1.0
         })
         .await;
@@ -342,10 +345,7 @@ async fn all_calls_of_a_batch_see_one_head() {
     let number = call("2", "eth_blockNumber");
     let body = format!("[{},{number}]", calls.join(","));
     let moving = async {
-        eventually("the batch is on its way", PATIENCE, async || {
-            scene.heard(READ) > 0
-        })
-        .await;
+        soon("the batch is on its way", async || scene.heard(READ) > 0).await;
         scene.chain.advance(1);
     };
     let (answer, ()) = tokio::join!(scene.post(&body), moving);
@@ -362,7 +362,7 @@ async fn all_calls_of_a_batch_see_one_head() {
         (48, 48),
         "{bodies}"
     );
-    eventually("the head has moved", PATIENCE, async || {
+    soon("the head has moved", async || {
         ask(&scene, "eth_blockNumber", "[]").await.json()["result"] == "0x65"
     })
     .await;
@@ -375,7 +375,7 @@ async fn answered(scene: &Pretend, calls: usize, bytes: usize) -> usize {
     let result = format!("\"{}\"", "x".repeat(bytes - own_bytes));
     scene.nodes[0].set_result("eth_call", &result);
     let calls = vec![call("1", "eth_call"); calls];
-    let answer = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let answer = scene.post(&batch_of(&calls)).await.json();
     let answers = answer.as_array().into_iter().flatten();
     assert_eq!(answers.clone().count(), calls.len());
     let refused = |answer: &&Value| answer["error"]["code"] == -32020;
@@ -398,9 +398,7 @@ async fn a_batch_holds_answers_up_to_its_limit_and_not_one_byte_past_it() {
 async fn an_answer_that_breaks_off_takes_no_room_from_the_one_that_follows() {
     let scene = Pretend::set(&[1, 1], "  calls: { answer_bytes_max: 200KiB }\n").await;
     let result = format!("\"{}\"", "x".repeat(180 << 10));
-    for node in &scene.nodes {
-        node.set_result("eth_call", &result);
-    }
+    scene.all_answer("eth_call", &result);
     let broken = &scene.nodes[0];
     broken.set_fault_for(&["eth_call"], Fault::TruncatedChunks);
     let batch = format!("[{}]", call("1", "eth_call"));
@@ -606,9 +604,7 @@ async fn a_transaction_that_was_told_mined_is_mined_from_then_on() {
         "what is pending here may be mined there"
     );
     // Its block was abandoned: it is pending again.
-    for node in &scene.nodes {
-        node.set_result(BY_HASH, r#"{"blockNumber":null,"blockHash":null}"#);
-    }
+    scene.all_answer(BY_HASH, r#"{"blockNumber":null,"blockHash":null}"#);
     assert!(!is_mined(&one).await);
     a.set_result(BY_HASH, "null");
     for _ in 0..10 {
@@ -649,11 +645,7 @@ async fn what_we_write_into_a_call_never_makes_it_fail() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callers_own_mistake_costs_no_further_attempts_once_it_is_known_as_such() {
     let scene = Pretend::set(&[1, 1], "").await;
-    let refused = FakeRpcError {
-        code: -32602,
-        message: "Odd number of digits".into(),
-        data: None,
-    };
+    let refused = error(-32602, "Odd number of digits");
     for node in &scene.nodes {
         node.change(|behaviour| {
             for method in [READ, "eth_getCode"] {
@@ -667,12 +659,9 @@ async fn a_callers_own_mistake_costs_no_further_attempts_once_it_is_known_as_suc
     }
     // The first as it was written, too, and of the other node.
     assert_eq!(scene.heard(READ), 10 + 2);
-    let calls: Vec<_> = (0..10)
-        .map(|at| {
-            format!(r#"{{"jsonrpc":"2.0","id":{at},"method":"eth_getCode","params":["0x{at}"]}}"#)
-        })
-        .collect();
-    let batch = format!("[{}]", calls.join(","));
+    let batch = batch_of((0..10).map(|at| {
+        format!(r#"{{"jsonrpc":"2.0","id":{at},"method":"eth_getCode","params":["0x{at}"]}}"#)
+    }));
     for most in [10 + 1 + 10, 10] {
         let before = scene.heard("eth_getCode");
         let answer = scene.post(&batch).await.json();
@@ -726,10 +715,7 @@ async fn what_one_client_was_told_of_binds_its_own_calls_and_no_others() {
         assert_eq!(ask_as(at, "one", READ, latest).await.1, "a");
         nodes.push(ask_as(at, "other", READ, latest).await.1);
     }
-    assert!(
-        nodes.contains(&"b".into()) && nodes.contains(&"c".into()),
-        "{nodes:?}"
-    );
+    serve(["b", "c"], &nodes);
     let batch = format!("[{}]", call("2", "eth_blockNumber"));
     assert_eq!(scene.post(&batch).await.json()[0]["result"], "0x64");
 }
@@ -826,11 +812,6 @@ async fn safe_and_finalized_are_the_same_block_whichever_node_serves() {
 async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes() {
     let scene = Pretend::set_with(&[1], &patient(), "").await;
     let node = &scene.nodes[0];
-    let error = |code, message: &str| FakeRpcError {
-        code,
-        message: message.to_string(),
-        data: None,
-    };
     for (method, params, nothing) in [
         ("eth_getBlockByNumber", r#"["latest",false]"#, None),
         (
@@ -852,7 +833,7 @@ async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes()
         });
         let call = ask(&scene, method, params);
         let another_machine = async {
-            eventually("it is asked again", PATIENCE, async || {
+            soon("it is asked again", async || {
                 repeats().await >= before + 2.0
             })
             .await;
@@ -893,14 +874,10 @@ async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() 
         ),
         (105, "eth_getFilterChanges", "", format!("[\"{hash}\"]")),
     ] {
-        for node in &scene.nodes {
-            node.set_result(method, &result);
-            node.set_result("eth_newBlockFilter", "\"0x1\"");
-            node.set_result(
-                "eth_getBlockByHash",
-                &format!(r#"{{"number":"{number:#x}"}}"#),
-            );
-        }
+        scene.all_answer(method, &result);
+        scene.all_answer("eth_newBlockFilter", "\"0x1\"");
+        let block = format!(r#"{{"number":"{number:#x}"}}"#);
+        scene.all_answer("eth_getBlockByHash", &block);
         let at = &scene.balancer;
         let params = if params.is_empty() {
             let (id, _) = ask_as(at, method, "eth_newBlockFilter", "[]").await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cache::stage::{BLOCKHASH, Stage, asked, block_of};
-use crate::support::{Balancer, PATIENCE, Pretend, QUICK, call, eventually};
+use crate::support::{Balancer, Pretend, QUICK, batch_of, call, soon};
 
 /// A caller that wants a fresh answer.
 const NO_CACHE: [(&str, &str); 1] = [("cache-control", "no-cache")];
@@ -35,7 +35,7 @@ async fn pretend(more: &str) -> Pretend {
 async fn pretend_with(more: &str, calls: &str) -> Pretend {
     let pretend = Pretend::set_with(&[1], &keeping(more), calls).await;
     // Until the head is told nothing is known of blocks.
-    eventually("the head is told", PATIENCE, async || {
+    soon("the head is told", async || {
         pretend.call("eth_getBalance").await;
         said(&pretend, "eth_getBalance").await == "hit"
     })
@@ -188,8 +188,7 @@ async fn a_batch_is_a_hit_if_all_were_and_a_miss_if_one_was() {
         (vec![&newest, &code, &chain], "miss"),
         (vec![&code, &fresh], "hit"),
     ] {
-        let calls: Vec<_> = calls.into_iter().map(String::as_str).collect();
-        let answer = pretend.post(&format!("[{}]", calls.join(","))).await;
+        let answer = pretend.post(&batch_of(&calls)).await;
         assert_eq!(answer.header("x-forebay-cache"), Some(wanted), "{calls:?}");
         assert_eq!(answer.json().as_array().unwrap().len(), calls.len());
     }
@@ -288,7 +287,7 @@ async fn by_number_once_it_is_final_and_by_hash_for_ever() {
         stage.grow_barely().await;
     }
     stage.settle().await;
-    eventually("the finalized block is known", PATIENCE, async || {
+    soon("the finalized block is known", async || {
         let known = "forebay_finalized_block_number";
         stage.balancer.metric(known, &[]).await > Some(4.0)
     })
@@ -384,26 +383,25 @@ async fn kept_answers_go_by_node_by_method_or_all() {
     let beginning = keeping("").replace("  listen: {", "  listen: { admin: \"@ADMIN@\",");
     let pretend = Pretend::set_with(&[1], &beginning, "").await;
     let is_kept = async |method: &str| {
-        eventually("the answer is kept", PATIENCE, async || {
+        soon("the answer is kept", async || {
             said(&pretend, method).await == "hit"
         })
         .await;
     };
     for (arguments, wanted, code_after) in [
-        (&["--method", "eth_getCode"][..], Some(0), "miss"),
-        (&["--node", "a"], Some(0), "miss"),
-        (&["--all"], Some(0), "miss"),
-        (&["--method", "eth_getBalance"], Some(0), "hit"),
-        (&["--node", "nobody"], Some(3), "hit"),
-        (&["--method", "eth_nothing"], Some(1), "hit"),
-        (&[], Some(2), "hit"),
-        (&["--all", "--node", "a"], Some(2), "hit"),
+        (&["--method", "eth_getCode"][..], 0, "miss"),
+        (&["--node", "a"], 0, "miss"),
+        (&["--all"], 0, "miss"),
+        (&["--method", "eth_getBalance"], 0, "hit"),
+        (&["--node", "nobody"], 3, "hit"),
+        (&["--method", "eth_nothing"], 1, "hit"),
+        (&[], 2, "hit"),
+        (&["--all", "--node", "a"], 2, "hit"),
     ] {
         is_kept("eth_getBalance").await;
         is_kept("eth_getCode").await;
         let arguments = [&["cache", "purge"], arguments].concat();
-        let (words, code) = pretend.balancer.obeys(&arguments);
-        assert_eq!(code, wanted, "{arguments:?}: {words}");
+        pretend.balancer.ends(&arguments, wanted);
         assert_eq!(
             said(&pretend, "eth_getCode").await,
             code_after,

@@ -2,8 +2,8 @@
 //! the nodes.
 
 use crate::support::{
-    Answer, Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, TlsDoor, call, eventually,
-    pretend_node,
+    Answer, Balancer, Console, Pretend, QUICK, SECRET, TlsDoor, assert_says, call, pretend_node,
+    soon,
 };
 use forebay_fake::FakeChain;
 
@@ -22,10 +22,7 @@ async fn a_call_gets_a_line_with_the_id_that_its_client_gave_it() {
     .await;
     assert_eq!(answer.header("x-request-id"), Some("order-66"));
     let line = line_of(&scene, "order-66").await;
-    assert!(
-        line.contains(" INFO  call eth_getBalance ok node=a attempts=1 ms="),
-        "{line}"
-    );
+    assert_says(&line, " INFO  call eth_getBalance ok node=a attempts=1 ms=");
     let ending = format!(
         "bytes={} client=127.0.0.1 request=order-66",
         answer.body.len()
@@ -103,10 +100,7 @@ async fn an_answer_that_is_passed_on_as_it_comes_gets_its_line_at_its_end() {
     assert!(answer.body.len() > long.len());
     let line = line_of(&scene, "long").await;
     assert!(line.contains(" call eth_getCode ok node=a"), "{line}");
-    assert!(
-        line.contains(&format!(" bytes={} ", answer.body.len())),
-        "{line}"
-    );
+    assert_says(&line, &format!(" bytes={} ", answer.body.len()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,10 +112,7 @@ async fn with_a_share_of_nothing_failed_calls_alone_get_a_line() {
     let answer = ask(&scene, &[("x-request-id", "lost")], &body).await;
     assert!(answer.json()["error"].is_object(), "{}", answer.text());
     let line = line_of(&scene, "lost").await;
-    assert!(
-        line.contains(" WARN  call eth_getBalance failed code=-320"),
-        "{line}"
-    );
+    assert_says(&line, " WARN  call eth_getBalance failed code=-320");
     assert!(line.contains(" node=local failed=a/transport"), "{line}");
     assert_eq!(lines(&scene).len(), 1);
 }
@@ -132,7 +123,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
     let scene = Pretend::set(&[1], FAILED_ALONE).await;
     scene.nodes[0].set_fault_for(&["eth_getBalance"], forebay_fake::Fault::HangUp);
     for at in 0..CALLS {
-        let body = call(&at.to_string(), "eth_getBalance");
+        let body = call(at, "eth_getBalance");
         let answer = ask(&scene, &[], &body).await;
         assert!(answer.json()["error"].is_object(), "{}", answer.text());
     }
@@ -152,7 +143,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
         });
         left.sum::<usize>()
     };
-    eventually("all are counted", PATIENCE, async || {
+    soon("all are counted", async || {
         lines(&scene).len() + counted() == CALLS
     })
     .await;
@@ -174,16 +165,12 @@ async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
     );
     let balancer = Balancer::start(&yaml, &[]).await;
     let labels = [("node", "sealed"), ("reason", "tls")];
-    eventually(
-        "several rounds have met the certificate",
-        PATIENCE,
-        async || {
-            balancer
-                .metric("forebay_probe_failures_total", &labels)
-                .await
-                >= Some(6.0)
-        },
-    )
+    soon("several rounds have met the certificate", async || {
+        balancer
+            .metric("forebay_probe_failures_total", &labels)
+            .await
+            >= Some(6.0)
+    })
     .await;
     let printed = balancer.process.printed();
     let troubles: Vec<_> = printed
@@ -221,10 +208,8 @@ async fn no_line_is_written_unless_asked_for_and_ids_and_traces_pass_all_the_sam
         format!("{:?}", heard.map(|heard| &heard.headers))
     };
     let traced = of("eth_getBalance");
-    assert!(
-        traced.contains("traceparent") && traced.contains(TRACE),
-        "{traced}"
-    );
+    assert_says(&traced, "traceparent");
+    assert_says(&traced, TRACE);
     assert!(!traced.contains("x-request-id"), "{traced}");
     assert!(!of("eth_gasPrice").contains("traceparent"));
 }
@@ -262,7 +247,7 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         node.set_fault(forebay_fake::Fault::HangUp);
     }
     scene.balancer.post_with(&key, &headers, &odd).await;
-    eventually("the last call has its line", PATIENCE, async || {
+    soon("the last call has its line", async || {
         lines(&scene)
             .iter()
             .any(|line| line.contains(" unanswerable "))
@@ -301,10 +286,8 @@ async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
     let printed = scene.balancer.process.printed();
     let wrong = "WARN  a wrong token was shown to the admin listener from 203.0.113.9\n";
     assert_eq!(printed.matches("a wrong token").count(), 1);
-    assert!(
-        printed.contains(wrong) && !printed.contains(SECRET),
-        "{printed}"
-    );
+    assert_says(&printed, wrong);
+    assert!(!printed.contains(SECRET), "{printed}");
     // Without trust it is only a header.
     let scene = Pretend::set(&[1], ALL).await;
     ask(&scene, &headers, &call("1", "eth_getBalance")).await;
@@ -329,16 +312,12 @@ fn lines(scene: &Pretend) -> Vec<String> {
 async fn line_of(scene: &Pretend, id: &str) -> String {
     let ending = format!(" request={id}");
     let mut found = None;
-    eventually(
-        &format!("the call {id} has its line"),
-        PATIENCE,
-        async || {
-            found = lines(scene)
-                .into_iter()
-                .find(|line| line.ends_with(&ending));
-            found.is_some()
-        },
-    )
+    soon(&format!("the call {id} has its line"), async || {
+        found = lines(scene)
+            .into_iter()
+            .find(|line| line.ends_with(&ending));
+        found.is_some()
+    })
     .await;
     found.unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Client, PATIENCE, Pretend, eventually, in_repository, part, says_status};
+use crate::support::{Client, PATIENCE, Pretend, in_repository, part, says_status, soon};
 use forebay_fake::Fault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +69,7 @@ async fn refusing(status: u16, is_empty: bool) -> Pretend {
     };
     for (node, fault) in scene.nodes.iter().zip(faults) {
         // They answer other calls.
-        eventually("it has answered", PATIENCE, async || {
+        soon("it has answered", async || {
             scene.call("eth_getCode").await;
             node.calls_of("eth_getCode") > 0
         })

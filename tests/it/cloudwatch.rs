@@ -2,18 +2,16 @@
 
 use serde_json::Value;
 
-use crate::support::{PATIENCE, Pretend, eventually};
+use crate::support::{Pretend, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_balancer_tells_of_its_fleet_once_a_minute_and_of_no_secret() {
     let more = "  cloudwatch: { service: forebay-test }\n";
     let scene = Pretend::set(&[1, 1], more).await;
     let told = || told(&scene.balancer.process.printed());
-    eventually(
-        "the fleet and two nodes are told of",
-        PATIENCE,
-        async || told().len() >= 3,
-    )
+    soon("the fleet and two nodes are told of", async || {
+        told().len() >= 3
+    })
     .await;
     let lines = told();
     assert_eq!(lines.len(), 3, "once a minute: {lines:?}");

@@ -2,7 +2,9 @@
 
 use std::process::Output;
 
-use crate::support::{Anvil, Balancer, Load, PATIENCE, QUICK, Scene, eventually, in_repository};
+use crate::support::{
+    Anvil, Balancer, Load, PATIENCE, QUICK, Scene, assert_says, in_repository, soon,
+};
 
 fn run(balancer: &Balancer, arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output {
@@ -146,10 +148,8 @@ fn a_configuration_is_printed_as_it_is_taken_and_described_for_editors() {
     let text = "version: 1\nthreads: 1\nforebay:\n  health: { fall: 4 }\n  admin: { token: s3crets3crets3cret }\n";
     let (code, printed) = ask(text, &["--print"]);
     assert_eq!(code, Some(0), "{printed}");
-    assert!(
-        printed.contains("fall: 4\n") && printed.contains("rise: 2\n"),
-        "{printed}"
-    );
+    assert_says(&printed, "fall: 4\n");
+    assert_says(&printed, "rise: 2\n");
     assert!(!printed.contains("s3cret"), "{printed}");
     // What it prints is a configuration.
     assert_eq!(ask(&printed, &[]).0, Some(0), "{printed}");
@@ -165,7 +165,7 @@ fn a_configuration_is_printed_as_it_is_taken_and_described_for_editors() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
     let scene = Scene::set(&[1], "").await;
-    eventually("the last list is written", PATIENCE, async || {
+    soon("the last list is written", async || {
         scene.balancer.folder().join("last-list.json").exists()
     })
     .await;
@@ -191,7 +191,7 @@ async fn a_node_may_be_named_and_its_name_is_resolved() {
     )
     .await;
     // A busy machine may have its first rounds fail.
-    eventually("the node answers", PATIENCE, async || {
+    soon("the node answers", async || {
         let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
         served["result"].is_string()
     })

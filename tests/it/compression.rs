@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::Output;
 
-use crate::support::{Answer, PATIENCE, Pretend, QUICK, call, eventually, exchange, in_repository};
+use crate::support::{Answer, PATIENCE, Pretend, QUICK, call, exchange, in_repository, soon};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use forebay_fake::{FakeNode, Fault};
@@ -71,7 +71,7 @@ async fn a_node_that_packs_unasked_is_understood_and_its_answers_count_unpacked(
     let node = &pretend.nodes[0];
     node.change(|behaviour| behaviour.shape.packed = true);
     let round = node.calls_of("eth_getBlockByNumber");
-    eventually("two more rounds", PATIENCE, async || {
+    soon("two more rounds", async || {
         node.calls_of("eth_getBlockByNumber") >= round + 2
     })
     .await;

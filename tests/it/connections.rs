@@ -3,17 +3,12 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Authority, Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, exchange,
-    free_port, post_http2,
+    Answer, Authority, Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, exchange, free_port,
+    post_http2, request, soon,
 };
 use forebay::client::http1::silence::QUIET_TIME_MAX;
 use forebay::clock;
 use tokio::net::TcpStream;
-
-fn request(body: &str) -> String {
-    let length = body.len();
-    format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_listener_speaks_http_1_0_1_1_and_2() {
@@ -80,7 +75,7 @@ async fn a_connection_is_kept_between_calls_and_counted_while_it_is_there() {
     let scene = Pretend::set(&[1], "").await;
     let mut wire = Wire::connect(scene.balancer.rpc.address).await;
     for id in ["1", "2", "3"] {
-        wire.send(request(&call(id, "eth_getBalance"))).await;
+        wire.send(request("", &call(id, "eth_getBalance"))).await;
         let answer = wire.answer().await.unwrap();
         assert_eq!(answer.header("connection"), Some("keep-alive"));
     }
@@ -98,7 +93,7 @@ async fn a_client_that_was_silent_for_long_goes_on_where_it_was() {
     let scene = Pretend::set(&[1], "").await;
     let connections = async || scene.balancer.metric("forebay_connections", &[]).await;
     let mut wire = Wire::connect(scene.balancer.rpc.address).await;
-    let request = request(&call("1", "eth_getBalance"));
+    let request = request("", &call("1", "eth_getBalance"));
     let (begin, end) = request.split_at(9);
     for number in 0..4 {
         // Before its first call, between calls that follow each other, and after a long silence.
@@ -154,20 +149,17 @@ async fn a_client_that_leaves_takes_its_work_at_the_node_with_it() {
     let batch = format!("[{},{}]", call("1", "eth_call"), call("2", "zks_foo"));
     for body in [call("1", "eth_call"), call("1", "zks_foo"), batch] {
         let mut wire = Wire::connect(balancer.rpc.address).await;
-        wire.send(request(&body)).await;
-        eventually("the node works", PATIENCE, async || {
-            in_flight().await > Some(0.0)
-        })
-        .await;
+        wire.send(request("", &body)).await;
+        soon("the node works", async || in_flight().await > Some(0.0)).await;
         drop(wire);
         let began = clock::now();
-        eventually("the work is dropped", PATIENCE, async || {
+        soon("the work is dropped", async || {
             in_flight().await == Some(0.0)
         })
         .await;
         // Well below the time of an attempt.
         assert!(began.elapsed() < Duration::from_secs(3));
-        eventually("its connections are closed", PATIENCE, async || {
+        soon("its connections are closed", async || {
             relay.open() <= before.max(2)
         })
         .await;
@@ -213,7 +205,7 @@ async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
     for alpn in [&[&b"http/1.1"[..]][..], &[]] {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = client.connect(port, alpn).await.unwrap();
-        let text = request(&body).replace("Host: x", "Host: x\r\nConnection: close");
+        let text = request("Connection: close\r\n", &body);
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         // Without close_notify the end is an error; the answer has its length.
@@ -238,7 +230,7 @@ async fn calls_that_must_not_run_twice_share_connections_once_a_node_is_known_to
             assert_eq!(scene.call("zks_foo").await.json()["result"], 7);
         }
     };
-    eventually("connections are kept", PATIENCE, async || {
+    soon("connections are kept", async || {
         let before = node.connections();
         call_all(20).await;
         // The rounds open one now and then.

@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::assert_says;
+
 const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
 /// Three times the story's length: a busy machine starts slowly.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -80,10 +82,7 @@ fn a_taken_address_and_too_short_a_story_are_refused_in_words() {
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, noted) = ended(demo(&["--listen", &address]));
     assert_eq!(code, Some(4), "{noted}");
-    assert!(
-        noted.contains(&format!("can't listen on {address}")),
-        "{noted}"
-    );
+    assert_says(&noted, &format!("can't listen on {address}"));
 
     let (code, _, noted) = ended(demo(&["--for", "19s"]));
     assert_eq!(code, Some(2), "{noted}");

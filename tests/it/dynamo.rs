@@ -11,7 +11,7 @@ use forebay_fake::FakeChain;
 
 use crate::support::{
     Anvil, Balancer, CREDENTIALS, DynamoServer, Fault, FaultProxy, Load, PATIENCE, TABLE,
-    eventually, on_table, pretend_node, said,
+    assert_says, eventually, on_table, pretend_node, said, soon,
 };
 
 const ANVIL: &[&str] = &[
@@ -35,11 +35,13 @@ async fn has_fit(balancer: &Balancer, nodes: f64) {
     balancer.becomes("forebay_nodes_healthy", &own, nodes).await;
 }
 
-/// What a command on the balancer's configuration says and exits with.
-fn obeys(balancer: &Balancer, arguments: &[&str]) -> (String, Option<i32>) {
-    let (said, code) = said(balancer.command(arguments).envs(CREDENTIALS));
+/// What a command on the balancer's configuration says; it exits with `code`.
+#[track_caller]
+fn ends(balancer: &Balancer, arguments: &[&str], code: i32) -> String {
+    let (said, ended) = said(balancer.command(arguments).envs(CREDENTIALS));
     assert!(!said.contains("s3cretkey"), "{said}");
-    (said, code)
+    assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+    said
 }
 
 fn to_weight(weight: u64) -> NodeEdit {
@@ -78,7 +80,7 @@ async fn a_table_as_the_original_wrote_it_is_served_and_stays_readable_for_its_r
     assert_eq!(rejected.await, Some(1.0));
     let leads = format!("leader: 127.0.0.1:{}, which was added last", leader.port());
     assert_eq!(told(&balancer, &leads), 1);
-    eventually("it says that health isn't written", PATIENCE, async || {
+    soon("it says that health isn't written", async || {
         told(&balancer, "health is not written back") == 1
     })
     .await;
@@ -86,22 +88,14 @@ async fn a_table_as_the_original_wrote_it_is_served_and_stays_readable_for_its_r
     assert_eq!(told(&balancer, "s3cretkey"), 0);
 
     // Changes and health need the table beside it.
-    let (said, code) = obeys(&balancer, &["backends", "set", &node, "--weight", "2"]);
-    assert!(
-        code == Some(4) && said.contains("forebay backends init"),
-        "{said}"
-    );
-    let (said, code) = obeys(&balancer, &["backends", "init"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains("forebay-backends is there and stays as it is"),
-        "{said}"
-    );
-    assert!(said.contains("forebay-backends-state is made"), "{said}");
-    assert!(said.contains("infra/terraform"), "{said}");
-    let (said, code) = obeys(&balancer, &["backends", "set", &node, "--weight", "2"]);
-    assert!(code == Some(0) && said.contains("\"weight\": 2"), "{said}");
-    eventually("health is written back", PATIENCE, async || {
+    let set = ["backends", "set", &node, "--weight", "2"];
+    assert_says(&ends(&balancer, &set, 4), "forebay backends init");
+    let said = ends(&balancer, &["backends", "init"], 0);
+    assert_says(&said, "forebay-backends is there and stays as it is");
+    assert_says(&said, "forebay-backends-state is made");
+    assert_says(&said, "infra/terraform");
+    assert_says(&ends(&balancer, &set, 0), "\"weight\": 2");
+    soon("health is written back", async || {
         let items = server.items(TABLE, "url").await;
         items[&own.url()].contains_key("checked_at")
     })
@@ -130,17 +124,14 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
         let proxy = FaultProxy::before(server.rpc.address).await;
         balancers.push((balancer(&proxy.url(), "", 1.0).await, proxy));
     }
-    eventually("one of them holds the lease", PATIENCE, async || {
+    soon("one of them holds the lease", async || {
         server.holder().await.is_some()
     })
     .await;
 
-    let (said, code) = obeys(
-        &balancers[0].0,
-        &["backends", "add", &nodes[1].url(), "--name", "b"],
-    );
+    let add = ["backends", "add", &nodes[1].url(), "--name", "b"];
+    ends(&balancers[0].0, &add, 0);
     let added_at = forebay::clock::now();
-    assert_eq!(code, Some(0), "{said}");
     for (balancer, _) in &balancers {
         eventually(
             "b serves",
@@ -179,20 +170,16 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
     let (mut dead, _) = balancers.remove(place.expect("one of them holds it"));
     dead.process.kill();
     let killed_at = forebay::clock::now();
-    eventually("another holds the lease", PATIENCE, async || {
+    soon("another holds the lease", async || {
         server.holder().await.is_some_and(|now| now != holder)
     })
     .await;
     println!("the lease was taken over after {:?}", killed_at.elapsed());
     nodes[1].process.pause();
-    eventually(
-        "the new holder writes that b is silent",
-        PATIENCE,
-        async || {
-            let items = server.items(TABLE, "url").await;
-            items[&nodes[1].url()]["is_healthy"] == AttributeValue::Bool(false)
-        },
-    )
+    soon("the new holder writes that b is silent", async || {
+        let items = server.items(TABLE, "url").await;
+        items[&nodes[1].url()]["is_healthy"] == AttributeValue::Bool(false)
+    })
     .await;
     assert_ne!(checked_by(&server).await, before);
     nodes[1].process.resume();
@@ -259,7 +246,7 @@ async fn requests_of(balancers: usize) -> BTreeMap<String, u64> {
             .replace("interval: 400ms, timeout: 350ms", "interval: 5s");
         running.push((Balancer::start(&yaml, &CREDENTIALS).await, proxy));
     }
-    eventually("health is written", PATIENCE, async || {
+    soon("health is written", async || {
         checked_by(&server).await.len() == 1
     })
     .await;
@@ -304,12 +291,12 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         let own = [("rung", "own")];
         balancer.metric("forebay_nodes", &own).await
     };
-    eventually("all pages are seen", PATIENCE, async || {
+    soon("all pages are seen", async || {
         all(&balancer).await == Some(26.0)
     })
     .await;
     assert!(proxy.asked("Scan") >= 2);
-    let (said, _) = obeys(&balancer, &["backends", "list", "--json"]);
+    let said = ends(&balancer, &["backends", "list", "--json"], 0);
     assert_eq!(said.matches("\"url\"").count(), 26);
 
     let load = Load::start(&balancer.url(), 1_000_000, 1);
@@ -332,7 +319,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         match fault {
             Fault::Late(_) => quiet(2).await,
             _ => {
-                eventually(&format!("{fault:?} is told"), PATIENCE, is_seen).await;
+                soon(&format!("{fault:?} is told"), is_seen).await;
                 outages += 1;
             }
         }
@@ -340,7 +327,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
         let before = load.done();
         load.reaches(before + 50).await;
         proxy.go_wrong(Fault::None);
-        eventually(&format!("{fault:?} is over"), PATIENCE, async || {
+        soon(&format!("{fault:?} is over"), async || {
             told(&balancer, "the registry is in reach again") == outages
         })
         .await;
@@ -352,7 +339,7 @@ async fn no_fault_of_the_table_costs_a_call_or_a_node() {
 
     // For long out of reach: the list ages, and probing goes on.
     server.process.pause();
-    eventually("the list ages", PATIENCE, async || {
+    soon("the list ages", async || {
         balancer.metric("forebay_registry_age_seconds", &[]).await >= Some(4.0)
     })
     .await;
@@ -381,15 +368,12 @@ async fn starts_from_the_last_list(balancer: &Balancer, proxy: &FaultProxy) {
     );
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#;
     assert_eq!(second.post(call).await.status, 200);
-    eventually("its age grows", PATIENCE, async || {
+    soon("its age grows", async || {
         second.metric("forebay_registry_age_seconds", &[]).await >= Some(2.0)
     })
     .await;
-    let (said, code) = obeys(&second, &["backends", "list"]);
-    assert!(
-        code == Some(4) && said.contains("no answer in time"),
-        "{said}"
-    );
+    let said = ends(&second, &["backends", "list"], 4);
+    assert_says(&said, "no answer in time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -461,7 +445,7 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
     }
     let asked = || leader.calls_of("eth_getBlockByNumber");
     let rounds = || own.calls_of("eth_getBlockByNumber");
-    eventually("only one asks the leader", PATIENCE, async || {
+    soon("only one asks the leader", async || {
         let (asked_before, rounds_before) = (asked(), rounds());
         quiet(2).await;
         let (asked, rounds) = (asked() - asked_before, rounds() - rounds_before);
@@ -498,22 +482,12 @@ async fn a_list_moves_between_a_file_and_a_table_and_every_refusal_says_what_to_
     let node = Anvil::start(ANVIL).await;
     let yaml = on_table(&proxy.url(), ", path: \"@FOLDER@/forebay.db\"");
     let balancer = Balancer::start_unready(&yaml, &CREDENTIALS).await;
-    let obeys = |line: &str| obeys(&balancer, &line.split(' ').collect::<Vec<_>>());
-    let (said, code) = obeys("backends list");
-    assert!(
-        code == Some(4) && said.contains("there is no such table"),
-        "{said}"
-    );
-    let (said, code) = obeys("backends init");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains("forebay-backends is made: partition key url (S)"),
-        "{said}"
-    );
-    assert!(
-        said.contains("no point-in-time recovery: this endpoint"),
-        "{said}"
-    );
+    let ends = |line: &str, code| ends(&balancer, &line.split(' ').collect::<Vec<_>>(), code);
+    let says = |line: &str, code, words: &str| assert_says(&ends(line, code), words);
+    says("backends list", 4, "there is no such table");
+    let said = ends("backends init", 0);
+    assert_says(&said, "forebay-backends is made: partition key url (S)");
+    assert_says(&said, "no point-in-time recovery: this endpoint");
     let described = server
         .client
         .describe_table()
@@ -522,32 +496,20 @@ async fn a_list_moves_between_a_file_and_a_table_and_every_refusal_says_what_to_
         .await;
     let table = described.unwrap().table.unwrap();
     assert_eq!(table.deletion_protection_enabled(), Some(true));
-    let (said, code) = obeys("backends init");
-    assert!(code == Some(0) && said.contains("stays as it is"), "{said}");
+    says("backends init", 0, "stays as it is");
 
     let add = format!("backends add {} --name a --weight 3", node.url());
-    let (said, code) = obeys(&add);
-    assert!(code == Some(0) && said.contains("\"weight\": 3"), "{said}");
-    let (said, code) = obeys(&add);
-    assert!(
-        code == Some(1) && said.contains("in the registry already"),
-        "{said}"
-    );
-    let (said, code) = obeys(&format!("{add} --if-absent"));
-    assert!(code == Some(0) && said.contains("there already"), "{said}");
-    let (said, code) = obeys("probe");
-    assert!(
-        code == Some(0) && said.contains("own") && said.contains(" fit"),
-        "{said}"
-    );
-    let (said, _) = obeys("backends copy --from dynamodb --to embedded");
+    says(&add, 0, "\"weight\": 3");
+    says(&add, 1, "in the registry already");
+    says(&format!("{add} --if-absent"), 0, "there already");
+    let said = ends("probe", 0);
+    assert!(said.contains("own") && said.contains(" fit"), "{said}");
+    let said = ends("backends copy --from dynamodb --to embedded", 0);
     assert!(said.starts_with("1 copied, 0 there already\n"), "{said}");
-    assert!(said.contains("a new registry is made at /"), "{said}");
-    let (said, _) = obeys("backends remove a");
-    assert!(said.contains("\"name\": \"a\""), "{said}");
-    let (said, code) = obeys("backends remove a");
-    assert_eq!(code, Some(3), "{said}");
-    let (said, _) = obeys("backends copy --from embedded --to dynamodb");
+    assert_says(&said, "a new registry is made at /");
+    says("backends remove a", 0, "\"name\": \"a\"");
+    ends("backends remove a", 3);
+    let said = ends("backends copy --from embedded --to dynamodb", 0);
     assert_eq!(said, "1 copied, 0 there already\n");
     has_fit(&balancer, 1.0).await;
 
@@ -558,8 +520,7 @@ async fn a_list_moves_between_a_file_and_a_table_and_every_refusal_says_what_to_
         (Fault::Broken, "DynamoDB says InternalServerError"),
     ] {
         proxy.go_wrong(fault);
-        let (said, code) = obeys("backends list");
-        assert!(code == Some(4) && said.contains(words), "{fault:?}: {said}");
+        says("backends list", 4, words);
     }
     proxy.go_wrong(Fault::None);
     let mut command = balancer.command(&["backends", "list"]);

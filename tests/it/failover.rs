@@ -283,9 +283,7 @@ async fn healthy(pretend: &Pretend) -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
-    for node in &scene.nodes {
-        node.set_fault_for(&["eth_getBlockReceipts"], says_status(502));
-    }
+    scene.all_fail(&["eth_getBlockReceipts"], says_status(502));
     for _ in 0..60 {
         scene.is_well().await;
         let poison = scene.call("eth_getBlockReceipts").await;
@@ -371,9 +369,7 @@ async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
 async fn a_method_has_times_of_its_own() {
     let more = "  calls: { attempt: 5s, by_method: { \"eth_getC*\": { attempt: 300ms, deadline: 400ms } } }\n";
     let scene = Pretend::set(&[1, 1], more).await;
-    for node in &scene.nodes {
-        node.set_fault_for(&["eth_getCode", "eth_getBalance"], Fault::Stall);
-    }
+    scene.all_fail(&["eth_getCode", "eth_getBalance"], Fault::Stall);
     let soon = Duration::from_secs(3);
     let one = call("1", "eth_getCode");
     // Of another address: what is alike is asked once, and alone.

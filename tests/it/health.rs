@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually};
+use crate::support::{Balancer, Geth, Pretend, QUICK, Scene, eventually, soon};
 use serde_json::json;
 
 async fn reason(scene: &Scene, node: &str) -> String {
@@ -119,7 +119,7 @@ async fn a_node_on_a_fork_leaves_and_one_that_met_a_short_reorg_stays() {
     let mut scene = Scene::set(&[1, 1], "").await;
     scene.mine_everywhere(20).await;
     let forks = async || scene.balancer.metric("forebay_forks", &[]).await;
-    eventually("all agree", PATIENCE, async || forks().await == Some(1.0)).await;
+    soon("all agree", async || forks().await == Some(1.0)).await;
     scene.own[1].reorganise(1).await;
     scene.rounds_pass(8).await;
     assert_eq!(forks().await, Some(1.0));
@@ -149,19 +149,13 @@ async fn the_served_head_goes_back_where_all_nodes_lost_blocks_and_not_for_one()
     };
     scene.mine_everywhere(20).await;
     let is = |number: &'static str| Some(number.to_string());
-    eventually("20 is served", PATIENCE, async || {
-        served().await == is("0x14")
-    })
-    .await;
+    soon("20 is served", async || served().await == is("0x14")).await;
     scene.own[1].roll_back(3).await;
     scene.rounds_pass(8).await;
     assert_eq!(served().await, is("0x14"));
     scene.leader.roll_back(3).await;
     scene.own[0].roll_back(3).await;
-    eventually("17 is served", PATIENCE, async || {
-        served().await == is("0x11")
-    })
-    .await;
+    soon("17 is served", async || served().await == is("0x11")).await;
     for node in ["a", "b", "leader"] {
         scene.becomes(node, 1.0).await;
     }
@@ -179,12 +173,12 @@ async fn how_far_back_a_real_geths_state_goes_is_found_out() {
     };
     // It keeps 128 blocks' state, and is taken for a few less.
     let (first, last) = ((head - 127) as f64, (head - 112) as f64);
-    eventually("its state is sounded", PATIENCE, async || {
+    soon("its state is sounded", async || {
         let found = oldest("state_block").await;
         found.is_some_and(|found| found >= first && found <= last)
     })
     .await;
-    eventually("its blocks are sounded", PATIENCE, async || {
+    soon("its blocks are sounded", async || {
         oldest("block").await == Some(0.0)
     })
     .await;
@@ -194,7 +188,7 @@ async fn how_far_back_a_real_geths_state_goes_is_found_out() {
 async fn a_node_that_learns_to_say_what_it_has_is_asked_again() {
     let pretend = Pretend::set(&[1], "").await;
     let node = &pretend.nodes[0];
-    eventually("it is asked", PATIENCE, async || {
+    soon("it is asked", async || {
         node.calls_of("eth_capabilities") > 0
     })
     .await;

@@ -7,7 +7,7 @@ use crate::support::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frames, GOAWAY, HEADERS, POST,
     frame, header,
 };
-use crate::support::{PATIENCE, Pretend, QUICK, call, eventually, get};
+use crate::support::{PATIENCE, Pretend, QUICK, call, get, soon};
 use forebay::client::http1::head::{HEAD_BYTES_MAX, HEADERS_MAX};
 use forebay::client::http2::connection::STREAMS_MAX;
 use forebay_core::wire::http2_frames::{HEAD_TIME_MAX, IDLE_FRAMES_MAX};
@@ -135,7 +135,7 @@ async fn heads_of_many_streams_at_once_take_little_memory() {
         open.push(frames);
     }
     let streams = f64::from(STREAMS_MAX) * CONNECTIONS as f64;
-    eventually("all wait for their bodies", PATIENCE, async || {
+    soon("all wait for their bodies", async || {
         let inside = scene
             .balancer
             .metric("forebay_requests_in_flight", &[])
@@ -226,7 +226,7 @@ async fn a_connection_made_while_we_leave_is_told_to_go_after_its_first_answer()
     let beginning = QUICK.replace("lame_duck: 300ms", "lame_duck: 20s");
     let mut scene = Pretend::set_with(&[1], &beginning, "").await;
     scene.balancer.process.terminate();
-    eventually("it leaves", PATIENCE, async || {
+    soon("it leaves", async || {
         let health = get(scene.balancer.rpc.address, "/health", PATIENCE);
         health.await.is_ok_and(|health| health.status == 503)
     })

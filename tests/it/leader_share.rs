@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::support::Pretend;
+use crate::support::{Pretend, batch_of};
 use forebay_fake::{FakeNode, FakeRpcError};
 use serde_json::Value;
 
@@ -153,8 +153,8 @@ async fn a_batch_of_what_no_node_has_costs_the_leader_no_more_than_single_calls(
         )
     };
     for batch in 0..5 {
-        let calls: Vec<_> = (0..30).map(|at| call(30 * batch + at)).collect();
-        let answer = scene.post(&format!("[{}]", calls.join(","))).await;
+        let calls = (0..30).map(|at| call(30 * batch + at));
+        let answer = scene.post(&batch_of(calls)).await;
         for answer in answer.json().as_array().unwrap() {
             assert_eq!(answer.get("result"), Some(&Value::Null), "{answer}");
         }

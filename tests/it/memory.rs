@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Pretend, call, eventually};
+use crate::support::{Pretend, batch_of, call, eventually, soon};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use forebay::clock;
@@ -170,12 +170,7 @@ impl Attack {
     /// What each sends before it falls silent.
     fn says(self, caps: &Caps) -> Vec<u8> {
         let body_max = caps.body_max().min(5 << 20);
-        let batch = |count: usize| {
-            let calls: Vec<_> = (0..count)
-                .map(|id| call(&id.to_string(), "eth_call"))
-                .collect();
-            format!("[{}]", calls.join(","))
-        };
+        let batch = |count: usize| batch_of((0..count).map(|id| call(id, "eth_call")));
         match self {
             // Of this length, and its last byte never comes.
             Attack::Bodies => post(&vec![b' '; body_max - 1], body_max, ""),
@@ -273,7 +268,7 @@ async fn withstands(memory: u64, idle: usize) {
         let quiet = Quiet::start(to);
         until(clock::now() + TIME).await;
         // On a machine that does much else it takes longer until it has asked some.
-        eventually("the quiet client has asked", PATIENCE, async || {
+        soon("the quiet client has asked", async || {
             quiet.asked.load(Relaxed) >= ASKED_MIN
         })
         .await;

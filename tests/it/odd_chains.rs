@@ -6,8 +6,8 @@ mod node;
 use std::time::Duration;
 
 use crate::support::{
-    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, call, eventually, header_hash,
-    read_quantity,
+    AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, call, header_hash, read_quantity,
+    soon,
 };
 use forebay_core::vocabulary::hex;
 use node::{Manner, OddNode, PLAIN, hash};
@@ -333,7 +333,7 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
         assert_eq!(told["result"], block["number"]);
         scene.nodes[2].has(&block, &[]);
         scene.nodes[2].tell(&block);
-        eventually("all are served it", PATIENCE, async || {
+        soon("all are served it", async || {
             served(Some("another")).await == block["number"]
         })
         .await;
@@ -491,7 +491,7 @@ impl Scene {
     /// Waits until all nodes were asked for logs so often, and no more.
     async fn is_asked_for_logs(&self, count: usize) {
         let what = format!("{count} questions for logs");
-        eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count).await;
+        soon(&what, async || self.asked("eth_getLogs") >= count).await;
         assert_eq!(self.asked("eth_getLogs"), count);
     }
 }

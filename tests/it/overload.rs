@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::frames::{
     DATA, END_HEADERS, END_STREAM, Frames, HEADERS, POST, SETTINGS, frame,
 };
-use crate::support::{Answer, PATIENCE, Pretend, Wire, call, eventually};
+use crate::support::{Answer, PATIENCE, Pretend, Wire, call, request, soon};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -16,11 +16,9 @@ const LITTLE: &str = "  limits: { memory: 64MiB }\n";
 /// Where a quiet client comes from: all other clients here come from 127.0.0.1.
 const QUIET: &str = "127.0.0.2:0";
 
-fn request(body: &str) -> String {
-    format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+/// A call of a connection that ends with it.
+fn last_call(method: &str) -> String {
+    request("Connection: close\r\n", &call("1", method))
 }
 
 /// A call from an address of its own.
@@ -29,7 +27,7 @@ async fn quiet_call(to: SocketAddr) -> Answer {
     socket.bind(QUIET.parse().unwrap()).unwrap();
     let exchange = async {
         let mut stream = socket.connect(to).await?;
-        let request = request(&call("1", "eth_getBalance"));
+        let request = last_call("eth_getBalance");
         stream.write_all(request.as_bytes()).await?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
@@ -63,7 +61,7 @@ async fn answers_that_no_client_reads_hold_no_place() {
     }
     let metric = async |name: &str| scene.balancer.metric(name, &[]).await.unwrap();
     let waiting = f64::from(CONNECTIONS * STREAMS);
-    eventually("all wait to be taken", PATIENCE, async || {
+    soon("all wait to be taken", async || {
         metric("forebay_requests_in_flight").await >= waiting
             && metric("forebay_requests_admitted").await == 0.0
     })
@@ -125,13 +123,13 @@ async fn of_an_answer_that_its_client_does_not_take_the_system_holds_a_small_buf
     // What isn't taken is to wait before us, not behind us.
     socket.set_recv_buffer_size(64 << 10).unwrap();
     let mut client = socket.connect(scene.balancer.rpc.address).await.unwrap();
-    let asked = request(&call("1", "eth_getCode"));
+    let asked = last_call("eth_getCode");
     client.write_all(asked.as_bytes()).await.unwrap();
     let mut taken = vec![0; 12 << 20];
     let reading = client.read_exact(&mut taken);
     timeout(PATIENCE, reading).await.expect("in time").unwrap();
     let mut before = Vec::new();
-    eventually("nothing more comes", PATIENCE, async || {
+    soon("nothing more comes", async || {
         let held = held_of(port);
         let is_still = held.iter().any(|bytes| *bytes > 100 << 10) && held == before;
         before = held;
@@ -162,7 +160,7 @@ async fn a_thousand_answers_that_are_not_taken_cost_a_quiet_client_nothing() {
         let in_flight = scene.balancer.metric("forebay_requests_in_flight", &[]);
         in_flight.await.unwrap_or_default()
     };
-    eventually("all wait to be taken", PATIENCE, async || {
+    soon("all wait to be taken", async || {
         stalled().await >= f64::from(CONNECTIONS * STREAMS)
     })
     .await;
@@ -214,9 +212,9 @@ async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_
     }
     assert_eq!(quiet_call(address).await.status, 200);
     // As soon as those that say nothing have had their time.
-    eventually("a no is told", PATIENCE, async || {
+    soon("a no is told", async || {
         let mut wire = Wire::connect(address).await;
-        wire.send(request(&call("1", "eth_getBalance"))).await;
+        wire.send(last_call("eth_getBalance")).await;
         let refused = wire.answer().await;
         refused.is_some_and(|refused| refused.status == 429)
     })
@@ -225,7 +223,7 @@ async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_
         assert_eq!(scene.balancer.get("/health").await.status, 200);
     }
     drop(open);
-    eventually("there is room again", PATIENCE, async || {
+    soon("there is room again", async || {
         let answer = scene.post(&call("1", "eth_getBalance")).await;
         answer.status == 200
     })

@@ -6,7 +6,7 @@ use forebay_fake::FakeChain;
 use serde_json::json;
 
 use crate::support::{
-    Answer, Anvil, Client, Geth, PATIENCE, Rpc, eventually, free_port, part, pretend_node, sum,
+    Answer, Anvil, Client, Geth, Rpc, eventually, free_port, part, pretend_node, soon, sum,
 };
 
 const SOON: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ async fn a_killed_anvil_is_gone_and_comes_back_on_its_port() {
 async fn geth_answers_on_its_own_chain_and_grows() {
     let geth = Geth::start(1).await;
     assert_eq!(geth.rpc.call("net_version", json!([])).await, "1337");
-    eventually("geth has made two blocks", PATIENCE, async || {
+    soon("geth has made two blocks", async || {
         geth.rpc.number("eth_blockNumber").await >= 2
     })
     .await;
@@ -114,7 +114,7 @@ async fn a_client_without_a_node_fails_the_test() {
 #[tokio::test]
 async fn eventually_looks_again_and_gives_up_with_what_it_waited_for() {
     let mut looks = 0;
-    eventually("the third look", PATIENCE, async || {
+    soon("the third look", async || {
         looks += 1;
         looks == 3
     })

@@ -23,10 +23,8 @@ async fn shares(scene: &Pretend, method: &str, params: &Value) -> (Vec<u64>, Val
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_asked_for_what_it_serves_and_the_leader_for_what_no_own_node_does() {
     let scene = Pretend::with_leader(&[1, 1], "").await;
-    for node in &scene.nodes {
-        node.set_result(TRACE, "[]");
-        node.set_result("eth_getLogs", "[]");
-    }
+    scene.all_answer(TRACE, "[]");
+    scene.all_answer("eth_getLogs", "[]");
     scene.limit("a", 901, &["--serves", "eth_*"]).await;
     scene
         .limit("b", 902, &["--serves", "eth_*,!eth_getLogs"])
@@ -84,9 +82,7 @@ async fn a_transaction_goes_only_to_nodes_that_serve_it() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
     let send = "eth_sendRawTransaction";
     scene.limit("b", 902, &["--serves", "!eth_sendRaw*"]).await;
-    for node in &scene.nodes {
-        node.set_result(send, &format!("\"0x{}\"", "ab".repeat(32)));
-    }
+    scene.all_answer(send, &format!("\"0x{}\"", "ab".repeat(32)));
     let (asked, last) = shares(&scene, send, &json!(["0x02c0"])).await;
     assert!(
         asked[0] > 0 && asked[1] == 0 && asked[2] > 0,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::{
-    Balancer, Console, Load, PATIENCE, Pretend, QUICK, call, eventually, pretend_node,
+    Balancer, Console, Load, Pretend, QUICK, assert_says, call, pretend_node, soon,
 };
 use rustix::process::Signal;
 
@@ -260,7 +260,7 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
     let text = fs::read_to_string(&path).unwrap();
     let put = |nodes: &[(&str, &str)]| fs::write(&path, listing(&text, &node, nodes)).unwrap();
     let weighs = async |name: &str, weight: Option<f64>| {
-        eventually(&format!("{name} weighs {weight:?}"), PATIENCE, async || {
+        soon(&format!("{name} weighs {weight:?}"), async || {
             let labels = [("node", name)];
             balancer.metric("forebay_node_weight", &labels).await == weight
         })
@@ -269,20 +269,15 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
     put(&[("one", "")]);
     weighs("one", Some(1.0)).await;
     let elsewhere = format!("{}/by-command", node.url());
-    let (said, code) = balancer.obeys(&["backends", "add", &elsewhere, "--name", "two"]);
-    assert_eq!(code, Some(0), "{said}");
+    balancer.obeys(&["backends", "add", &elsewhere, "--name", "two"]);
     // Added, changed and taken away; the node of the command stays.
     put(&[("one", ", weight: 3"), ("three", "")]);
     weighs("one", Some(3.0)).await;
     weighs("three", Some(1.0)).await;
     weighs("two", Some(1.0)).await;
-    let (said, code) = balancer.obeys(&["backends", "remove", "one"]);
-    assert!(
-        code == Some(1) && said.contains("one stands under `nodes:`"),
-        "{said}"
-    );
-    let (said, code) = balancer.obeys(&["backends", "set", "one", "--weight", "0"]);
-    assert_eq!(code, Some(0), "{said}");
+    let said = balancer.ends(&["backends", "remove", "one"], 1);
+    assert_says(&said, "one stands under `nodes:`");
+    balancer.obeys(&["backends", "set", "one", "--weight", "0"]);
     weighs("one", Some(0.0)).await;
     put(&[
         ("one", ", weight: 3, ws: \"ws://127.0.0.1:1\""),
@@ -291,23 +286,18 @@ async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it
     weighs("four", Some(1.0)).await;
     weighs("three", None).await;
     weighs("one", Some(0.0)).await;
-    let (said, _) = balancer.obeys(&["backends", "list"]);
+    let said = balancer.obeys(&["backends", "list"]);
     assert!(said.contains("0 (file: 3)"), "{said}");
-    let (said, code) = balancer.obeys(&["backends", "diff"]);
+    let said = balancer.ends(&["backends", "diff"], 5);
     let told = "one: weight is 0, and 3 in the file\ntwo: only in the registry\n";
-    assert!(
-        said.starts_with(told) && code == Some(5),
-        "{code:?}: {said}"
-    );
+    assert!(said.starts_with(told), "{said}");
     let printed = balancer.process.printed();
     assert!(printed.contains("one: weight is 0, and 3 in the file"));
-    let (said, code) = balancer.obeys(&["backends", "set", "one", "--as-in-file"]);
-    assert_eq!(code, Some(0), "{said}");
+    balancer.obeys(&["backends", "set", "one", "--as-in-file"]);
     weighs("one", Some(3.0)).await;
-    let (said, code) = balancer.obeys(&["backends", "set", "two", "--as-in-file"]);
-    assert_eq!(code, Some(1), "{said}");
+    balancer.ends(&["backends", "set", "two", "--as-in-file"], 1);
     balancer.obeys(&["backends", "remove", "two"]);
-    assert_eq!(balancer.obeys(&["backends", "diff"]).1, Some(0));
+    balancer.obeys(&["backends", "diff"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -317,8 +307,7 @@ async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit(
     let mut balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let url = |name: &str| format!("{}/{name}", node.url());
     for name in ["kept", "drained"] {
-        let (said, code) = balancer.obeys(&["backends", "add", &url(name), "--name", name]);
-        assert_eq!(code, Some(0), "{said}");
+        balancer.obeys(&["backends", "add", &url(name), "--name", name]);
     }
     balancer.obeys(&["backends", "set", "drained", "--weight", "0"]);
     balancer.process.kill();
@@ -343,7 +332,7 @@ async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit(
             .metric("forebay_node_weight", &[("node", name)])
             .await
     };
-    eventually("the fit one comes in", PATIENCE, async || {
+    soon("the fit one comes in", async || {
         weight("removed").await == Some(4.0)
     })
     .await;
@@ -362,7 +351,7 @@ async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit(
     ] {
         assert_eq!(printed.matches(told).count(), 1, "{told}");
     }
-    let (said, _) = balancer.obeys(&["backends", "diff"]);
+    let said = balancer.ends(&["backends", "diff"], 5);
     assert!(said.contains("dead: only in the file so far"), "{said}");
 }
 

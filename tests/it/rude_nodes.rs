@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Listener, PATIENCE, Pretend, call, eventually, exchange, post, post_http2, sum,
+    Answer, Listener, PATIENCE, Pretend, batch_of, call, exchange, post, post_http2, request, soon,
+    sum,
 };
 use forebay::clock;
 use forebay_core::rpc::envelope::UpstreamCallId;
@@ -106,10 +107,8 @@ fn rudenesses() -> Vec<(Fault, Unlisted)> {
 /// A rude node and a good one; the first draw is as good as sure to fall on the rude one.
 async fn rude_and_good(fault: &Fault) -> Pretend {
     let scene = Pretend::set(&[1000, 1], QUICK_CALLS).await;
-    for node in &scene.nodes {
-        for method in METHODS {
-            node.set_result(method, GOOD);
-        }
+    for method in METHODS {
+        scene.all_answer(method, GOOD);
     }
     let [rude, _] = &scene.nodes[..] else {
         unreachable!("two nodes")
@@ -202,9 +201,7 @@ async fn every_other_rudeness_does_neither() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_refuses_connections_costs_no_call_of_any_kind() {
     let scene = Pretend::set(&[1000, 1], QUICK_CALLS).await;
-    for node in &scene.nodes {
-        node.set_result(UNKNOWN, GOOD);
-    }
+    scene.all_answer(UNKNOWN, GOOD);
     scene.nodes[0].refuse().await;
     for method in METHODS {
         let answer = scene.call(method).await;
@@ -284,7 +281,7 @@ async fn faults_bench_a_node_but_never_the_last_own_one_and_throttling_none() {
         let printed = scene.balancer.process.printed();
         assert!(!printed.contains("gets no calls"), "after {calls}");
     }
-    eventually("a node is benched", PATIENCE, async || {
+    soon("a node is benched", async || {
         assert_eq!(scene.call(READ).await.json()["error"]["code"], -32013);
         benched().await.contains(&true)
     })
@@ -321,10 +318,8 @@ fn result_of(bytes: usize) -> String {
 async fn an_answer_that_comes_late_is_never_the_next_calls() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     let methods = ["eth_gasPrice", "eth_getBalance", "eth_getCode", "zks_foo"];
-    for node in &scene.nodes {
-        for method in methods {
-            node.set_result(method, &format!("\"{method}\""));
-        }
+    for method in methods {
+        scene.all_answer(method, &format!("\"{method}\""));
     }
     scene.nodes[0].set_fault_for(&methods, Fault::Late);
     let mut good = 0;
@@ -338,11 +333,9 @@ async fn an_answer_that_comes_late_is_never_the_next_calls() {
         good += usize::from(result == method);
     }
     assert!(good >= 150, "{good}");
-    let batch: Vec<String> = (0..methods.len())
-        .map(|at| call(&at.to_string(), methods[at]))
-        .collect();
+    let batch = batch_of((0..methods.len()).map(|at| call(at, methods[at])));
     for _ in 0..20 {
-        let answers = scene.post(&format!("[{}]", batch.join(","))).await.json();
+        let answers = scene.post(&batch).await.json();
         for at in 0..methods.len() - 1 {
             assert_eq!(answers[at]["result"], methods[at], "{answers}");
         }
@@ -407,19 +400,12 @@ async fn answers_of_every_size_and_shape_arrive_byte_for_byte() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_breaks_off_after_its_start_breaks_the_clients_connection() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-    for node in &scene.nodes {
-        node.set_result("eth_call", &result_of(1 << 20));
-    }
+    scene.all_answer("eth_call", &result_of(1 << 20));
     let address = scene.balancer.rpc.address;
     let body = call("\"id\"", "eth_call");
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("", &body);
     for fault in [Fault::HalfBody, Fault::TruncatedChunks] {
-        for node in &scene.nodes {
-            node.set_fault_for(&["eth_call"], fault.clone());
-        }
+        scene.all_fail(&["eth_call"], fault.clone());
         // It ends, with an error or in the middle of the chunks, and not by our patience.
         let began = clock::now();
         if let Ok(bytes) = exchange(address, request.as_bytes(), PATIENCE).await {
@@ -507,14 +493,9 @@ async fn a_transaction_that_the_pool_has_is_a_success_with_its_hash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revert_is_handed_on_as_it_is_and_says_nothing_against_the_node() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-    for node in &scene.nodes {
-        let reason = error(
-            3,
-            "execution reverted: Too many requests",
-            Some("\"0x08c379a0\""),
-        );
-        node.set_fault_for(&["eth_call"], reason);
-    }
+    let data = Some("\"0x08c379a0\"");
+    let reason = error(3, "execution reverted: Too many requests", data);
+    scene.all_fail(&["eth_call"], reason);
     for _ in 0..10 {
         let answer = scene.call("eth_call").await;
         assert_eq!(answer.header("x-forebay-attempts"), None);
@@ -529,9 +510,7 @@ async fn a_revert_is_handed_on_as_it_is_and_says_nothing_against_the_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_batch_only_the_slow_call_times_out() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-    for node in &scene.nodes {
-        node.set_fault_for(&["eth_call", UNKNOWN], Fault::Stall);
-    }
+    scene.all_fail(&["eth_call", UNKNOWN], Fault::Stall);
     let methods = [
         READ,
         "eth_call",
@@ -540,13 +519,9 @@ async fn in_a_batch_only_the_slow_call_times_out() {
         "eth_gasPrice",
         "admin_peers",
     ];
-    let calls: Vec<_> = methods
-        .iter()
-        .enumerate()
-        .map(|(place, method)| call(&place.to_string(), method))
-        .collect();
+    let calls = (0..methods.len()).map(|place| call(place, methods[place]));
     let began = clock::now();
-    let answer = scene.post(&format!("[{}]", calls.join(","))).await;
+    let answer = scene.post(&batch_of(calls)).await;
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(answer.status, 200);
@@ -588,16 +563,8 @@ const OF_A_CONTRACT: &str = "execution reverted: ask http://gateway.example/{dat
 async fn urls_behind_nodes_are_told_on_no_way_and_a_contracts_own_on_every_way() {
     let scene = Pretend::set(&[1, 1], "  log: { calls: 1 }\n").await;
     let all = |code: i64, message: &str, data: &str| {
-        for node in &scene.nodes {
-            node.set_fault_for(
-                &["eth_call", "eth_estimateGas", BROADCAST],
-                Fault::RpcError {
-                    code,
-                    message: message.into(),
-                    data: Some(data.into()),
-                },
-            );
-        }
+        let methods = ["eth_call", "eth_estimateGas", BROADCAST];
+        scene.all_fail(&methods, error(code, message, Some(data)));
     };
     let answers = async || {
         let mut answers = Vec::new();
@@ -609,7 +576,7 @@ async fn urls_behind_nodes_are_told_on_no_way_and_a_contracts_own_on_every_way()
             call("2", "eth_estimateGas"),
             call("3", BROADCAST),
         ];
-        let batch = scene.post(&format!("[{}]", batch.join(","))).await;
+        let batch = scene.post(&batch_of(batch)).await;
         answers.extend(
             batch
                 .json()
@@ -666,7 +633,7 @@ async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_goo
             text: text.into(),
         });
         scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
-        eventually("it is told why", PATIENCE, async || {
+        soon("it is told why", async || {
             let said = scene.balancer.process.printed();
             said.contains(&format!("HTTP {code}")) && said.contains(told)
         })

@@ -15,8 +15,8 @@ use forebay_fake::FakeChain;
 use rustix::process::Signal;
 
 use crate::support::{
-    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, call, eventually, on_table,
-    post, pretend_node, read_quantity,
+    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, call, on_table, post,
+    pretend_node, read_quantity, soon,
 };
 
 /// A block takes 2 s.
@@ -66,19 +66,13 @@ async fn a_restart_does_not_take_the_head_back() {
         let head = 101 + turn as u64;
         scene.chain.set_head(head);
         scene.nodes.iter().for_each(|node| node.set_lag(0));
-        eventually("all have it", PATIENCE, async || {
-            shown(&scene.balancer).await == head
-        })
-        .await;
-        eventually("it is kept", PATIENCE, async || {
-            kept(&registry).await == head
-        })
-        .await;
+        soon("all have it", async || shown(&scene.balancer).await == head).await;
+        soon("it is kept", async || kept(&registry).await == head).await;
         for node in &scene.nodes[1..] {
             node.set_lag(1);
         }
         scene.balancer.process.signal(signal);
-        eventually("it has ended", PATIENCE, async || {
+        soon("it has ended", async || {
             !scene.balancer.process.is_running()
         })
         .await;
@@ -172,10 +166,7 @@ async fn falls_until(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_shows_what_no_node_has_for_a_block_time_and_calls_wait_for_it() {
     let mut scene = Pretend::set_with(&[1, 1], &beginning(), "").await;
-    eventually("it is kept", PATIENCE, async || {
-        kept(&registry(&scene)).await == 100
-    })
-    .await;
+    soon("it is kept", async || kept(&registry(&scene)).await == 100).await;
     scene.balancer.process.kill();
     scene.nodes.iter().for_each(|node| node.set_lag(1));
     scene.balancer.start_again().await;
@@ -201,20 +192,14 @@ async fn a_chain_begun_anew_makes_the_floor_void_and_so_does_another_chains_id()
     let ours = beginning().replace("block_time", "id: 1, block_time");
     let mut scene = Pretend::set_with(&[1, 1], &ours, "").await;
     let registry = registry(&scene);
-    eventually("it is kept", PATIENCE, async || {
-        kept(&registry).await == 100
-    })
-    .await;
+    soon("it is kept", async || kept(&registry).await == 100).await;
     scene.balancer.process.kill();
     scene.chain.set_head(3);
     scene.balancer.start_again().await;
     assert_eq!(shown(&scene.balancer).await, 3);
     scene.is_well().await;
     tells(&registry, 5, 2).await;
-    eventually("it is written over", PATIENCE, async || {
-        kept(&registry).await == 3
-    })
-    .await;
+    soon("it is written over", async || kept(&registry).await == 3).await;
     assert_eq!(shown(&scene.balancer).await, 3);
 }
 
@@ -222,18 +207,12 @@ async fn a_chain_begun_anew_makes_the_floor_void_and_so_does_another_chains_id()
 async fn a_balancer_that_lies_lifts_the_head_for_a_block_time_within_reach_and_fails_no_call() {
     let scene = Pretend::set_with(&[1, 1], &beginning(), "").await;
     let registry = registry(&scene);
-    eventually("it is kept", PATIENCE, async || {
-        kept(&registry).await == 100
-    })
-    .await;
+    soon("it is kept", async || kept(&registry).await == 100).await;
     tells(&registry, 1_000_000, 1).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(shown(&scene.balancer).await, 100, "beyond reach");
     tells(&registry, 103, 1).await;
-    eventually("it is shown", PATIENCE, async || {
-        shown(&scene.balancer).await == 103
-    })
-    .await;
+    soon("it is shown", async || shown(&scene.balancer).await == 103).await;
     // It waits for the block, and then goes on with the head as it is.
     scene.is_well().await;
     assert_eq!(shown(&scene.balancer).await, 100);
@@ -241,10 +220,7 @@ async fn a_balancer_that_lies_lifts_the_head_for_a_block_time_within_reach_and_f
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(shown(&scene.balancer).await, 100, "it is doubted");
     scene.chain.set_head(104);
-    eventually("it goes on", PATIENCE, async || {
-        shown(&scene.balancer).await == 104
-    })
-    .await;
+    soon("it goes on", async || shown(&scene.balancer).await == 104).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -254,11 +230,8 @@ async fn two_balancers_on_one_table_learn_each_others_heads() {
     let node = pretend_node(&chain).await;
     let registry = server.registry();
     registry.init().await.unwrap();
-    let named = forebay_core::vocabulary::node::NodeRecord {
-        name: Some("a".into()),
-        ..forebay_core::vocabulary::node::NodeRecord::at(&node.url())
-    };
-    registry.add(&named).await.unwrap();
+    let node = forebay_core::testing::named("a", &node.url());
+    registry.add(&node).await.unwrap();
     let quick = on_table(&server.url(), "");
     let slow = quick
         .replace("interval: 400ms", "interval: 60s")
@@ -268,18 +241,15 @@ async fn two_balancers_on_one_table_learn_each_others_heads() {
     let other = Balancer::start(&slow, &CREDENTIALS).await;
     for head in [101, 102, 103] {
         chain.set_head(head);
-        eventually("the one sees it", PATIENCE, async || {
-            shown(&one).await == head
-        })
-        .await;
-        eventually("and the other hears of it", PATIENCE, async || {
+        soon("the one sees it", async || shown(&one).await == head).await;
+        soon("and the other hears of it", async || {
             shown(&other).await == head
         })
         .await;
     }
     // Each sees it at its nodes, too, and one a second is written.
     let mut kept = None;
-    eventually("the table has it", PATIENCE, async || {
+    soon("the table has it", async || {
         kept = registry.floor().await.unwrap();
         kept.is_some_and(|floor| floor.number == BlockNumber(103))
     })

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use self::stage::{ChainStage, NODELESS, call_of};
 use crate::support::{
-    Console, Heard, Listener, Load, PATIENCE, eventually, exchange, post_http2_to,
+    Console, Heard, Listener, Load, PATIENCE, assert_says, exchange, post_http2_to, soon,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +118,7 @@ async fn one_chains_fall_is_told_and_takes_the_process_out_only_where_it_is_requ
             .nodes("base")
             .iter()
             .for_each(|node| node.set_fault(Fault::HangUp));
-        eventually("base is degraded", PATIENCE, async || {
+        soon("base is degraded", async || {
             let health = stage.balancer.get("/health").await;
             health.json()["chains"]["base"]["status"] == "degraded" && health.status == status
         })
@@ -148,7 +148,7 @@ async fn a_chain_that_does_not_begin_holds_the_process_up_for_ten_seconds_and_no
         &[("ethereum", 1, ""), ("base", 8453, NODELESS)],
     )
     .await;
-    eventually("ethereum has begun", PATIENCE, async || {
+    soon("ethereum has begun", async || {
         let health = stage.balancer.get("/ethereum/health").await;
         health.status == 200
     })
@@ -159,7 +159,7 @@ async fn a_chain_that_does_not_begin_holds_the_process_up_for_ten_seconds_and_no
         health.status == 503 || took > Duration::from_secs(10),
         "{took:?}"
     );
-    eventually("the process is ready", PATIENCE, async || {
+    soon("the process is ready", async || {
         stage.balancer.get("/health").await.status == 200
     })
     .await;
@@ -181,7 +181,7 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
     let mut socket = Listener::open_at(stage.balancer.rpc.address, "/base").await;
     // One comes.
     stage.add("optimism", 10, "").await;
-    eventually("optimism answers", PATIENCE, async || {
+    soon("optimism answers", async || {
         stage.post_at("/optimism").await.json()["result"] == "0xa"
     })
     .await;
@@ -189,7 +189,7 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
     assert_eq!(gone.ask("eth_chainId", json!([])).await["result"], "0xa");
     // A node of another chain comes, and one goes.
     let added = stage.add_node("ethereum").await;
-    eventually("the new node is asked", PATIENCE, async || {
+    soon("the new node is asked", async || {
         // What isn't answered here.
         stage.call_at("/ethereum", "eth_gasPrice").await;
         stage.nodes("ethereum")[added].calls_of("eth_gasPrice") > 0
@@ -203,7 +203,7 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
         matches!(closed, Some(Heard::Closed(1001 | 1012, _))),
         "{closed:?}"
     );
-    eventually("optimism is gone", PATIENCE, async || {
+    soon("optimism is gone", async || {
         stage.post_at("/optimism").await.status == 404
     })
     .await;
@@ -212,9 +212,9 @@ async fn chains_and_nodes_come_and_go_without_a_call_lost_on_the_others() {
     load.reaches(load.done() + 100).await;
     load.stop().await.no_call_failed();
     let said = stage.balancer.process.printed();
-    assert!(
-        said.contains("the configuration has changed: forebay.chains.optimism"),
-        "{said}"
+    assert_says(
+        &said,
+        "the configuration has changed: forebay.chains.optimism",
     );
     assert!(said.contains("forebay.chains.ethereum.nodes"), "{said}");
 }
@@ -224,7 +224,7 @@ async fn a_default_is_not_taken_away_in_passing() {
     let mut stage =
         ChainStage::set("", &[("ethereum", 1, "default: true"), ("base", 8453, "")]).await;
     stage.remove("ethereum");
-    eventually("it is refused", PATIENCE, async || {
+    soon("it is refused", async || {
         let said = stage.balancer.process.printed();
         said.contains("the chain ethereum is the default")
             && said.contains("would be the chain base")
@@ -232,7 +232,7 @@ async fn a_default_is_not_taken_away_in_passing() {
     .await;
     // Nor is it exchanged for another that is marked.
     stage.mark("base");
-    eventually("that is refused, too", PATIENCE, async || {
+    soon("that is refused, too", async || {
         let said = stage.balancer.process.printed();
         said.matches("the chain ethereum is the default").count() == 2
     })
@@ -259,6 +259,9 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     let stage = ChainStage::set("", &[("ethereum", 1, ""), ("base", 8453, "default: true")]).await;
     let console =
         |method: &str, target: &str| Console::new(stage.balancer.admin.address, method, target);
+    let change = async |method: &str, target: &str, body: &str, status: u16| {
+        console(method, target).json(body).gives(status).await
+    };
     let status = console("GET", "/status").gives(200).await;
     assert_eq!(status["chain"], json!({ "name": "base", "id": 8453 }));
     let glances = status["chains"].as_array().unwrap();
@@ -273,10 +276,7 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     assert_eq!(other["chains"].as_array().unwrap().len(), 2);
 
     let added = r#"{"url":"http://127.0.0.1:9","name":"late","weight":0}"#;
-    console("POST", "/backends?chain=ethereum")
-        .json(added)
-        .gives(201)
-        .await;
+    change("POST", "/backends?chain=ethereum", added, 201).await;
     let count = async |target: &str| {
         let listed = console("GET", target).gives(200).await;
         listed.as_array().unwrap().len()
@@ -284,51 +284,39 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     assert_eq!(count("/backends?chain=ethereum").await, 3);
     assert_eq!(count("/backends?chain=base").await, 2);
     assert_eq!(count("/backends").await, 2);
-    eventually("it is on the list", PATIENCE, async || {
+    soon("it is on the list", async || {
         let status = console("GET", "/status?chain=ethereum").gives(200).await;
         status.to_string().contains("\"late\"")
     })
     .await;
     let again = r#"{"url":"http://127.0.0.1:9/","name":"later"}"#;
-    let denied = console("POST", "/backends?chain=base")
-        .json(again)
-        .gives(409)
-        .await;
+    let denied = change("POST", "/backends?chain=base", again, 409).await;
     let why = denied["error"]["message"].to_string();
     assert!(why.contains("a node of the chain ethereum"), "{why}");
     // By a header of its own it is another; without that it would be the same.
     let apart =
         r#"{"url":"http://127.0.0.1:9/","name":"apart","weight":0,"headers":{"x-chain":"base"}}"#;
-    console("POST", "/backends?chain=base")
-        .json(apart)
-        .gives(201)
-        .await;
-    eventually("it is on the list", PATIENCE, async || {
+    change("POST", "/backends?chain=base", apart, 201).await;
+    soon("it is on the list", async || {
         let status = console("GET", "/status?chain=base").gives(200).await;
         status.to_string().contains("\"apart\"")
     })
     .await;
     let alike = r#"{"name":"apart","headers":{}}"#;
-    let denied = console("PATCH", "/backends?chain=base")
-        .json(alike)
-        .gives(409)
-        .await;
+    let denied = change("PATCH", "/backends?chain=base", alike, 409).await;
     assert_eq!(denied["error"]["code"], "conflict", "{denied}");
     console("DELETE", "/backends?chain=base&name=apart")
         .gives(200)
         .await;
-    let add = |url: &str, chain: &str| {
-        let mut command = stage
-            .balancer
-            .command(&["backends", "add", url, "--chain", chain, "--name", "new"]);
-        let done = command.output().unwrap();
-        let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        (done.status.code(), told)
+    let add = |url: &str, code| {
+        let arguments = ["backends", "add", url, "--chain", "base", "--name", "new"];
+        stage.balancer.ends(&arguments, code)
     };
-    let (code, told) = add("http://127.0.0.1:9", "base");
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("a node of the chain ethereum"), "{told}");
-    assert_eq!(add("http://127.0.0.1:9/?two", "base").0, Some(0));
+    assert_says(
+        &add("http://127.0.0.1:9", 1),
+        "a node of the chain ethereum",
+    );
+    add("http://127.0.0.1:9/?two", 0);
     assert_eq!(count("/backends?chain=base").await, 3);
     let gone = console("DELETE", "/backends?name=late").ask().await;
     assert_eq!(gone.status, 404, "{}", gone.text());

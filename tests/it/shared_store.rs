@@ -10,8 +10,8 @@ use forebay_fake::{FakeChain, FakeNode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
-    free_port, number, pretend_node,
+    Authority, Balancer, Draft, Engine, QUICK, RedisServer, TcpGate, Wallet, eventually, free_port,
+    number, pretend_node, soon,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -34,10 +34,10 @@ async fn is_well(store: &Arc<SharedStore>) {
         let store = store.clone();
         async move { store.run().await }
     });
-    eventually("it is on", PATIENCE, async || store.is_on()).await;
+    soon("it is on", async || store.is_on()).await;
     assert_eq!(heard.recv().await, Some(StoreNews::Begun));
     assert!(store.put("a", b"value", Duration::from_secs(60)));
-    eventually("it is found", PATIENCE, async || {
+    soon("it is found", async || {
         store.read("a").await == Ok(Some("value".into()))
     })
     .await;
@@ -49,7 +49,7 @@ async fn is_well(store: &Arc<SharedStore>) {
         let keeps = Duration::from_secs(60);
         assert!(store.append("log", entry.as_bytes(), (now, keeps)).await);
     }
-    eventually("both are read", PATIENCE, async || {
+    soon("both are read", async || {
         let mut read = Vec::new();
         let take = |entry: &[u8]| read.push(entry.to_vec());
         let mut place = LogPlace::since(now - 60_000, 10);
@@ -102,7 +102,7 @@ async fn is_used_in_all_ways(engine: Engine) {
     let cluster = RedisServer::start_as(engine, &["--cluster-enabled", "yes"]).await;
     let slots = cluster.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
     assert!(slots.starts_with("+OK"), "{slots}");
-    eventually("the cluster is whole", PATIENCE, async || {
+    soon("the cluster is whole", async || {
         cluster
             .ask("CLUSTER INFO")
             .await
@@ -152,11 +152,19 @@ impl Two {
         two
     }
 
+    /// The nodes take transactions, and know nothing of them.
+    fn have_no_pool(&self) {
+        for node in &self.nodes {
+            node.set_result("eth_getTransactionCount", "\"0x0\"");
+            node.set_result("eth_getTransactionByHash", "null");
+        }
+    }
+
     /// The other hears at once what the one sees.
     async fn share_heads(&self) {
         let head = self.chain.head() + 1;
         self.chain.set_head(head);
-        eventually("the one sees it", PATIENCE, async || {
+        soon("the one sees it", async || {
             shown(&self.one).await == Some(head)
         })
         .await;
@@ -181,7 +189,7 @@ impl Two {
     }
 
     async fn other_finds(&self, head: u64) {
-        eventually("it has found the head", PATIENCE, async || {
+        soon("it has found the head", async || {
             shown(&self.other).await == Some(head)
         })
         .await;
@@ -244,10 +252,7 @@ async fn one_begun_while_the_store_lets_nothing_be_read_catches_up_later_and_wri
     let server = RedisServer::start().await;
     let mut two = Two::over(3, [&server.url(), &server.url()], "").await;
     two.share_heads().await;
-    for node in &two.nodes {
-        node.set_result("eth_getTransactionCount", "\"0x0\"");
-        node.set_result("eth_getTransactionByHash", "null");
-    }
+    two.have_no_pool();
     let wallet = Wallet::rich();
     let sent = json!([wallet.sign(0, Draft::on(1)).raw]);
     two.one.ask("eth_sendRawTransaction", sent).await;
@@ -259,9 +264,8 @@ async fn one_begun_while_the_store_lets_nothing_be_read_catches_up_later_and_wri
     };
     rights("-mget -xrange").await;
     two.begin_the_other_behind().await;
-    eventually(
+    soon(
         "it has tried again and again, and its first round is over",
-        PATIENCE,
         async || {
             let name = "forebay_shared_store_failures_total";
             let failed = two.other.metric(name, &[("operation", "get")]).await;
@@ -278,7 +282,7 @@ async fn one_begun_while_the_store_lets_nothing_be_read_catches_up_later_and_wri
     rights("+mget +xrange").await;
     two.other_finds(head).await;
     stands().await;
-    eventually("it counts what was sent before", PATIENCE, async || {
+    soon("it counts what was sent before", async || {
         let count = json!([wallet.address, "pending"]);
         let counted = two.other.ask("eth_getTransactionCount", count).await;
         counted["result"] == "0x1"
@@ -337,13 +341,13 @@ async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothin
     assert_eq!(up, Some(1.0));
     let head = two.chain.head() + 1;
     two.chain.set_head(head);
-    eventually("the one goes on", PATIENCE, async || {
+    soon("the one goes on", async || {
         shown(&two.one).await == Some(head)
     })
     .await;
     gate.mend();
     is_up(&two.other, 1.0).await;
-    eventually("the other hears of it", PATIENCE, async || {
+    soon("the other hears of it", async || {
         shown(&two.other).await == Some(head)
     })
     .await;
@@ -369,11 +373,7 @@ async fn a_transaction_that_was_sent_through_one_is_counted_and_shown_by_the_oth
         "  calls: { broadcast: 1 }\n",
     )
     .await;
-    // Nodes without a pool: they take it, and know nothing of it.
-    for node in &two.nodes {
-        node.set_result("eth_getTransactionCount", "\"0x0\"");
-        node.set_result("eth_getTransactionByHash", "null");
-    }
+    two.have_no_pool();
     let wallet = Wallet::rich();
     for nonce in 0..10 {
         let written = wallet.sign(nonce, Draft::on(1));
@@ -462,7 +462,7 @@ async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_aw
         balancers.push(Balancer::start(&yaml, &[]).await);
     }
     let mut asker = 0;
-    eventually("only one asks the leader", PATIENCE, async || {
+    soon("only one asks the leader", async || {
         let askers = askers(&balancers).await;
         asker = *askers.first().unwrap_or(&0);
         askers.len() == 1
@@ -475,7 +475,7 @@ async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_aw
     balancers.remove(asker).process.kill();
     chain.advance(5);
     all_hear_of_the_leader(&balancers, 110).await;
-    eventually("one of the others asks", PATIENCE, async || {
+    soon("one of the others asks", async || {
         askers(&balancers).await.len() == 1
     })
     .await;
@@ -496,7 +496,7 @@ async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_aw
     chain.advance(5);
     all_hear_of_the_leader(&balancers, 115).await;
     server.process.resume();
-    eventually("one asks for all again", PATIENCE, async || {
+    soon("one asks for all again", async || {
         askers(&balancers).await.len() == 1
     })
     .await;

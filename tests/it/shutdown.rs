@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, eventually, free_port, get,
+    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, free_port, get, request, soon,
 };
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -121,10 +121,7 @@ async fn a_second_sigint_ends_it_whatever_is_under_way() {
         let params = json!(["0x00000000000000000000000000000000000000aa", "latest"]);
         rpc.ask("eth_getCode", params, PATIENCE).await
     });
-    eventually("the node is asked", PATIENCE, async || {
-        scene.heard("eth_getCode") > 0
-    })
-    .await;
+    soon("the node is asked", async || scene.heard("eth_getCode") > 0).await;
     scene.balancer.process.signal(Signal::INT);
     sleep(Duration::from_secs(1)).await;
     assert!(scene.balancer.process.is_running(), "the call isn't done");
@@ -184,7 +181,7 @@ async fn gets_calls(balancer: &Balancer) {
         calls.await.unwrap_or_default()
     };
     let before = calls().await;
-    eventually("HAProxy sends it calls", PATIENCE, async || {
+    soon("HAProxy sends it calls", async || {
         calls().await > before + 20.0
     })
     .await;
@@ -217,7 +214,7 @@ impl Haproxy {
         let mut command = Command::new(name);
         command.arg("-db").arg("-f").arg(&path);
         let process = Process::start("haproxy", command, folder.path());
-        eventually("HAProxy listens", PATIENCE, async || {
+        soon("HAProxy listens", async || {
             TcpStream::connect(address).await.is_ok()
         })
         .await;
@@ -236,11 +233,7 @@ async fn call_all_the_time(
     pause: Duration,
     is_over: Arc<AtomicBool>,
 ) -> (u64, Vec<String>) {
-    let body = call("1", "eth_getBalance");
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("", &call("1", "eth_getBalance"));
     let (mut served, mut failed) = (0, Vec::new());
     while !is_over.load(Relaxed) {
         let mut wire = Wire::connect(address).await;
@@ -267,11 +260,7 @@ async fn call_all_the_time(
 /// Calls on kept connections, new ones where it is told so, until none is taken any more; how many
 /// calls were answered. An error is a call that was cut.
 async fn call_until_refused(address: SocketAddr, pause: Duration) -> Result<u64, String> {
-    let body = call("1", "eth_getBalance");
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = request("", &call("1", "eth_getBalance"));
     let mut served = 0;
     loop {
         // Refused: nothing was lost.
@@ -333,7 +322,7 @@ impl Front {
     async fn serves(&self, more: u64) {
         let shared = &self.shared;
         let wanted = shared.done.load(Relaxed) + more;
-        eventually("calls are served", PATIENCE, async || {
+        soon("calls are served", async || {
             let are_ready = shared.ready.iter().all(|ready| ready.load(Relaxed));
             are_ready && shared.done.load(Relaxed) >= wanted
         })

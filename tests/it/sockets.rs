@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::{
-    Client, Heard, Listener, PATIENCE, Pretend, QUICK, call, eventually, free_port,
+    Client, Heard, Listener, PATIENCE, Pretend, QUICK, call, eventually, free_port, soon,
 };
 use forebay_fake::Fault;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -19,7 +19,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 async fn works(client: Client) {
     let (_anvil, balancer) = client.works_through_us("ws").await;
-    eventually("nothing is left", PATIENCE, async || {
+    soon("nothing is left", async || {
         balancer.metric("forebay_sockets", &[]).await == Some(0.0)
             && balancer.metric("forebay_subscriptions", &[]).await == Some(0.0)
             && balancer.metric("forebay_requests_admitted", &[]).await == Some(0.0)
@@ -90,7 +90,7 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_while_others_are_served()
     let mut quick = Listener::open(scene.balancer.rpc.address).await;
     for id in 0..30 {
         let params = format!("\"0x{id:02x}\"");
-        let request = call(&id.to_string(), "eth_call").replace("\"0x01\"", &params);
+        let request = call(id, "eth_call").replace("\"0x01\"", &params);
         slow.send(Message::text(request)).await.unwrap();
     }
     let ended = [("reason", "slow")];
@@ -112,7 +112,7 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_while_others_are_served()
         }
     };
     assert_eq!(code, 1013);
-    eventually("nothing of it is held", PATIENCE, async || {
+    soon("nothing of it is held", async || {
         scene
             .balancer
             .metric("forebay_answer_bytes_held", &[])
@@ -161,7 +161,7 @@ async fn several_calls_of_a_socket_go_on_at_once_and_are_answered_as_they_come()
     for id in 0..10 {
         // Each its own, or they would share one answer.
         let params = format!("\"0x{id:02x}\"");
-        let request = call(&id.to_string(), "eth_getBalance").replace("\"0x01\"", &params);
+        let request = call(id, "eth_getBalance").replace("\"0x01\"", &params);
         socket.send(Message::text(request)).await.unwrap();
     }
     socket
@@ -355,7 +355,7 @@ async fn a_lame_duck_opens_no_sockets_and_ends_the_old_with_a_reason_after_their
     let mut other = Listener::open(address).await;
     slow(&scene, Duration::from_millis(40));
     scene.balancer.process.terminate();
-    eventually("no socket is opened", PATIENCE, async || {
+    soon("no socket is opened", async || {
         open(address, None)
             .await
             .is_err_and(|why| refused(Err(why)) == 503)
@@ -409,7 +409,7 @@ async fn a_hand_over_lets_the_old_sockets_live_until_the_drain_is_nearly_over() 
             }
         }
     });
-    eventually("the new process opens sockets", PATIENCE, async || {
+    soon("the new process opens sockets", async || {
         open(address, None).await.is_ok()
     })
     .await;

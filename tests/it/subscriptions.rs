@@ -12,7 +12,7 @@ use serde_json::json;
 
 use self::chaos::Chaos;
 use self::stage::{QUICK, SILENCE, Stage, balancer};
-use crate::support::{Balancer, Geth, Heard, Listener, Mirror, PATIENCE, eventually};
+use crate::support::{Balancer, Geth, Heard, Listener, Mirror, soon};
 
 /// A topic of logs.
 fn topic(byte: u8) -> String {
@@ -62,7 +62,7 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     let balancer = Balancer::start(&yaml, &[]).await;
     let mut client = Listener::open(balancer.rpc.address).await;
     let heads = client.subscribe(json!(["newHeads"])).await;
-    eventually("geth's line is open", PATIENCE, async || {
+    soon("geth's line is open", async || {
         balancer.metric("forebay_upstream_subscriptions", &[]).await >= Some(1.0)
     })
     .await;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, eventually, says_status};
+use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, says_status, soon};
 use forebay_fake::Fault;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -155,7 +155,7 @@ async fn a_collector_that_is_gone_costs_calls_nothing_and_the_last_spans_go_out_
     collector.spans_until(|spans| !spans.is_empty()).await;
     *collector.status.lock().unwrap() = 400;
     scene.is_well().await;
-    eventually("it is told and counted", PATIENCE, async || {
+    soon("it is told and counted", async || {
         let labels = [("outcome", "failed")];
         let failed = scene.balancer.metric("forebay_trace_spans_total", &labels);
         let printed = scene.balancer.process.printed();
@@ -277,10 +277,7 @@ impl Collector {
     }
 
     async fn spans_until(&self, is_enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
-        eventually("the spans are there", PATIENCE, async || {
-            is_enough(&self.spans())
-        })
-        .await;
+        soon("the spans are there", async || is_enough(&self.spans())).await;
         self.spans()
     }
 }

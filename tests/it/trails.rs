@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, PATIENCE, Pretend, QUICK, call, eventually, post_http2_with};
+use crate::support::{Answer, PATIENCE, Pretend, QUICK, batch_of, call, post_http2_with, soon};
 use forebay_fake::Fault;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,7 +21,7 @@ async fn each_attempt_is_told_by_either_version_of_http() {
     scene.nodes[0].set_fault_for(&[METHOD], Fault::HangUp);
     for version in [1, 2] {
         // The node that is asked first fails: that may be either.
-        eventually("a call was asked of both", PATIENCE, async || {
+        soon("a call was asked of both", async || {
             let answer = match version {
                 1 => ask(&scene, &[ASKS], &call("1", METHOD)).await,
                 _ => ask_http2(&scene, &[ASKS], &call("1", METHOD)).await,
@@ -84,7 +84,7 @@ async fn of_a_batch_all_attempts_are_told_as_far_as_there_is_room() {
                 r#"{{"jsonrpc":"2.0","id":{at},"method":"{METHOD}","params":["{at:#042x}","latest"]}}"#
             )
         });
-        format!("[{}]", calls.collect::<Vec<_>>().join(","))
+        batch_of(calls)
     };
     let few = ask(&scene, &[ASKS], &batch(3)).await;
     let few = steps(&few);
@@ -109,7 +109,7 @@ async fn of_a_batch_all_attempts_are_told_as_far_as_there_is_room() {
 async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
     let hedging = "  calls: { hedge: on }\n";
     let scene = Pretend::set_with(&[1, 1], &beginning("127.0.0.0/8", ""), hedging).await;
-    eventually("both have shown what is slow", PATIENCE, async || {
+    soon("both have shown what is slow", async || {
         ask(&scene, &[ASKS], &call("1", "eth_getCode")).await;
         scene
             .nodes
@@ -118,7 +118,7 @@ async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
     })
     .await;
     scene.nodes[0].set_fault_for(&["eth_getCode"], Fault::Stall);
-    eventually("a slow node was given up", PATIENCE, async || {
+    soon("a slow node was given up", async || {
         let steps = steps(&ask(&scene, &[ASKS], &call("1", "eth_getCode")).await);
         let has = |node, kind, outcome| {
             let is =
@@ -151,7 +151,7 @@ async fn a_caller_that_waited_for_an_identical_call_is_told_so_whatever_became_o
         node.set_latency(Duration::from_millis(200));
         node.set_fault_for(&[METHOD], Fault::HangUp);
     }
-    eventually("one waited for another", PATIENCE, async || {
+    soon("one waited for another", async || {
         let body = call("1", METHOD);
         let (one, other) = tokio::join!(ask(&scene, &[ASKS], &body), ask(&scene, &[ASKS], &body));
         [one, other].iter().any(|answer| {

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, eventually, post,
-    says_error, says_status,
+    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, post, says_error,
+    says_status, soon,
 };
 use forebay::clock;
-use forebay_fake::Fault;
+use forebay_fake::{FakeNode, Fault};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ async fn a_transaction_reaches_all_own_nodes_and_a_second_time_is_no_error() {
     let raw = signed(&scene.leader, 0).await;
     let hash = send(&scene, &raw).await;
     for node in &scene.own {
-        eventually("it is there", PATIENCE, async || has(node, &hash).await).await;
+        soon("it is there", async || has(node, &hash).await).await;
     }
     assert!(!has(&scene.leader, &hash).await, "own nodes took it");
     assert_eq!(send(&scene, &raw).await, hash, "they know it");
@@ -90,15 +90,12 @@ async fn a_node_that_dies_or_freezes_costs_no_transaction_and_gets_it_when_it_th
     );
     scene.own[1].process.resume();
     let thawed = &scene.own[1];
-    eventually("it heard of it later", PATIENCE, async || {
-        has(thawed, &hash).await
-    })
-    .await;
+    soon("it heard of it later", async || has(thawed, &hash).await).await;
     scene.own[2].process.kill();
     let raw = signed(&scene.leader, 1).await;
     let hash = send(&scene, &raw).await;
     for node in &scene.own[..2] {
-        eventually("it is there", PATIENCE, async || has(node, &hash).await).await;
+        soon("it is there", async || has(node, &hash).await).await;
     }
 }
 
@@ -181,12 +178,6 @@ async fn a_filter_is_followed_at_its_node_and_lost_with_it() {
     assert_eq!(changes("0x7").await["error"], not_found, "none of ours");
 }
 
-fn all(scene: &Pretend, methods: &[&str], fault: &Fault) {
-    for node in &scene.nodes {
-        node.set_fault_for(methods, fault.clone());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
     let faults = [
@@ -199,15 +190,13 @@ async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
     ];
     for (fault, code) in faults {
         let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-        all(&scene, &[SEND], &fault);
-        for node in &scene.nodes {
-            node.set_result(BY_HASH, "null");
-        }
+        scene.all_fail(&[SEND], fault.clone());
+        scene.all_answer(BY_HASH, "null");
         let failed = scene.call(SEND).await.json();
         assert_eq!(failed["error"]["code"], code, "{fault:?}: {failed}");
         assert!(scene.heard(BY_HASH) >= 2, "it was looked up");
         let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-        all(&scene, &[SEND], &fault);
+        scene.all_fail(&[SEND], fault.clone());
         scene.nodes[0].set_result(BY_HASH, "null");
         scene.nodes[1].set_result(BY_HASH, &format!(r#"{{"hash":"{HASH}"}}"#));
         let found = scene.call(SEND).await.json();
@@ -244,11 +233,9 @@ async fn next_nonce(scene: &Pretend) -> String {
 
 /// No node shows anything of a transaction, and each counts so many of the sender's.
 fn without_a_pool(scene: &Pretend, count: &str) {
-    for node in &scene.nodes {
-        node.set_result(BY_HASH, "null");
-        node.set_result(RECEIPT, "null");
-        node.set_result(COUNT, &format!("\"{count}\""));
-    }
+    scene.all_answer(BY_HASH, "null");
+    scene.all_answer(RECEIPT, "null");
+    scene.all_answer(COUNT, &format!("\"{count}\""));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -337,9 +324,7 @@ async fn what_one_node_of_three_has_mined_is_never_null() {
     }
     // A count that was heard before tells as much.
     send_signed(&scene, SEND, 1).await;
-    for node in &scene.nodes {
-        node.set_result(COUNT, "\"0x9\"");
-    }
+    scene.all_answer(COUNT, "\"0x9\"");
     ask(&scene, COUNT, &format!("[\"{SENDER}\",\"latest\"]")).await;
     let mined = mined.replace(hash, SIGNED[1].1);
     ahead.set_result(BY_HASH, &mined);
@@ -399,16 +384,14 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
     let too_low = says_error(-32000, "nonce too low: next nonce 8, tx nonce 7");
-    all(&scene, &[SEND], &too_low);
+    scene.all_fail(&[SEND], too_low.clone());
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["code"], -32000, "no node took it");
-    for node in &scene.nodes {
-        node.mend();
-    }
+    scene.nodes.iter().for_each(FakeNode::mend);
     send_signed(&scene, SEND, 0).await;
     let both = async || scene.heard(SEND) == 4;
-    eventually("both have it", PATIENCE, both).await;
-    all(&scene, &[SEND], &too_low);
+    soon("both have it", both).await;
+    scene.all_fail(&[SEND], too_low.clone());
     assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
     scene.nodes[1].set_result(COUNT, "\"0x8\"");
     scene.nodes[1].set_result(RECEIPT, r#"{"blockNumber":"0x64"}"#);
@@ -417,11 +400,9 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
         SIGNED[0].1,
         "its own"
     );
-    for node in &scene.nodes {
-        node.mend();
-    }
+    scene.nodes.iter().for_each(FakeNode::mend);
     send_signed(&scene, SEND, 1).await;
-    all(&scene, &[SEND], &too_low);
+    scene.all_fail(&[SEND], too_low.clone());
     without_a_pool(&scene, "0x9");
     let refused = send_signed(&scene, SEND, 1).await;
     assert_eq!(refused["error"]["code"], -32000, "another has its nonce");
@@ -431,7 +412,7 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
 async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 2s, deadline: 20s }\n").await;
     without_a_pool(&scene, "0x7");
-    all(&scene, &[SYNC], &says_error(-32000, "already known"));
+    scene.all_fail(&[SYNC], says_error(-32000, "already known"));
     let began = clock::now();
     let answer = send_with(&scene, SYNC, 0, ",400").await;
     assert_eq!(answer["error"]["code"], 4, "{answer}");
@@ -440,23 +421,18 @@ async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     let asked = scene.heard(RECEIPT);
     let many = (0..10).map(|_| send_with(&scene, SYNC, 0, r#","0x3a98""#));
     let mining = async {
-        eventually("all have looked", PATIENCE, async || {
-            scene.heard(SYNC) >= 22
-        })
-        .await;
+        soon("all have looked", async || scene.heard(SYNC) >= 22).await;
         let looked = asked + 20;
-        eventually("they were looked up", PATIENCE, async || {
+        soon("they were looked up", async || {
             scene.heard(RECEIPT) >= looked
         })
         .await;
         scene.chain.advance(1);
-        eventually("they asked together", PATIENCE, async || {
+        soon("they asked together", async || {
             scene.heard(RECEIPT) > looked
         })
         .await;
-        for node in &scene.nodes {
-            node.set_result(RECEIPT, r#"{"blockNumber":"0x66","status":"0x1"}"#);
-        }
+        scene.all_answer(RECEIPT, r#"{"blockNumber":"0x66","status":"0x1"}"#);
         scene.chain.advance(1);
         looked
     };
@@ -505,7 +481,7 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
     without_a_pool(&scene, "0x7");
     send_signed(&scene, SEND, 0).await;
-    all(&scene, &[RECEIPT], &Fault::Stall);
+    scene.all_fail(&[RECEIPT], Fault::Stall);
     let poll = async |_: usize| {
         let began = clock::now();
         let answer = scene.post(&receipt_of(0)).await;
@@ -516,7 +492,7 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
     once_a_second(&scene, poll).await;
     let asked = scene.heard(RECEIPT);
     assert!(asked <= 4, "two open at once a node in its time: {asked}");
-    eventually("their time is over", PATIENCE, async || {
+    soon("their time is over", async || {
         let timeouts = [("outcome", "timeout")];
         let timeouts = scene.balancer.metric("forebay_attempts_total", &timeouts);
         timeouts.await == Some(scene.heard(RECEIPT) as f64)
@@ -559,7 +535,7 @@ async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
     without_a_pool(&scene, "0x7");
     send_signed(&scene, SEND, 0).await;
-    all(&scene, &[RECEIPT], &Fault::Stall);
+    scene.all_fail(&[RECEIPT], Fault::Stall);
     let unsent = receipt_of(0).replace("0x61f0", "0xabcd");
     let batch = format!("[{},{unsent}]", receipt_of(0));
     let poll = async |at: usize| {
@@ -607,22 +583,18 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
     send_signed(&scene, SEND, 0).await;
     assert!(by_hash(&scene, 0).await.is_object());
     let mined = r#"{"blockNumber":"0x64","blockHash":"0x6464646464646464646464646464646464646464646464646464646464646464"}"#;
-    for node in &scene.nodes {
-        node.set_result(RECEIPT, mined);
-    }
-    all(&scene, &[RECEIPT], &slowly());
+    scene.all_answer(RECEIPT, mined);
+    scene.all_fail(&[RECEIPT], slowly());
     let short = Duration::from_millis(500);
     let left = post(scene.balancer.rpc.address, &receipt_of(0), short).await;
     assert!(left.is_err(), "it left");
-    eventually("what came was heard", PATIENCE, async || {
+    soon("what came was heard", async || {
         by_hash(&scene, 0).await.is_null()
     })
     .await;
     without_a_pool(&scene, "0x9");
-    for node in &scene.nodes {
-        node.mend();
-        node.set_result(RECEIPT, mined);
-    }
+    scene.nodes.iter().for_each(FakeNode::mend);
+    scene.all_answer(RECEIPT, mined);
     scene.nodes[0].set_fault_for(&[RECEIPT], Fault::Stall);
     let other = receipt_of(1);
     let asked = (0..6).map(|_| scene.post(&other));
@@ -635,7 +607,7 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
 async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    all(&scene, &[SYNC], &says_error(-32000, "already known"));
+    scene.all_fail(&[SYNC], says_error(-32000, "already known"));
     scene.nodes[2].set_latency(Duration::from_millis(100));
     let waited = "the transaction was added but wasn't processed in 1s";
     scene.nodes[2].set_fault_for(
@@ -659,13 +631,13 @@ async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
         4,
         "The transaction was added to the mempool but wasn't processed",
     );
-    all(&scene, &[SYNC], &timed_out);
+    scene.all_fail(&[SYNC], timed_out.clone());
     let answer = scene.call(SYNC).await.json();
     assert_eq!(answer["error"]["code"], 4, "{answer}");
     let receipt = |block| format!(r#"{{"transactionHash":"{HASH}","blockNumber":"{block}"}}"#);
     scene.nodes[1].set_result(RECEIPT, &receipt("0x65"));
     for said in [timed_out, says_error(-32000, "already known")] {
-        all(&scene, &[SYNC], &said);
+        scene.all_fail(&[SYNC], said.clone());
         let answer = scene.call(SYNC).await.json();
         assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
     }
@@ -695,11 +667,7 @@ async fn a_node_that_lacks_the_sending_method_is_not_sent_it_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_that_takes_it_outweighs_all_that_refuse() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
-    all(
-        &scene,
-        &[SEND],
-        &says_error(-32000, "transaction underpriced"),
-    );
+    scene.all_fail(&[SEND], says_error(-32000, "transaction underpriced"));
     let refused = scene.call(SEND).await.json();
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!(scene.heard(SEND), 3);
@@ -742,9 +710,7 @@ async fn a_node_that_fills_in_a_transaction_gets_the_nonce_that_we_know() {
     let fill = "eth_fillTransaction";
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    for node in &scene.nodes {
-        node.set_result(fill, "{}");
-    }
+    scene.all_answer(fill, "{}");
     scene.nodes[1].set_result(COUNT, "\"0x8\"");
     send_signed(&scene, SEND, 1).await;
     let told = |wanted: &str| {
@@ -774,10 +740,8 @@ async fn a_node_that_fills_in_a_transaction_gets_the_nonce_that_we_know() {
 async fn what_reads_the_pool_is_asked_of_the_node_that_took_this_clients_transaction() {
     let calls = "  calls: { broadcast: 1 }\n";
     let scene = Pretend::set(&[1, 1, 1], calls).await;
-    for node in &scene.nodes {
-        node.set_result("eth_getTransactionBySenderAndNonce", "{}");
-        node.set_result("eth_call", "\"0x\"");
-    }
+    scene.all_answer("eth_getTransactionBySenderAndNonce", "{}");
+    scene.all_answer("eth_call", "\"0x\"");
     let raw = SIGNED[0].0;
     let sent = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{SEND}","params":["{raw}"]}}"#);
     let sent = scene.post(&sent).await;
@@ -812,7 +776,7 @@ fn slowly() -> Fault {
 /// 100 identical calls at once, with ids of their own.
 async fn a_hundred(scene: &Pretend, method: &str) -> Vec<Answer> {
     let calls = (0..100).map(|id| {
-        let body = call(&id.to_string(), method);
+        let body = call(id, method);
         async move { scene.post(&body).await }
     });
     futures_util::future::join_all(calls).await
@@ -874,7 +838,7 @@ async fn a_caller_that_waits_is_served_though_the_one_that_asked_leaves() {
     let short = Duration::from_millis(500);
     let leader = async { post(address, &body, short).await };
     let follower = async {
-        eventually("the first has asked", PATIENCE, async || {
+        soon("the first has asked", async || {
             node.calls_of("eth_getBalance") == 1
         })
         .await;
@@ -934,10 +898,10 @@ async fn a_shutdown_waits_for_transactions_that_are_still_on_their_way() {
     scene.nodes[0].set_fault_for(&[SEND], slowly());
     assert_eq!(scene.call(SEND).await.json()["result"], HASH);
     let both = async || scene.heard(SEND) == 2;
-    eventually("both were sent it", PATIENCE, both).await;
+    soon("both were sent it", both).await;
     let began = clock::now();
     scene.balancer.process.terminate();
     let mut process = scene.balancer.process;
-    eventually("it has ended", PATIENCE, async || !process.is_running()).await;
+    soon("it has ended", async || !process.is_running()).await;
     assert!(began.elapsed() > Duration::from_millis(700), "it waited");
 }

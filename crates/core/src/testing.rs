@@ -15,6 +15,7 @@ use crate::rpc::envelope::UpstreamCallId;
 use crate::rpc::transaction::TxHash;
 use crate::rpc::whole_answer::WholeAnswer;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::client::Client;
 use crate::vocabulary::header::Header;
 use crate::vocabulary::node::{NodeId, NodePurpose, NodeRecord, Role, Weight};
 
@@ -22,6 +23,11 @@ use crate::vocabulary::node::{NodeId, NodePurpose, NodeRecord, Role, Weight};
 #[expect(clippy::disallowed_methods, reason = "a test has to begin somewhere")]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// So many milliseconds.
+pub fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
 }
 
 /// What most tests judge nodes by.
@@ -54,6 +60,22 @@ pub fn member(id: u32) -> FleetMember {
     }
 }
 
+/// The same, called by a name.
+pub fn called(id: u32, name: &str) -> FleetMember {
+    FleetMember {
+        name: name.into(),
+        ..member(id)
+    }
+}
+
+/// The leader where it is node 0, and an own node else.
+pub fn led(id: u32) -> FleetMember {
+    FleetMember {
+        role: if id == 0 { Role::Leader } else { Role::Own },
+        ..member(id)
+    }
+}
+
 /// A fleet without nodes, judged by [`criteria`].
 pub fn fleet() -> Fleet {
     Fleet::new(criteria())
@@ -82,6 +104,13 @@ pub fn at(head: u64) -> ProbeOutcome {
         chain_id: None,
         syncing: false,
     }
+}
+
+/// What a block of this number among all is called.
+pub fn hash_of(seed: u64) -> BlockHash {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&seed.to_be_bytes());
+    BlockHash(hash)
 }
 
 /// What block `number` is called on the branch `letter`.
@@ -141,12 +170,29 @@ pub fn named(name: &str, url: &str) -> NodeRecord {
     }
 }
 
+/// A client of this name, wherever it is.
+pub fn client(number: u64) -> Client {
+    Client::Named {
+        name: number,
+        network: None,
+    }
+}
+
 /// A leader in the list.
 pub fn leader(url: &str) -> NodeRecord {
     NodeRecord {
         role: Role::Leader,
         ..NodeRecord::at(url)
     }
+}
+
+/// `text` has these words, and is shown whole where it hasn't.
+///
+/// # Panics
+/// Where it hasn't.
+#[track_caller]
+pub fn assert_says(text: &str, words: &str) {
+    assert!(text.contains(words), "{words:?} isn't in {text}");
 }
 
 /// The whole answer that `body` is, to the call of [`UpstreamCallId::FIRST`].

@@ -203,7 +203,6 @@ mod tests {
     use bytes::Bytes;
     use forebay_core::feed::subscription::{SubscriptionId, Topic};
     use forebay_core::testing;
-    use forebay_core::vocabulary::chain::BlockNumber;
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
@@ -244,14 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_block_that_is_abandoned_before_its_logs_could_be_had_is_passed_over() {
         let (mut logs, events, outbox) = scene().await;
-        let header = Arc::new(Header {
-            hash: hash(1),
-            parent: hash(0),
-            number: BlockNumber(1),
-            timestamp: None,
-            bloom: None,
-            json: Bytes::new(),
-        });
+        let header = Arc::new(forebay_core::testing::header(1, hash(1), hash(0)));
         let turn = logs.hub.tell_head(&header.json);
         let hash = header.hash;
         events

@@ -11,6 +11,7 @@ use crate::node::mock::{HASH, MockNode, MockResponse, block, error, http, ok, re
 use crate::node::probe_questions::QUESTIONS_AT_ONCE;
 use forebay_core::fleet::standing::Reason;
 use forebay_core::rpc::envelope::UpstreamCallId;
+use forebay_core::testing::assert_says;
 use forebay_core::vocabulary::chain::BlockHash;
 use forebay_core::vocabulary::node::NodeRecord;
 
@@ -99,14 +100,8 @@ async fn a_request_is_one_call_to_the_nodes_path_with_the_nodes_headers() {
             request.starts_with("POST /v3/s3cret-key HTTP/1.1\r\n"),
             "{request}"
         );
-        assert!(
-            request.contains("authorization: Bearer t0ken\r\n"),
-            "{request}"
-        );
-        assert!(
-            request.contains("content-type: application/json\r\n"),
-            "{request}"
-        );
+        assert_says(request, "authorization: Bearer t0ken\r\n");
+        assert_says(request, "content-type: application/json\r\n");
     }
     let latest = r#","method":"eth_getBlockByNumber","params":["latest",false]}"#;
     assert!(heard.iter().any(|request| request.ends_with(latest)));

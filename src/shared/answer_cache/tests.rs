@@ -7,14 +7,10 @@ use super::*;
 use forebay_core::call::cache::CacheSecret;
 use forebay_core::call::cache::KeptBlock;
 use forebay_core::call::cache::giving::KeptCondition;
-use forebay_core::fleet::FleetMember;
 use forebay_core::fleet::branch::PublishedChain;
 use forebay_core::method::retention::Retention;
-use forebay_core::rpc::answer::Answer;
-use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::testing;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
-use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::Role;
 
 const NODE: NodeId = NodeId(7);
@@ -56,9 +52,9 @@ fn always(node: NodeId) -> KeptTerms {
 
 fn answer(result_bytes: usize) -> WholeAnswer {
     let result = "x".repeat(result_bytes);
-    let bytes = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#));
-    let read = Answer::read(&bytes, UpstreamCallId::FIRST).unwrap();
-    WholeAnswer::new(&bytes, &read)
+    testing::whole_answer(&format!(
+        r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#
+    ))
 }
 
 /// A hash no two bytes of which are alike.
@@ -69,20 +65,10 @@ fn told(first: u8) -> BlockHash {
 /// Two nodes, and block 5 told.
 fn view(hash: u8) -> FleetView {
     let criteria = testing::quick_criteria();
-    let members = [NODE, OTHER].map(|id| FleetMember {
-        name: "a".into(),
-        ..testing::member(id.0)
-    });
+    let members = [NODE, OTHER].map(|id| testing::called(id.0, "a"));
     let mut fleet = testing::fleet_by(criteria, members, now());
-    let header = Arc::new(Header {
-        hash: told(hash),
-        parent: BlockHash([0; 32]),
-        number: BlockNumber(5),
-        timestamp: None,
-        bloom: None,
-        json: Bytes::new(),
-    });
-    fleet.hear_told(PublishedChain::of([header].iter()));
+    let header = testing::header(5, told(hash), BlockHash([0; 32]));
+    fleet.hear_told(PublishedChain::of([header.into()].iter()));
     fleet.view()
 }
 
@@ -128,12 +114,10 @@ fn it_is_told_that_something_was_kept_and_that_only() {
 fn an_error_is_given_as_one() {
     let (cache, view) = (cache(1 << 20), view(1));
     let body = r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"no","data":"0x01"}}"#;
-    let bytes = Bytes::from(body);
-    let read = Answer::read(&bytes, UpstreamCallId::FIRST).unwrap();
     cache.keep(
         &plan(1, 3),
         &always(NODE),
-        &WholeAnswer::new(&bytes, &read),
+        &testing::whole_answer(body),
         now(),
     );
     let found = cache.find(&plan(1, 3), &view, now()).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_fake::{FakeChain, FakeNode};
 
 use super::{SECRET, TOKEN, with, with_token};
-use crate::support::{self, Balancer, Load, PATIENCE, eventually, pretend_node, says_status};
+use crate::support::{self, Balancer, Load, pretend_node, says_status, soon};
 
 /// Where the screenshots go, unless this variable names a folder (`docs/images` for the documents').
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
@@ -72,7 +72,7 @@ impl Stage {
             status["round"]["count"].as_u64().unwrap()
         };
         let wanted = done().await + count;
-        eventually("more rounds", PATIENCE, async || done().await >= wanted).await;
+        soon("more rounds", async || done().await >= wanted).await;
     }
 }
 
@@ -117,16 +117,10 @@ async fn thirty_nodes_are_read_on_a_phone() {
         let others: Vec<_> = others.map(|node| node["name"].as_str().unwrap()).collect();
         others == ["node-17"]
     };
-    eventually("all but one are well", PATIENCE, async || {
-        are_well(false).await
-    })
-    .await;
+    soon("all but one are well", async || are_well(false).await).await;
     let load = Load::start(&balancer.url(), 2_000, 3);
     load.finish().await.no_call_failed();
-    eventually("they have been called", PATIENCE, async || {
-        are_well(true).await
-    })
-    .await;
+    soon("they have been called", async || are_well(true).await).await;
     look(&balancer, "many").await;
 }
 

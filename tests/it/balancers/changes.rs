@@ -11,7 +11,7 @@ use serde_json::json;
 use super::callers::{Tally, call_until, follow_heads};
 use super::cell::{Cell, RunningCell, Sharing, line};
 use crate::stale::{CLIENTS, Count, measure};
-use crate::support::{Balancer, CREDENTIALS, PATIENCE, Twins, eventually, read_quantity};
+use crate::support::{Balancer, CREDENTIALS, PATIENCE, Twins, read_quantity, soon};
 
 /// Restarts of one cell.
 const RESTARTS: u64 = 6;
@@ -31,10 +31,7 @@ pub async fn restarts(cell: &Cell) -> (u64, u64) {
             Signal::TERM
         };
         balancer.process.signal(signal);
-        eventually("it has ended", PATIENCE, async || {
-            !balancer.process.is_running()
-        })
-        .await;
+        soon("it has ended", async || !balancer.process.is_running()).await;
         balancer.start_again().await;
         back += u64::from(shown(balancer).await < before);
         tokio::time::sleep(cell.block_time * 2).await;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Process, Rpc, eventually, free_port};
+use crate::support::{Process, Rpc, free_port, soon};
 
 /// Which balancer a call goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Front {
         };
         command.arg(&configuration);
         let mut process = Process::start("front", command, folder.path());
-        eventually("the load balancer answers", PATIENCE, async || {
+        soon("the load balancer answers", async || {
             assert!(process.is_running(), "it has ended");
             rpc.answers().await
         })

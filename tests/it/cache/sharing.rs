@@ -8,7 +8,7 @@ use forebay_fake::{FakeChain, FakeNode};
 use serde_json::json;
 
 use super::keeping;
-use crate::support::{Answer, Balancer, PATIENCE, RedisServer, eventually, pretend_node};
+use crate::support::{Answer, Balancer, RedisServer, pretend_node, soon};
 
 /// Enough for an answer to be written behind.
 const BEHIND: Duration = Duration::from_millis(50);
@@ -66,7 +66,7 @@ impl Sharing {
     /// Returns when what one keeps the other finds, and the other way round.
     pub async fn meet(&self) {
         for (from, to) in [(&self.one, &self.other), (&self.other, &self.one)] {
-            eventually("they share", PATIENCE, async || {
+            soon("they share", async || {
                 let body = self.fresh();
                 from.post(&body).await;
                 // It is written behind.
@@ -86,7 +86,7 @@ impl Sharing {
             self.one.post(&body).await;
             all.push(body);
         }
-        eventually("all are stored", PATIENCE, async || {
+        soon("all are stored", async || {
             entries(server).await.len() as u64 >= before + calls
         })
         .await;

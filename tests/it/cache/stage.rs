@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Author, Balancer, Mirror, PATIENCE, RedisServer, eventually, post};
+use crate::support::{Answer, Author, Balancer, Mirror, PATIENCE, RedisServer, post, soon};
 
 /// Code that gives the hash of the block before the one that it runs at.
 pub const BLOCKHASH: &str = "0x43600190034060005260206000f3";
@@ -95,7 +95,7 @@ impl Stage {
         let last = self.author.chain.last().unwrap();
         let (hash, number) = (last.hash.clone(), last.number);
         let by_number = json!([format!("0x{number:x}"), false]);
-        eventually("the chain is told", PATIENCE, async || {
+        soon("the chain is told", async || {
             // Once it is told, the block is kept under the told hash.
             let answer = asked(balancer, "eth_getBlockByNumber", &by_number).await;
             let is_it = answer.json()["result"]["hash"] == hash.as_str();
@@ -107,7 +107,7 @@ impl Stage {
         })
         .await;
         for name in NAMES.iter().take(self.mirrors.len()) {
-            eventually("all nodes are at the head", PATIENCE, async || {
+            soon("all nodes are at the head", async || {
                 let labels = [("node", *name)];
                 let head = balancer.metric("forebay_node_block_number", &labels).await;
                 let healthy = balancer.metric("forebay_node_healthy", &labels).await;
@@ -134,7 +134,7 @@ impl Stage {
     }
 
     pub async fn becomes_unknown(&self, node: &str) {
-        eventually("the node is no more", PATIENCE, async || {
+        soon("the node is no more", async || {
             let labels = [("node", node)];
             self.balancer
                 .metric("forebay_node_healthy", &labels)

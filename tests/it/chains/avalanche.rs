@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::avalanche_node::{Avalanche, AvalancheNode, SETTINGS};
 use super::names;
 use super::stage::{Endpoint, Stage};
-use crate::support::{AVALANCHE_HEADER, Heard, Listener, PATIENCE, SAVER, eventually, header_hash};
+use crate::support::{
+    AVALANCHE_HEADER, Heard, Listener, PATIENCE, SAVER, eventually, header_hash, soon,
+};
 
 const SEND: &str = "eth_sendRawTransaction";
 const COUNT: &str = "eth_getTransactionCount";
@@ -270,7 +272,7 @@ async fn a_node_that_still_bootstraps_is_out_and_told_as_that_until_it_is_done()
     }
     let (_, said) = told.expect("it goes on bootstrapping");
     assert!(said.contains("chain is not done bootstrapping"), "{said}");
-    eventually("it is told", PATIENCE, async || {
+    soon("it is told", async || {
         let why = stage.status_of("late").await["why"].clone();
         why.as_str().is_some_and(|why| why.contains("HTTP 503"))
     })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::stage::{Endpoint, Place};
-use crate::support::{Draft, PATIENCE, Process, RICH, Wallet, eventually, part, post_with};
+use crate::support::{Draft, PATIENCE, Process, RICH, Wallet, eventually, part, post_with, soon};
 
 /// Of the local network's C-chain.
 pub const CHAIN: u64 = 43112;
@@ -228,7 +228,7 @@ impl Avalanche {
     /// Waits until both have a block with the transaction of this hash.
     pub async fn has_mined(&self, hash: &str) {
         for node in [&self.a, &self.archive] {
-            eventually("it is in a block", PATIENCE, async || {
+            soon("it is in a block", async || {
                 let asked = json!([hash]);
                 let receipt = node.rpc.call("eth_getTransactionReceipt", asked).await;
                 !receipt.is_null()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::names;
 use super::rollup::{CHAIN, Rollup, SETTINGS};
 use super::stage::Stage;
-use crate::support::{Draft, Kind, PATIENCE, Wallet, eventually};
+use crate::support::{Draft, Kind, Wallet, soon};
 
 const SEND: &str = "eth_sendRawTransaction";
 const SYNC: &str = "eth_sendRawTransactionSync";
@@ -135,7 +135,7 @@ async fn a_caller_that_waits_for_a_receipt_is_told_that_time_is_up_or_gets_it() 
     let asked = json!([raw, 20_000]);
     let waits = stage.rpc.call(SYNC, asked);
     let mines = async {
-        eventually("it has come", PATIENCE, async || {
+        soon("it has come", async || {
             let known = rollup.sequencer.rpc.call(BY_HASH, json!([hash])).await;
             known.is_object()
         })

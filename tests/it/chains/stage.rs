@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Balancer, PATIENCE, eventually, free_port, get, number, part, post_with};
+use crate::support::{
+    Balancer, PATIENCE, eventually, free_port, get, number, part, post_with, soon,
+};
 
 /// How long an answer may take that isn't waited for.
 const SOON: Duration = Duration::from_secs(2);
@@ -145,13 +147,13 @@ impl Stage {
     /// Waits until clients are told of this block, or of a later one.
     pub async fn shows(&self, block: u64) {
         let what = format!("block {block} is told");
-        eventually(&what, PATIENCE, async || self.rpc.head().await >= block).await;
+        soon(&what, async || self.rpc.head().await >= block).await;
     }
 
     /// Waits until it is in a block; its receipt.
     pub async fn receipt(&self, hash: &str) -> Value {
         let mut receipt = Value::Null;
-        eventually("a receipt", PATIENCE, async || {
+        soon("a receipt", async || {
             let asked = json!([hash]);
             receipt = self.rpc.call("eth_getTransactionReceipt", asked).await;
             !receipt.is_null()

@@ -14,8 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Anvil, Authority, Balancer, CREDENTIALS, DynamoServer, PATIENCE, QUICK, Scene, Steady, TABLE,
-    eventually, free_port, on_table, sum,
+    Anvil, Authority, Balancer, CREDENTIALS, DynamoServer, QUICK, Scene, Steady, TABLE, free_port,
+    on_table, soon, sum,
 };
 
 /// Where the clock stands beside the true one, one after the other.
@@ -85,7 +85,7 @@ impl WallClock {
 /// Waits until the balancer's answers tell a time that is `hours` beside the true one.
 async fn tells(balancer: &Balancer, hours: i64) {
     let what = format!("the clock is {hours} h beside the true one");
-    eventually(&what, PATIENCE, async || {
+    soon(&what, async || {
         let health = balancer.get("/health").await;
         let told = DateTime::parse_from_rfc2822(health.header("date").unwrap()).unwrap();
         let now = i64::try_from(clock::unix_millis() / 1000).unwrap();
@@ -144,7 +144,7 @@ async fn a_wall_clock_that_steps_by_hours_costs_no_call_no_node_and_no_certifica
     // A renewed certificate is taken whatever the time.
     let before = client.shown(port).await;
     show();
-    eventually("the new certificate is shown", PATIENCE, async || {
+    soon("the new certificate is shown", async || {
         client.shown(port).await != before
     })
     .await;
@@ -152,12 +152,12 @@ async fn a_wall_clock_that_steps_by_hours_costs_no_call_no_node_and_no_certifica
     assert_eq!(lost, Vec::<String>::new());
     // The registry heard of health by a clock that was days ahead.
     scene.own[1].process.kill();
-    eventually("it is written that b is silent", PATIENCE, async || {
+    soon("it is written that b is silent", async || {
         is_healthy(&scene.balancer, "b") == Some(false)
     })
     .await;
     scene.own[1].restart().await;
-    eventually("it is written that b is back", PATIENCE, async || {
+    soon("it is written that b is back", async || {
         is_healthy(&scene.balancer, "b") == Some(true)
     })
     .await;
@@ -197,7 +197,7 @@ async fn a_lease_and_the_head_that_is_shared_outlive_a_wall_clock_that_steps() {
     let mut env = clock.env();
     env.extend(CREDENTIALS.map(|(name, value)| (name, value.to_string())));
     let stepping = Balancer::start(&yaml, &variables(&env)).await;
-    eventually("it holds the lease", PATIENCE, async || {
+    soon("it holds the lease", async || {
         server.holder().await.is_some()
     })
     .await;
@@ -210,7 +210,7 @@ async fn a_lease_and_the_head_that_is_shared_outlive_a_wall_clock_that_steps() {
         let told = head_told_at(&server).await;
         let since = clock::now();
         let what = format!("heads are shared at {hours} h");
-        eventually(&what, PATIENCE, async || {
+        soon(&what, async || {
             head_told_at(&server).await != told && clock::now() - since > LEASE * 2
         })
         .await;

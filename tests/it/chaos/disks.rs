@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::chaos::{PACE, files, listed};
-use crate::support::{Balancer, Load, PATIENCE, QUICK, Scene, eventually};
+use crate::support::{Balancer, Load, QUICK, Scene, soon};
 
 /// What a start needs: SQLite's index of its log alone takes 32 KiB.
 const DISK: &str = "size=1m,mode=700";
@@ -99,11 +99,10 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     load.reaches(200).await;
 
     registry.make_room();
-    let (code, said) = set_weight(&scene.balancer, 7);
-    assert_eq!(code, Some(0), "{said}");
+    set_weight(&scene.balancer, 7, 0);
     let a = [("node", "a")];
     scene.balancer.becomes("forebay_node_weight", &a, 7.0).await;
-    eventually("health is written again", PATIENCE, async || {
+    soon("health is written again", async || {
         item(&scene.balancer, "b")["reason"].is_string()
     })
     .await;
@@ -115,7 +114,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     load.reaches(load.done() + 200).await;
 
     lists.make_room();
-    eventually("the last list is written", PATIENCE, async || {
+    soon("the last list is written", async || {
         listed(&last_list) == weights(7)
     })
     .await;
@@ -132,16 +131,14 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
 
 /// A command that can't write says why, and changes nothing.
 fn is_refused(balancer: &Balancer, weight: u64) {
-    let (code, said) = set_weight(balancer, weight);
-    assert_eq!(code, Some(4), "{said}");
+    let said = set_weight(balancer, weight, 4);
     assert!(said.contains("full"), "{said}");
     assert_eq!(item(balancer, "a")["weight"], 1);
 }
 
-fn set_weight(balancer: &Balancer, weight: u64) -> (Option<i32>, String) {
+fn set_weight(balancer: &Balancer, weight: u64, code: i32) -> String {
     let weight = weight.to_string();
-    let (said, code) = balancer.obeys(&["backends", "set", "a", "--weight", &weight]);
-    (code, said)
+    balancer.ends(&["backends", "set", "a", "--weight", &weight], code)
 }
 
 /// As the registry has it.

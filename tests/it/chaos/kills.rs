@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::chaos::operator::Operator;
 use crate::chaos::{files, listed, moment, seed};
-use crate::support::{Balancer, PATIENCE, Process, Scene, eventually, get};
+use crate::support::{Balancer, Process, Scene, get, soon};
 
 const KILLS: u64 = 20;
 /// It is up within a second or so: kills meet it before, in the midst of starting, and after.
@@ -55,7 +55,7 @@ async fn nothing_that_a_command_did_is_lost_to_kills() {
         .iter()
         .map(|(name, weight)| (name.clone(), *weight));
     let wanted: Vec<_> = wanted.collect();
-    eventually("the last list is what was done", PATIENCE, async || {
+    soon("the last list is what was done", async || {
         let mut listed = listed(&last_list);
         listed.retain(|(name, _)| name.starts_with("n-"));
         listed.sort();
@@ -86,7 +86,7 @@ fn begin(balancer: &mut Balancer) {
 
 /// It is ready, answers a call, and has taken away what the killed ones left.
 async fn serves(balancer: &mut Balancer, folder: &Path) {
-    eventually("the balancer is ready again", PATIENCE, async || {
+    soon("the balancer is ready again", async || {
         assert!(balancer.process.is_running(), "forebay has ended");
         let soon = Duration::from_secs(2);
         let health = get(balancer.rpc.address, "/health", soon).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stage::Stage;
-use crate::support::{PATIENCE, RICH, SAVER, eventually};
+use crate::support::{PATIENCE, RICH, SAVER, soon};
 
 /// As `--gcmode archive` was done for years: all states, each by its hash.
 const ARCHIVE: &[&str] = &["--gcmode=archive", "--state.scheme=hash"];
@@ -33,7 +33,7 @@ async fn old_state_is_had_of_the_archive_beside_a_node_that_forgets() {
         );
     }
     // Once that is known, the node that forgets isn't asked.
-    eventually("it is known", PATIENCE, async || {
+    soon("it is known", async || {
         let before = attempts(&stage, "recent", "missing_data").await;
         for _ in 0..10 {
             rpc.call("eth_getBalance", old.clone()).await;
@@ -127,7 +127,7 @@ async fn a_receipt_that_one_node_has_no_index_of_is_had_of_another() {
     let receipts = short.call("eth_getBlockReceipts", json!([block])).await;
     let hash = receipts[0]["transactionHash"].clone();
     assert!(hash.is_string(), "by block it has them: {receipts}");
-    eventually("its index ends before", PATIENCE, async || {
+    soon("its index ends before", async || {
         let receipt = short
             .ask("eth_getTransactionReceipt", json!([hash]), PATIENCE)
             .await;
@@ -136,7 +136,7 @@ async fn a_receipt_that_one_node_has_no_index_of_is_had_of_another() {
     .await;
     let receipt = async || rpc.call("eth_getTransactionReceipt", json!([hash])).await;
     // The next round brings what they have of the index.
-    eventually("it is known which node has it", PATIENCE, async || {
+    soon("it is known which node has it", async || {
         let receipt = receipt().await;
         !receipt.is_null()
     })

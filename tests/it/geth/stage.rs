@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::{Balancer, Consensus, PATIENCE, RICH, Rpc, SAVER, eventually, number};
+use crate::support::{Balancer, Consensus, PATIENCE, RICH, Rpc, SAVER, number, soon};
 
 /// Health that decides soon, on a chain whose blocks come as fast as they go.
 const QUICK: &str = "\
@@ -68,7 +68,7 @@ impl Stage {
     /// Waits until clients are told of the tip.
     pub async fn shows_the_tip(&self) {
         let what = format!("block {} is told", self.chain.height());
-        eventually(&what, PATIENCE, async || {
+        soon(&what, async || {
             let latest = json!(["latest", false]);
             let block = self.rpc().call("eth_getBlockByNumber", latest).await;
             let height = self.rpc().number("eth_blockNumber").await;
@@ -109,9 +109,8 @@ impl Stage {
                 .await;
             number(&block["number"])
         };
-        eventually(
+        soon(
             &format!("{safe} is safe and {finalized} final"),
-            PATIENCE,
             async || (tagged("safe").await, tagged("finalized").await) == (safe, finalized),
         )
         .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::stage::Stage;
-use crate::support::{Draft, PATIENCE, RICH, Wallet, eventually};
+use crate::support::{Draft, RICH, Wallet, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_sees_nonce_transaction_and_receipt_at_once_whatever_node_answers() {
@@ -26,7 +26,7 @@ async fn a_sender_sees_nonce_transaction_and_receipt_at_once_whatever_node_answe
         assert_eq!(again, hash, "it is known already");
 
         let block = stage.chain.mine_waiting().await;
-        eventually("its receipt is there", PATIENCE, async || {
+        soon("its receipt is there", async || {
             let receipt = rpc.call("eth_getTransactionReceipt", json!([hash])).await;
             receipt["blockHash"] == *block
         })
@@ -76,10 +76,7 @@ async fn what_pools_have_dropped_is_shown_and_counted_no_more() {
     for name in ["a", "b"] {
         stage.becomes(name, 1.0).await;
     }
-    eventually("it is shown no more", PATIENCE, async || {
-        shown().await.is_null()
-    })
-    .await;
+    soon("it is shown no more", async || shown().await.is_null()).await;
     assert_eq!(pending().await, "0x0");
 }
 

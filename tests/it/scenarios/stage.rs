@@ -7,9 +7,7 @@ use forebay_fake::{FakeChain, FakeHead, FakeNode, FakeRpcError, Fault, FixedResu
 use serde_json::{Value, json};
 
 use super::story::{Batch, Call, Expect, Heard, Metric, Node, Step, Story};
-use crate::support::{
-    Balancer, PATIENCE, QUICK, eventually, pretend_node, read_quantity, says_status,
-};
+use crate::support::{Balancer, QUICK, pretend_node, read_quantity, says_status, soon};
 
 struct Stage {
     chain: Arc<FakeChain>,
@@ -178,7 +176,7 @@ impl Stage {
         for name in self.nodes.keys() {
             let wanted = from[name] + f64::from(rounds);
             let what = format!("rounds pass for {name}");
-            eventually(&what, PATIENCE, async || probes(name).await >= wanted).await;
+            soon(&what, async || probes(name).await >= wanted).await;
         }
         // The last probe of a round has been counted; its view comes a moment later.
         let served = async || {
@@ -186,10 +184,7 @@ impl Stage {
                 .metric("forebay_served_block_number", &[])
                 .await
         };
-        eventually("a head is served", PATIENCE, async || {
-            served().await.is_some()
-        })
-        .await;
+        soon("a head is served", async || served().await.is_some()).await;
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::stage::{ChainStage, call_of};
-use crate::support::{Heard, Listener, PATIENCE, eventually};
+use crate::support::{Heard, Listener, PATIENCE, soon};
 
 /// Calls that are measured, one each pause.
 const MEASURED: usize = 200;
@@ -101,7 +101,7 @@ async fn connections_of_one_chain_leave_another_its_reserve() {
     let last = held.last_mut().unwrap();
     assert!(!last.answers("/ethereum").await);
     drop(held);
-    eventually("their places are free", PATIENCE, async || {
+    soon("their places are free", async || {
         Connection::open(address).await.answers("/ethereum").await
     })
     .await;
@@ -230,7 +230,7 @@ impl Flood {
     /// Some of it finds no room.
     async fn is_shed(&self) {
         let before = self.refused.load(Ordering::Relaxed);
-        eventually("the flood is shed", PATIENCE, async || {
+        soon("the flood is shed", async || {
             self.refused.load(Ordering::Relaxed) > before
         })
         .await;

@@ -5,7 +5,7 @@ use std::fs;
 
 use forebay_fake::{FakeChain, FakeNode};
 
-use crate::support::{Answer, Balancer, PATIENCE, eventually, exchange, pretend_node};
+use crate::support::{Answer, Balancer, PATIENCE, exchange, pretend_node, soon};
 
 /// Of one process; `@CHAINS@` are the chains.
 const BEGINNING: &str = "\
@@ -92,7 +92,7 @@ impl ChainStage {
     /// All nodes of the chain are fit.
     pub async fn until_well(&self, name: &str) {
         let nodes = self.nodes(name).len();
-        eventually(&format!("{name} is well"), PATIENCE, async || {
+        soon(&format!("{name} is well"), async || {
             let path = format!("/{name}/health");
             let text = self.balancer.get(&path).await.text();
             text.contains("\"ok\"") && text.contains(&format!("{nodes}"))

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use forebay_core::feed::head_tracker::{HeadStep, HeadTracker, HeaderAnswers, NodeHead};
 use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence};
 use forebay_core::feed::log_match::BlockLogs;
+use forebay_core::testing::hash_of as hash;
 use forebay_core::vocabulary::bloom::Bloom;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::chance::{Dice, SeededDice};
@@ -299,12 +300,6 @@ impl World {
             );
         }
     }
-}
-
-fn hash(seed: u64) -> BlockHash {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_be_bytes());
-    BlockHash(bytes)
 }
 
 /// As headers are read: one without a bit says nothing.

@@ -70,6 +70,11 @@ fn healthy(world: &World) -> Vec<u32> {
         .collect()
 }
 
+/// The nodes that were asked since the count began.
+fn asked(world: &World) -> Vec<u32> {
+    world.tally.attempts_by_node.keys().copied().collect()
+}
+
 fn source(world: &World) -> Option<ReferenceSource> {
     world.view.reference.map(|reference| reference.source)
 }
@@ -126,12 +131,8 @@ fn the_leader_serves_while_all_own_nodes_lag_and_they_serve_again_two_rounds_aft
     );
     world.run(rounds(1));
     assert!(healthy(&world).is_empty());
-    world.count_anew();
-    world.run(seconds(60));
-    assert_eq!(
-        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
-        [&0]
-    );
+    world.count_for(seconds(60));
+    assert_eq!(asked(&world), [0]);
     set_all(&mut world, &OWN, Mood::Good, Tale::Truth);
     world.run(rounds(2));
     assert_eq!(healthy(&world), OWN);
@@ -159,8 +160,7 @@ fn when_all_are_dead_clients_hear_that_there_is_no_node_until_one_is_back() {
     let mut world = world(&[1, 1, 1], 10.0, READS);
     set_all(&mut world, &[0, 1, 2, 3], Mood::Dead, Tale::Truth);
     world.run(rounds(3));
-    world.count_anew();
-    world.run(seconds(60));
+    world.count_for(seconds(60));
     assert_eq!(world.tally.attempts, 0);
     let refused = world.tally.refused(&Refusal::NoNode);
     assert_eq!(refused, world.tally.ends.len());
@@ -188,8 +188,7 @@ fn a_flapping_node_costs_no_call_and_comes_back_when_it_has_calmed_down() {
     assert!(share < 0.2, "{share}");
     world.run(seconds(320));
     assert_eq!(healthy(&world), OWN);
-    world.count_anew();
-    world.run(seconds(60));
+    world.count_for(seconds(60));
     world.drain();
     assert_eq!(world.tally.failed(), 0);
     assert!(world.tally.share(1) > 0.25);
@@ -247,8 +246,7 @@ fn the_last_own_node_that_fails_leaves_its_calls_to_the_leader_and_the_very_last
     world.set(1, Mood::FailsCalls, Tale::Truth);
     assert!(becomes(&mut world, &[]).is_some());
     world.run(seconds(5));
-    world.count_anew();
-    world.run(seconds(10));
+    world.count_for(seconds(10));
     assert_eq!(world.tally.failed(), 0);
     assert!(
         (world.tally.share(0) - 1.0).abs() < f64::EPSILON,
@@ -305,8 +303,7 @@ fn a_node_that_fails_at_one_method_serves_all_others() {
     }
     let repeated = world.tally.attempts - world.tally.asked_calls;
     assert!(repeated <= 40, "{repeated}");
-    world.count_anew();
-    world.run(seconds(5));
+    world.count_for(seconds(5));
     assert!(
         world.tally.attempts_by_node[&1] > 30,
         "{:?}",
@@ -329,12 +326,8 @@ fn a_stranger_serves_no_more_once_the_leader_tells_the_chain() {
     world.set(1, Mood::Throttles(None), Tale::OtherChain);
     world.set(0, Mood::Good, Tale::Truth);
     world.run(rounds(7));
-    world.count_anew();
-    world.run(seconds(20));
-    assert_eq!(
-        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
-        [&2]
-    );
+    world.count_for(seconds(20));
+    assert_eq!(asked(&world), [2]);
 }
 
 #[test]
@@ -342,30 +335,18 @@ fn a_drained_node_gets_no_calls_and_none_but_the_leader_is_left_without_it() {
     let mut world = world(&[1, 1], 20.0, READS);
     world.registry[1] = member(1, Role::Own, 0);
     world.run(seconds(6));
-    world.count_anew();
-    world.run(seconds(30));
-    assert_eq!(
-        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
-        [&2]
-    );
+    world.count_for(seconds(30));
+    assert_eq!(asked(&world), [2]);
     world.registry[2] = member(2, Role::Own, 0);
     world.run(seconds(6));
-    world.count_anew();
-    world.run(seconds(30));
-    assert_eq!(
-        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
-        [&0]
-    );
+    world.count_for(seconds(30));
+    assert_eq!(asked(&world), [0]);
     world.registry[1] = member(1, Role::Own, 1);
     world.run(seconds(6));
     assert_eq!(healthy(&world), [1, 2], "draining costs no standing");
-    world.count_anew();
-    world.run(seconds(30));
+    world.count_for(seconds(30));
     world.drain();
-    assert_eq!(
-        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
-        [&1]
-    );
+    assert_eq!(asked(&world), [1]);
     assert_eq!(world.tally.failed(), 0);
 }
 
@@ -430,8 +411,7 @@ fn a_slow_node_sheds_calls_and_gets_them_back() {
     let mut world = world(&[1, 1, 1], 100.0, READS);
     world.set(1, Mood::Slow(Duration::from_millis(800)), Tale::Truth);
     world.run(seconds(10));
-    world.count_anew();
-    world.run(seconds(30));
+    world.count_for(seconds(30));
     assert!(
         world.tally.share(1) < 0.15,
         "{:?}",
@@ -439,8 +419,7 @@ fn a_slow_node_sheds_calls_and_gets_them_back() {
     );
     world.set(1, Mood::Good, Tale::Truth);
     world.run(seconds(30));
-    world.count_anew();
-    world.run(seconds(30));
+    world.count_for(seconds(30));
     assert!(
         world.tally.share(1) > 0.28,
         "{:?}",
@@ -453,8 +432,7 @@ fn brown_out(calls_per_second: f64, budget_per_second: f64) -> f64 {
     let mut world = world_with(&[1, 1, 1], calls_per_second, READS, 3, budget_per_second);
     set_all(&mut world, &[0, 1, 2, 3], Mood::HalfStalled, Tale::Truth);
     world.run(seconds(30));
-    world.count_anew();
-    world.run(seconds(60));
+    world.count_for(seconds(60));
     assert!(
         world.tally.attempts > world.tally.asked_calls,
         "none is repeated"
@@ -503,16 +481,14 @@ fn overload(times: f64, seed: u64, waits_max: Duration) -> (f64, f64, usize) {
         node.work = Some(Work::of(STRENGTH, waits_max));
     }
     world.run(seconds(30));
-    world.count_anew();
-    world.run(seconds(60));
+    world.count_for(seconds(60));
     let tally = &world.tally;
     let answered = tally.ends.iter().filter(|(_, end)| *end == End::Answered);
     let share = answered.count() as f64 / (60.0 * strength);
     let amplification = f64::from(tally.attempts) / f64::from(tally.asked_calls);
     world.setting.calls_per_second = strength / 2.0;
     world.run(seconds(90));
-    world.count_anew();
-    world.run(seconds(30));
+    world.count_for(seconds(30));
     world.drain();
     (amplification, share, world.tally.failed())
 }

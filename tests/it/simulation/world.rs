@@ -213,6 +213,12 @@ impl World {
         std::mem::replace(&mut self.tally, fresh)
     }
 
+    /// Runs on, and counts that alone.
+    pub fn count_for(&mut self, time: Duration) {
+        self.count_anew();
+        self.run(time);
+    }
+
     pub fn after(&mut self, wait: Duration, event: Event) {
         self.serial += 1;
         self.queue.insert((self.now + wait, self.serial), event);

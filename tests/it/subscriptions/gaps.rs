@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stage::{QUICK, Stage};
-use crate::support::{Heard, Listener, PATIENCE, eventually};
+use crate::support::{Heard, Listener, PATIENCE, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_that_no_node_brings_close_the_clients_that_listen_to_them_and_no_others() {
@@ -61,7 +61,7 @@ async fn a_client_that_comes_later_doesnt_wait_for_logs_that_no_client_hears() {
     gone.hears_heads(1).await;
     let hash = stage.record.heads.remove(0);
     stage.record.logs.clear();
-    eventually("its logs are asked for", PATIENCE, async || {
+    soon("its logs are asked for", async || {
         stage.sluices[0].asked(&hash) > 1
     })
     .await;

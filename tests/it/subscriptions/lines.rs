@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::stage::{self, Ear, QUICK, Record, Stage};
 use super::topic;
-use crate::support::{Balancer, Heard, Listener, PATIENCE, TlsDoor, eventually};
+use crate::support::{Balancer, Heard, Listener, PATIENCE, TlsDoor, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_no_node_has_a_socket_heads_and_logs_are_polled() {
@@ -47,7 +47,7 @@ async fn where_sockets_are_not_for_health_there_are_lines_while_clients_listen()
     stage.send(&raw, &[0, 1]).await;
     stage::hears(&mut client, &id, &hash).await;
     drop(client);
-    eventually("the lines are closed again", PATIENCE, async || {
+    soon("the lines are closed again", async || {
         stage.balancer.metric(lines, &[]).await.is_none()
     })
     .await;
@@ -58,7 +58,7 @@ async fn where_sockets_are_not_for_health_there_are_lines_while_clients_listen()
         stage.write_everywhere(topics).await;
         ear.hears_just(&stage.record).await;
         drop(ear);
-        eventually("the lines are closed", PATIENCE, async || {
+        soon("the lines are closed", async || {
             stage.balancer.metric(lines, &[]).await.is_none()
         })
         .await;
@@ -91,12 +91,9 @@ async fn a_node_is_asked_for_a_topic_once_and_until_the_last_client_leaves() {
     assert_eq!(unsubscribed["result"], true);
     let [(one, _), (other, _)] = clients;
     drop(one);
-    eventually("the node is told", PATIENCE, async || {
-        carried().await == Some(2.0)
-    })
-    .await;
+    soon("the node is told", async || carried().await == Some(2.0)).await;
     drop(other);
-    eventually("heads alone are left", PATIENCE, async || {
+    soon("heads alone are left", async || {
         carried().await == Some(1.0)
     })
     .await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::stage::{Ear, QUICK, Record, Stage, balancer, reorganise};
 use crate::support::{
-    Author, Balancer, Heard, Listener, Mirror, PATIENCE, Sluice, eventually, read_quantity,
+    Author, Balancer, Heard, Listener, Mirror, PATIENCE, Sluice, read_quantity, soon,
 };
 
 /// Depths, and the logs of the new blocks: with and without logs in those that are replaced.
@@ -154,7 +154,7 @@ async fn answers_from_before_a_reorg_that_come_after_it_take_nothing_back() {
         .sluices
         .iter()
         .for_each(|sluice| sluice.hold("latest"));
-    eventually("a round's answers wait", PATIENCE, async || {
+    soon("a round's answers wait", async || {
         stage.sluices.iter().all(|sluice| sluice.waiting() > 0)
     })
     .await;

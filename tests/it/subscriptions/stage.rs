@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Author, Balancer, Console, Heard, Listener, Mirror, PATIENCE, Sluice, Written, eventually,
+    Author, Balancer, Console, Heard, Listener, Mirror, PATIENCE, Sluice, Written, soon,
 };
 
 /// Health that decides in tenths of a second, on a chain whose blocks come as fast as they go.
@@ -191,15 +191,11 @@ impl Stage {
         }
         let stage = Stage::before(author, mirrors, sluices, QUICK).await;
         for (name, has_socket) in NAMES.iter().zip((0..nodes).map(|at| at < sockets)) {
-            eventually(
-                "its line is open, or its head known",
-                PATIENCE,
-                async || {
-                    let lines = stage.carried_by(name).await;
-                    let head = stage.of_node("forebay_node_block_number", name).await;
-                    (lines == Some(1.0)) == has_socket && head > Some(0.0)
-                },
-            )
+            soon("its line is open, or its head known", async || {
+                let lines = stage.carried_by(name).await;
+                let head = stage.of_node("forebay_node_block_number", name).await;
+                (lines == Some(1.0)) == has_socket && head > Some(0.0)
+            })
             .await;
         }
         stage
@@ -292,7 +288,7 @@ impl Stage {
     }
 
     pub async fn has_line_called(&self, name: &str) {
-        eventually("its line is open", PATIENCE, async || {
+        soon("its line is open", async || {
             self.carried_by(name).await >= Some(1.0)
         })
         .await;
@@ -301,7 +297,7 @@ impl Stage {
     /// Which node tells what is passed on: its line carries more than the heads.
     pub async fn teller(&self) -> usize {
         let mut found = None;
-        eventually("a node tells it", PATIENCE, async || {
+        soon("a node tells it", async || {
             for (at, name) in NAMES.iter().enumerate() {
                 if self.carried_by(name).await == Some(2.0) {
                     found = Some(at);
@@ -318,7 +314,7 @@ impl Stage {
         let what = format!("taken over: {reasons:?}");
         let name = "forebay_takeovers_total";
         let all: f64 = reasons.iter().map(|(_, times)| times).sum();
-        eventually(&what, PATIENCE, async || {
+        soon(&what, async || {
             let mut is_so = self.balancer.metric(name, &[]).await == Some(all);
             for (reason, times) in reasons {
                 let told = self.balancer.metric(name, &[("reason", reason)]).await;

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{PATIENCE, Process, Rpc, eventually, part};
+use super::{Process, Rpc, part, soon};
 
 /// A running anvil; killed on drop.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Anvil {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let mut process = spawn(&arguments, 0, &folder);
         let mut port = None;
-        eventually("anvil says its port", PATIENCE, async || {
+        soon("anvil says its port", async || {
             assert!(process.is_running(), "anvil has ended");
             port = port_told(&process.printed());
             port.is_some()
@@ -82,7 +82,7 @@ impl Anvil {
         self.process.kill();
         self.process = spawn(&self.arguments, self.port(), &self.folder);
         let rpc = self.rpc;
-        eventually("anvil answers again", PATIENCE, async || {
+        soon("anvil answers again", async || {
             assert!(self.process.is_running(), "anvil has ended");
             rpc.answers().await
         })

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{self, Answer};
-use super::{PATIENCE, Process, Rpc, eventually, free_port};
+use super::{PATIENCE, Process, Rpc, free_port, soon};
 
 /// A running `forebay serve`; killed on drop.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Balancer {
 
     async fn until(&mut self, what: &str, status: Option<u16>) {
         let address = self.rpc.address;
-        eventually(what, PATIENCE, async || {
+        soon(what, async || {
             assert!(self.process.is_running(), "forebay has ended");
             let health = http::get(address, "/health", Duration::from_secs(2)).await;
             health.is_ok_and(|health| status.is_none_or(|status| health.status == status))
@@ -121,17 +121,23 @@ impl Balancer {
         forebay(arguments, &self.configuration, self.folder.path())
     }
 
-    /// What such a command says on both streams, and its exit code.
-    pub fn obeys(&self, arguments: &[&str]) -> (String, Option<i32>) {
-        said(&mut self.command(arguments))
+    /// What such a command says on both streams; it does what it is told.
+    #[track_caller]
+    pub fn obeys(&self, arguments: &[&str]) -> String {
+        self.ends(arguments, 0)
+    }
+
+    /// The same, where it ends with this code.
+    #[track_caller]
+    pub fn ends(&self, arguments: &[&str], code: i32) -> String {
+        let (said, ended) = said(&mut self.command(arguments));
+        assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+        said
     }
 
     /// Waits until the log has these words.
     pub async fn says(&self, words: &str) {
-        eventually(words, PATIENCE, async || {
-            self.process.printed().contains(words)
-        })
-        .await;
+        soon(words, async || self.process.printed().contains(words)).await;
     }
 
     /// What the endpoint answers to a GET.
@@ -179,13 +185,13 @@ impl Balancer {
             self.metric(name, &labels).await.unwrap_or(0.0)
         };
         let wanted = probes().await + f64::from(rounds);
-        eventually("rounds pass", PATIENCE, async || probes().await >= wanted).await;
+        soon("rounds pass", async || probes().await >= wanted).await;
     }
 
     /// Waits until this metric is `wanted`.
     pub async fn becomes(&self, name: &str, labels: &[(&str, &str)], wanted: f64) {
         let what = format!("{name} is {wanted} ({labels:?})");
-        eventually(&what, PATIENCE, async || {
+        soon(&what, async || {
             self.metric(name, labels).await == Some(wanted)
         })
         .await;

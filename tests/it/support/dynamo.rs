@@ -16,7 +16,7 @@ use forebay::registry::Environment;
 use forebay::registry::dynamo::{DynamoConfig, DynamoRegistry};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Process, Rpc, eventually, free_port, http, in_repository, part};
+use super::{Process, Rpc, free_port, http, in_repository, part, soon};
 
 /// What a balancer finds its credentials in: any do.
 pub const CREDENTIALS: [(&str, &str); 4] = [
@@ -67,7 +67,7 @@ impl DynamoServer {
         command.arg(port).arg(rpc.address.port().to_string());
         let folder = TempDir::new().unwrap();
         let mut process = Process::start(name, command, folder.path());
-        eventually("DynamoDB answers", PATIENCE, async || {
+        soon("DynamoDB answers", async || {
             assert!(process.is_running(), "it has ended");
             let soon = Duration::from_secs(2);
             http::get(rpc.address, "/", soon).await.is_ok()

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Process, Rpc, eventually, free_port, part};
+use super::{PATIENCE, Process, Rpc, eventually, free_port, part, soon};
 
 /// A running `geth --dev`; killed on drop.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Geth {
     pub async fn grow_to(&self, head: u64) {
         // It answers a moment before it has opened its wallet.
         let mut own = Value::Null;
-        eventually("geth has an account to send from", PATIENCE, async || {
+        soon("geth has an account to send from", async || {
             own = self.rpc.call("eth_accounts", json!([])).await[0].clone();
             own.is_string()
         })

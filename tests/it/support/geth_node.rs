@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::http::post_with;
-use super::{PATIENCE, Process, Rpc, eventually, free_port, part};
+use super::{PATIENCE, Process, Rpc, free_port, part, soon};
 
 /// Longer than geth takes to write down what it holds in memory.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -86,7 +86,7 @@ impl GethNode {
 
     pub async fn answers(&mut self) {
         let (name, rpc) = (self.name, self.rpc);
-        eventually(&format!("{name} answers"), PATIENCE, async || {
+        soon(&format!("{name} answers"), async || {
             assert!(self.process.is_running(), "{name} has ended");
             rpc.answers().await
         })

@@ -106,6 +106,12 @@ fn unchunked(mut rest: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
+/// A POST over HTTP/1.1 that keeps the connection, with these header lines more.
+pub fn request(more: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST / HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {length}\r\n\r\n{body}")
+}
+
 /// Sends raw bytes on a connection of their own and reads until the server closes, or an answer
 /// is complete. What has come is given back even if it is cut off.
 ///

@@ -53,13 +53,13 @@ pub use fault::{Fault, FaultProxy, read_request};
 pub use genesis::{EMITTER, LARGE, LOOPER, REVERTER, RICH, SAVER};
 pub use geth::Geth;
 pub use geth_node::GethNode;
-pub use http::{Answer, exchange, get, post, post_with};
+pub use http::{Answer, exchange, get, post, post_with, request};
 pub use http2::{post_http2, post_http2_to, post_http2_with};
 pub use listener::{Heard, Listener};
 pub use load::{Load, Tally};
 pub use mirrors::{Author, Mirror};
 pub use ports::free_port;
-pub use pretend::{Pretend, SECRET, call, pretend_node, says_error, says_status};
+pub use pretend::{Pretend, SECRET, batch_of, call, pretend_node, says_error, says_status};
 pub use process::Process;
 pub use prometheus::Prometheus;
 pub use redis::{Engine, RedisServer};
@@ -76,6 +76,7 @@ pub use wallet::{AVALANCHE_HEADER, Draft, Kind, Wallet, deposit, header_hash};
 pub use wire::Wire;
 pub use written::{ANVIL, Written};
 
+pub use forebay_core::testing::assert_says;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,6 +96,11 @@ pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnM
     if tokio::time::timeout(deadline, patience).await.is_err() {
         panic!("not within {deadline:?}: {what}");
     }
+}
+
+/// Looks until `holds`, with [`PATIENCE`].
+pub async fn soon(what: &str, holds: impl AsyncFnMut() -> bool) {
+    eventually(what, PATIENCE, holds).await;
 }
 
 /// A program that a script in `tests/parts` brought.

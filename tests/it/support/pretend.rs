@@ -1,6 +1,7 @@
 //! Pretend nodes called a, b, c in this process, and the built balancer before them. Every node
 //! has a key in its path and one in a header, and neither may ever be seen outside.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
@@ -100,8 +101,7 @@ impl Pretend {
     pub async fn limit(&self, node: &str, in_flight_max: u32, more: &[&str]) {
         let limit = in_flight_max.to_string();
         let fixed = ["backends", "set", node, "--in-flight-max", &limit];
-        let (said, code) = self.balancer.obeys(&[&fixed[..], more].concat());
-        assert_eq!(code, Some(0), "{said}");
+        self.balancer.obeys(&[&fixed[..], more].concat());
         let name = "forebay_node_in_flight_limit";
         self.becomes(node, name, &[], f64::from(in_flight_max))
             .await;
@@ -118,6 +118,20 @@ impl Pretend {
     /// One call with the id `"id"`.
     pub async fn call(&self, method: &str) -> Answer {
         self.post(&call("\"id\"", method)).await
+    }
+
+    /// All nodes answer calls of `method` with this result.
+    pub fn all_answer(&self, method: &str, result: &str) {
+        for node in &self.nodes {
+            node.set_result(method, result);
+        }
+    }
+
+    /// All nodes fail so at calls of these methods.
+    pub fn all_fail(&self, methods: &[&str], fault: Fault) {
+        for node in &self.nodes {
+            node.set_fault_for(methods, fault.clone());
+        }
     }
 
     /// Calls of `method` that all nodes have heard.
@@ -183,6 +197,12 @@ pub fn says_error(code: i64, message: &str) -> Fault {
 }
 
 /// One call as JSON, with the id as written.
-pub fn call(id: &str, method: &str) -> String {
+pub fn call(id: impl Display, method: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":["0x01","latest"]}}"#)
+}
+
+/// Calls as one batch.
+pub fn batch_of(calls: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let calls = calls.into_iter().map(|call| call.as_ref().to_owned());
+    format!("[{}]", calls.collect::<Vec<_>>().join(","))
 }

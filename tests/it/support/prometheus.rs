@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, Process, Rpc, eventually, free_port, http, in_repository, part};
+use super::{PATIENCE, Process, Rpc, free_port, http, in_repository, part, soon};
 
 /// A running server; killed on drop.
 pub struct Prometheus {
@@ -40,7 +40,7 @@ impl Prometheus {
             process: Process::start("prometheus", command, folder.path()),
             _folder: folder,
         };
-        eventually("prometheus is ready", PATIENCE, async || {
+        soon("prometheus is ready", async || {
             assert!(prometheus.process.is_running(), "prometheus has ended");
             let ready = http::get(rpc.address, "/-/ready", PATIENCE).await;
             ready.is_ok_and(|ready| ready.status == 200)

@@ -10,9 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Process, eventually, free_port, part};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::{Process, free_port, part, soon};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +67,7 @@ impl RedisServer {
 
     async fn answers(&mut self) {
         let address = self.address;
-        eventually("redis answers", PATIENCE, async || {
+        soon("redis answers", async || {
             assert!(self.process.is_running(), "redis has ended");
             ask(address, "PING").await.is_some()
         })

@@ -243,12 +243,10 @@ mod tests {
     use OwnShortfall::{NoData, NoMethod, NoResult, Nothing, TooMuch};
 
     use super::*;
-    use crate::fleet::FleetMember;
     use crate::fleet::depth::Depth;
     use crate::testing;
     use crate::vocabulary::block_ref::BlockData;
     use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::Role;
 
     const BLOCK_TIME: Duration = Duration::from_secs(12);
 
@@ -351,11 +349,7 @@ mod tests {
 
     /// Own nodes 1 and 2, which keep the blocks from 90 on, and the leader, 0, with all of them.
     fn view(now: Instant) -> FleetView {
-        let member = |id| FleetMember {
-            role: if id == 0 { Role::Leader } else { Role::Own },
-            ..testing::member(id)
-        };
-        let mut fleet = testing::fleet_of([0, 1, 2].map(member), now);
+        let mut fleet = testing::fleet_of([0, 1, 2].map(testing::led), now);
         fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), testing::at(100))), now);
         let mut view = fleet.view();
         for node in &mut view.nodes[1..] {

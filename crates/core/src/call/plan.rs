@@ -369,7 +369,6 @@ mod tests {
 
     use super::*;
     use crate::call::tag_pins;
-    use crate::fleet::FleetMember;
     use crate::method::block::Consistency;
     use crate::rpc::answer::RpcError;
     use crate::testing::{self, NoMemory};
@@ -425,11 +424,7 @@ mod tests {
     /// Served head 100, highest 101, the head of the one node.
     fn at_100() -> FleetView {
         let now = testing::now();
-        let member = FleetMember {
-            name: "a".into(),
-            ..testing::member(1)
-        };
-        let mut fleet = testing::fleet_of([member], now);
+        let mut fleet = testing::fleet_of([testing::called(1, "a")], now);
         fleet.hear_round(&[(NodeId(1), testing::at(101))], now);
         FleetView {
             served_head: Some(BlockNumber(100)),

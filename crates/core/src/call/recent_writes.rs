@@ -126,13 +126,7 @@ impl RecentWrites {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn client(number: u64) -> Client {
-        Client::Named {
-            name: number,
-            network: None,
-        }
-    }
+    use crate::testing::client;
 
     fn named(number: u64, network: [u8; 4]) -> Client {
         Client::Named {

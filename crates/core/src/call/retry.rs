@@ -617,6 +617,17 @@ mod tests {
         node_of(&retry.next(testing::now(), drawing(own), || true))
     }
 
+    /// What a node's answer comes to, once the call was sent to one.
+    fn told(
+        retry: &mut RetryPlanner<'_>,
+        own: u32,
+        verdict: impl Into<Verdict>,
+        has_body: bool,
+    ) -> ReplyAction {
+        asked(retry, own);
+        retry.hear(verdict, has_body)
+    }
+
     fn node_of(step: &RetryStep) -> Option<u32> {
         match step {
             RetryStep::Ask { node, .. } => Some(node.0),
@@ -646,14 +657,12 @@ mod tests {
         for treatment in [Treatment::Once, Treatment::Unknown] {
             for class in [Transport, Timeout, BadAnswer] {
                 let mut retry = retry(treatment);
-                asked(&mut retry, 2);
-                retry.hear(class, false);
+                told(&mut retry, 2, class, false);
                 assert_eq!(asked(&mut retry, 2), None, "{treatment:?} {class:?}");
             }
             for class in [NoConnection, Throttled, Unsupported] {
                 let mut retry = retry(treatment);
-                asked(&mut retry, 2);
-                retry.hear(class, false);
+                told(&mut retry, 2, class, false);
                 assert_eq!(asked(&mut retry, 2), Some(2), "{treatment:?} {class:?}");
             }
         }
@@ -662,48 +671,38 @@ mod tests {
     #[test]
     fn a_revert_is_delivered_at_once() {
         let mut retry = retry(Treatment::Read);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(RpcError, true), Deliver);
+        assert_eq!(told(&mut retry, 2, RpcError, true), Deliver);
     }
 
     #[test]
     fn an_unknown_error_is_asked_about_once_and_for_a_write_never() {
         let mut read = retry(Treatment::Read);
-        asked(&mut read, 3);
-        assert_eq!(read.hear(Unknown, true), Keep);
-        asked(&mut read, 3);
-        assert_eq!(read.hear(Unknown, true), Deliver);
+        assert_eq!(told(&mut read, 3, Unknown, true), Keep);
+        assert_eq!(told(&mut read, 3, Unknown, true), Deliver);
         let mut write = retry(Treatment::Broadcast);
-        asked(&mut write, 3);
-        assert_eq!(write.hear(Unknown, true), Deliver);
+        assert_eq!(told(&mut write, 3, Unknown, true), Deliver);
     }
 
     #[test]
     fn a_heavy_call_that_timed_out_on_its_node_is_not_asked_elsewhere() {
         let mut retry = retry(Treatment::Heavy);
-        asked(&mut retry, 3);
-        assert_eq!(retry.hear(NodeTimeout, true), Deliver);
+        assert_eq!(told(&mut retry, 3, NodeTimeout, true), Deliver);
     }
 
     #[test]
     fn the_client_gets_the_error_that_says_most() {
         let mut retry = retry(Treatment::Read);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(MissingData, true), Keep);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(Transport, false), Drop);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(Throttled, true), Drop);
+        assert_eq!(told(&mut retry, 2, MissingData, true), Keep);
+        assert_eq!(told(&mut retry, 2, Transport, false), Drop);
+        assert_eq!(told(&mut retry, 2, Throttled, true), Drop);
         assert_eq!(ending(&mut retry), Kept);
     }
 
     #[test]
     fn the_last_error_is_not_told_where_an_earlier_one_says_more() {
         let mut retry = retry(Treatment::Heavy);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(MissingData, true), Keep);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(NodeTimeout, true), Drop);
+        assert_eq!(told(&mut retry, 2, MissingData, true), Keep);
+        assert_eq!(told(&mut retry, 2, NodeTimeout, true), Drop);
         assert_eq!(ending(&mut retry), Kept);
     }
 
@@ -714,10 +713,8 @@ mod tests {
             (Rejection::Auth, Refusal::NotLetIn),
         ] {
             let mut retry = retry(Treatment::Unknown);
-            asked(&mut retry, 1);
-            assert_eq!(retry.hear(Meaning::Shut(why), true), Drop);
-            asked(&mut retry, 1);
-            assert_eq!(retry.hear(NoConnection, false), Drop);
+            assert_eq!(told(&mut retry, 1, Meaning::Shut(why), true), Drop);
+            assert_eq!(told(&mut retry, 1, NoConnection, false), Drop);
             assert_eq!(ending(&mut retry), Refused(refusal));
         }
     }
@@ -733,26 +730,25 @@ mod tests {
     #[test]
     fn a_nodes_own_limit_is_asked_elsewhere_and_the_widest_is_told() {
         let mut served = retry(Treatment::Heavy);
-        asked(&mut served, 2);
-        assert_eq!(served.hear(limit(Some(1000)), true), Keep);
+        assert_eq!(told(&mut served, 2, limit(Some(1000)), true), Keep);
         assert_eq!(asked(&mut served, 2), Some(2));
         assert_eq!(served.hear(AttemptClass::Ok, true), Deliver);
         for (second, wanted) in [(Some(500), Drop), (Some(5000), Keep), (None, Drop)] {
             let mut refused = retry(Treatment::Heavy);
-            asked(&mut refused, 1);
-            assert_eq!(refused.hear(limit(Some(1000)), true), Keep);
+            assert_eq!(told(&mut refused, 1, limit(Some(1000)), true), Keep);
             assert_eq!(asked(&mut refused, 1), Some(0), "the leader");
             assert_eq!(refused.hear(limit(second), true), wanted, "{second:?}");
             assert_eq!(ending(&mut refused), Kept);
         }
         let mut wordless = retry(Treatment::Heavy);
-        asked(&mut wordless, 1);
-        assert_eq!(wordless.hear(limit(None), true), Keep);
-        asked(&mut wordless, 1);
-        assert_eq!(wordless.hear(limit(None), true), Keep, "the last heard");
+        assert_eq!(told(&mut wordless, 1, limit(None), true), Keep);
+        assert_eq!(
+            told(&mut wordless, 1, limit(None), true),
+            Keep,
+            "the last heard"
+        );
         let mut paid = retry(Treatment::Heavy);
-        asked(&mut paid, 2);
-        paid.hear(limit(None), true);
+        told(&mut paid, 2, limit(None), true);
         let step = paid.next(testing::now(), drawing(2), || false);
         assert_eq!(step, Finish(Kept), "within the budget");
     }
@@ -760,8 +756,7 @@ mod tests {
     #[test]
     fn a_call_too_long_for_one_node_is_asked_elsewhere_for_nothing() {
         let mut retry = retry(Treatment::Once);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(RequestSize, true), Drop);
+        assert_eq!(told(&mut retry, 2, RequestSize, true), Drop);
         let step = retry.next(testing::now(), drawing(2), || false);
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
         retry.hear(RequestSize, false);
@@ -799,13 +794,11 @@ mod tests {
     #[test]
     fn an_empty_budget_stops_repeats_but_not_those_that_cost_no_node_anything() {
         let mut spent = retry(Treatment::Read);
-        asked(&mut spent, 2);
-        spent.hear(Timeout, false);
+        told(&mut spent, 2, Timeout, false);
         let step = spent.next(testing::now(), drawing(2), || false);
         assert_eq!(step, Finish(Refused(Refusal::Timeout)));
         let mut free = retry(Treatment::Read);
-        asked(&mut free, 2);
-        free.hear(NoConnection, false);
+        told(&mut free, 2, NoConnection, false);
         assert!(node_of(&free.next(testing::now(), drawing(2), || false)).is_some());
     }
 
@@ -865,8 +858,7 @@ mod tests {
     fn own_nodes_word_is_what_they_say_they_lack_and_not_how_they_fail() {
         let said = |verdict: Verdict| {
             let mut retry = retry(Treatment::Read);
-            asked(&mut retry, 2);
-            retry.hear(verdict, true);
+            told(&mut retry, 2, verdict, true);
             retry.own_word()
         };
         for (verdict, wanted) in [
@@ -944,8 +936,7 @@ mod tests {
         let mut retry = retry(Treatment::Read);
         asked(&mut retry, 2);
         assert_eq!(retry.hear_null(no_confirmers), Keep);
-        asked(&mut retry, 2);
-        assert_eq!(retry.hear(Transport, false), Drop);
+        assert_eq!(told(&mut retry, 2, Transport, false), Drop);
         let step = retry.next(testing::now(), own_alone, || true);
         assert_eq!(step, Finish(Kept));
     }

@@ -208,8 +208,7 @@ mod tests {
         let names: Vec<_> = ["leader"].iter().chain(names).collect();
         let members = names.iter().zip(0..).map(|(name, id)| FleetMember {
             name: (**name).into(),
-            role: if id == 0 { Role::Leader } else { Role::Own },
-            ..crate::testing::member(id)
+            ..crate::testing::led(id)
         });
         let mut fleet = crate::testing::fleet_by(criteria, members, now);
         let probe = crate::testing::at(100);

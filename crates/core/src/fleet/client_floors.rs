@@ -95,13 +95,7 @@ impl ClientFloor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn client(number: u64) -> Client {
-        Client::Named {
-            name: number,
-            network: None,
-        }
-    }
+    use crate::testing::client;
 
     fn shown(head: u64, falls: u64) -> PublishedHead {
         let head = BlockNumber(head);

@@ -388,10 +388,7 @@ impl MethodFaultRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn millis(count: u64) -> Duration {
-        Duration::from_millis(count)
-    }
+    use crate::testing::millis;
 
     /// A node that fails at every call, so many a second; how long until it is benched, and how many
     /// calls it got. `answered`: whether it answered before.

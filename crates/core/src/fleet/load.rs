@@ -220,11 +220,8 @@ fn micros(age: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::millis;
     use crate::vocabulary::chance::{Dice as _, SeededDice};
-
-    fn millis(count: u64) -> Duration {
-        Duration::from_millis(count)
-    }
 
     #[test]
     fn many_answers_at_once_make_a_node_neither_slow_nor_fast() {

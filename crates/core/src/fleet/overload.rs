@@ -63,8 +63,8 @@ pub fn answers(conduct: &Conduct, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::ProbeOutcome;
     use crate::fleet::node_view::NodeView;
-    use crate::fleet::{FleetMember, ProbeOutcome};
     use crate::rpc::classify;
     use crate::vocabulary::node::NodeId;
 
@@ -98,11 +98,8 @@ mod tests {
 
     /// Three nodes: fit, fit and with a probe that failed, and out by such.
     fn nodes(now: Instant) -> Vec<NodeView> {
-        let member = |id| FleetMember {
-            name: "node".into(),
-            ..crate::testing::member(id)
-        };
-        let mut fleet = crate::testing::fleet_of((0..3).map(member), now);
+        let members = (0..3).map(|id| crate::testing::called(id, "node"));
+        let mut fleet = crate::testing::fleet_of(members, now);
         let well = crate::testing::at(7);
         for probes in [
             [well; 3],

@@ -375,7 +375,7 @@ mod tests {
     use crate::testing::at;
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::Weight;
     use std::time::Duration;
 
     /// The node that a call comes to which needs nothing and went to `passed` before.
@@ -429,9 +429,8 @@ mod tests {
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
         let member = |(id, weight): (u32, &u64)| FleetMember {
-            role: if id == 0 { Role::Leader } else { Role::Own },
             weight: Weight::new(*weight).unwrap(),
-            ..crate::testing::member(id)
+            ..crate::testing::led(id)
         };
         crate::testing::fleet_of((0..).zip(weights).map(member), now)
     }

@@ -59,19 +59,13 @@ pub fn spread(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::FleetMember;
     use crate::fleet::tracker::Fleet;
     use crate::testing;
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::Role;
 
     /// The leader 0, and own nodes 1 to `own`, all fit.
     fn fleet(own: u32, now: Instant) -> Fleet {
-        let member = |id| FleetMember {
-            role: if id == 0 { Role::Leader } else { Role::Own },
-            ..testing::member(id)
-        };
-        let mut fleet = testing::fleet_of((0..=own).map(member), now);
+        let mut fleet = testing::fleet_of((0..=own).map(testing::led), now);
         let probes: Vec<_> = (0..=own).map(|id| (NodeId(id), testing::at(9))).collect();
         fleet.hear_round(&probes, now);
         fleet

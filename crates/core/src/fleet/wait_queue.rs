@@ -298,10 +298,7 @@ impl<T> WaitQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn millis(count: u64) -> Duration {
-        Duration::from_millis(count)
-    }
+    use crate::testing::millis;
 
     fn line() -> (WaitQueue<u32>, Instant) {
         (WaitQueue::new(millis(100)), crate::testing::now())

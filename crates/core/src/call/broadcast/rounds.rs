@@ -180,10 +180,8 @@ impl<'a> BroadcastRounds<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::FleetMember;
     use crate::testing;
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::Role;
 
     const SEND: &str = "eth_sendRawTransaction";
 
@@ -201,11 +199,7 @@ mod tests {
 
     /// Own nodes 1 to 3 and the leader, 0; all fit but 3, which is far behind.
     fn view(now: Instant) -> FleetView {
-        let member = |id| FleetMember {
-            role: if id == 0 { Role::Leader } else { Role::Own },
-            ..testing::member(id)
-        };
-        let mut fleet = testing::fleet_by(testing::quick_criteria(), (0..4).map(member), now);
+        let mut fleet = testing::fleet_by(testing::quick_criteria(), (0..4).map(testing::led), now);
         let heads = [(0, 90), (1, 90), (2, 90), (3, 9)];
         fleet.hear_round(
             &heads.map(|(id, head)| (NodeId(id), testing::at(head))),

@@ -13,7 +13,7 @@ use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::standing::Hysteresis;
 use crate::fleet::tracker::Fleet;
-use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
+use crate::fleet::{HealthCriteria, ProbeDetails, ProbeOutcome};
 use crate::method::block::{self, Consistency};
 use crate::method::{self, MethodRules};
 use crate::rpc::envelope::Call;
@@ -48,10 +48,7 @@ impl Story {
             hysteresis: Hysteresis { rise: 1, fall: 3 },
             ..testing::criteria()
         };
-        let members = [ONE, OTHER].map(|NodeId(id)| FleetMember {
-            name: "node".into(),
-            ..testing::member(id)
-        });
+        let members = [ONE, OTHER].map(|NodeId(id)| testing::called(id, "node"));
         let fleet = testing::fleet_by(criteria, members, now);
         let mut story = Story { fleet, now };
         story.round((100, b'a'), (100, b'a'));
@@ -94,14 +91,8 @@ impl Story {
 }
 
 fn header(number: u64, branch: u8) -> Arc<Header> {
-    Arc::new(Header {
-        hash: hash(number, branch),
-        parent: hash(number - 1, branch),
-        number: BlockNumber(number),
-        timestamp: None,
-        bloom: None,
-        json: bytes::Bytes::new(),
-    })
+    let (hash, parent) = (hash(number, branch), hash(number - 1, branch));
+    Arc::new(testing::header(number, hash, parent))
 }
 
 fn rules() -> CacheRules {

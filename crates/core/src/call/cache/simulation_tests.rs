@@ -21,7 +21,7 @@ use crate::fleet::node_view::NodeView;
 use crate::fleet::standing::Hysteresis;
 use crate::fleet::tracker::Fleet;
 use crate::fleet::view::FleetView;
-use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
+use crate::fleet::{HealthCriteria, ProbeDetails, ProbeOutcome};
 use crate::method::block::{self, Consistency};
 use crate::method::{self, MethodRules};
 use crate::rpc::envelope::Call;
@@ -81,10 +81,7 @@ impl World {
             hysteresis: Hysteresis { rise: 1, fall: 3 },
             ..crate::testing::criteria()
         };
-        let members = (0..NODES).map(|id| FleetMember {
-            name: "node".into(),
-            ..crate::testing::member(id)
-        });
+        let members = (0..NODES).map(|id| crate::testing::called(id, "node"));
         let fleet = crate::testing::fleet_by(criteria, members, now);
         let mut world = World {
             dice: SeededDice::new(seed),
@@ -116,14 +113,7 @@ impl World {
         let mut hash = [1; 32];
         hash[..8].copy_from_slice(&self.made.to_be_bytes());
         let hash = BlockHash(hash);
-        let header = Header {
-            hash,
-            parent,
-            number: BlockNumber(number),
-            timestamp: None,
-            bloom: None,
-            json: bytes::Bytes::new(),
-        };
+        let header = crate::testing::header(number, hash, parent);
         self.blocks.insert(hash, Arc::new(header));
         hash
     }

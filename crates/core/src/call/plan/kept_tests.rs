@@ -11,9 +11,8 @@ use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
 use crate::method::block::Consistency;
 use crate::rpc::whole_answer::WholeAnswer;
-use crate::testing::{NoMemory, at, fleet_of, member};
+use crate::testing::{NoMemory, at, fleet_of, header, member};
 use crate::vocabulary::chain::{BlockHash, ChainId};
-use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Role;
 
 /// An answer to whatever may be kept, if it is worth it to look for one.
@@ -70,14 +69,7 @@ fn view() -> FleetView {
     let now = crate::testing::now();
     let mut fleet = fleet_of([member(1)], now);
     fleet.hear_round(&[(NodeId(1), at(100))], now);
-    let header = Header {
-        hash: BlockHash([1; 32]),
-        parent: BlockHash([0; 32]),
-        number: BlockNumber(100),
-        timestamp: None,
-        bloom: None,
-        json: bytes::Bytes::new(),
-    };
+    let header = header(100, BlockHash([1; 32]), BlockHash([0; 32]));
     fleet.hear_told(PublishedChain::of([header.into()].iter()));
     FleetView {
         chain_id: Some(ChainId(1)),

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::call::cache::AskedCall;
-use crate::fleet::FleetMember;
 use crate::method::TABLE;
 use crate::method::block::Consistency;
 use crate::testing::{self, NoMemory};
@@ -99,11 +98,7 @@ fn params() -> Vec<(&'static str, Option<String>)> {
 fn of_one() -> FleetView {
     let now = testing::now();
     // The filters that calls name are its.
-    let member = FleetMember {
-        name: "a".into(),
-        ..testing::member(1)
-    };
-    let mut fleet = testing::fleet_of([member], now);
+    let mut fleet = testing::fleet_of([testing::called(1, "a")], now);
     for _ in 0..3 {
         fleet.hear_round(&[(NodeId(1), testing::at(101))], now);
     }

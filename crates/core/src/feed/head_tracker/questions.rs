@@ -76,9 +76,7 @@ mod tests {
     use super::*;
 
     fn hash(seed: usize) -> BlockHash {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_be_bytes());
-        BlockHash(bytes)
+        crate::testing::hash_of(seed as u64)
     }
 
     #[test]

@@ -6,14 +6,9 @@ mod oddities;
 use super::missing::ROOTS_MISSED_MAX;
 use super::questions::PAUSE_FIRST;
 use super::*;
+use crate::testing::hash_of as hash;
 use std::collections::HashMap;
 const BLOCK_TIME: Duration = Duration::from_secs(2);
-
-fn hash(seed: u64) -> BlockHash {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_be_bytes());
-    BlockHash(bytes)
-}
 
 /// The block `seed` at `number`, on the block `parent`.
 fn block(number: u64, seed: u64, parent: u64) -> Arc<Header> {

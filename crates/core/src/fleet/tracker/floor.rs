@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
+    use crate::fleet::{HealthCriteria, ProbeDetails, ProbeOutcome};
     use crate::testing::block_hash as hash;
     use crate::vocabulary::node::NodeId;
 
@@ -140,10 +140,7 @@ mod tests {
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
                 ..crate::testing::criteria()
             };
-            let members = [1, 2, 3].map(|id| FleetMember {
-                name: "node".into(),
-                ..crate::testing::member(id)
-            });
+            let members = [1, 2, 3].map(|id| crate::testing::called(id, "node"));
             let fleet = crate::testing::fleet_by(criteria, members, now);
             Scene { fleet, now }
         }
