@@ -253,7 +253,7 @@ async fn a_node_comes_changes_and_goes_and_the_log_says_which_client_did_it() {
         (&item["weight"], &item["is_leader"]),
         (&json!(3), &json!(false))
     );
-    scene.becomes("new", "forebay_node_healthy", &[], 1.0).await;
+    scene.balancer.node_becomes("new", 1.0).await;
     scene.becomes("new", "forebay_node_weight", &[], 3.0).await;
     is_denied(add(json!({"url": url})), 409, "conflict").await;
     is_denied(
@@ -441,7 +441,7 @@ async fn the_status_tells_the_reasons_and_what_happened() {
 
     scene.chain.set_head(200);
     scene.nodes[0].set_lag(13);
-    scene.becomes("a", "forebay_node_healthy", &[], 0.0).await;
+    scene.balancer.node_becomes("a", 0.0).await;
     let lagging = status().await;
     let a = &lagging["nodes"][0];
     assert_eq!((&a["lag"], &a["reason"]), (&json!(13), &json!("lagging")));
@@ -456,14 +456,14 @@ async fn the_status_tells_the_reasons_and_what_happened() {
     assert!(left["at"].as_u64() <= lagging["at"].as_u64());
 
     scene.nodes[1].set_lag(50);
-    scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
+    scene.balancer.node_becomes("b", 0.0).await;
     let kinds = |status: &Value| -> Vec<Value> {
         let events = status["events"].as_array().unwrap().iter();
         events.map(|event| event["kind"].clone()).collect()
     };
     assert!(kinds(&status().await).contains(&json!("fallback_on")));
     scene.nodes[1].set_lag(0);
-    scene.becomes("b", "forebay_node_healthy", &[], 1.0).await;
+    scene.balancer.node_becomes("b", 1.0).await;
     let healed = status().await;
     assert_eq!(
         kinds(&healed)[..2],

@@ -131,11 +131,11 @@ async fn what_is_no_call_is_refused_and_reaches_no_node() {
             "{shown}"
         );
         assert_eq!(id_of(&answer), id, "{shown}");
-        assert_eq!(answer.header("x-forebay-node"), Some("local"), "{shown}");
+        assert_eq!(answer.node(), "local", "{shown}");
         assert_eq!(answer.json()["jsonrpc"], "2.0");
     }
     wire.send(request("", &call("1", "eth_getBalance"))).await;
-    assert!(wire.answer().await.unwrap().json()["result"].is_string());
+    assert!(wire.answer().await.unwrap().result().is_string());
     assert_eq!(scene.heard(PROBED), 0);
     scene.keeps_its_secrets().await;
 }
@@ -612,7 +612,7 @@ async fn requests_may_follow_each_other_without_waiting() {
     for (id, is_good) in [("1", true), ("null", false), ("2", true)] {
         let answer = wire.answer().await.expect(id);
         assert_eq!((answer.status, id_of(&answer).as_str()), (200, id));
-        assert_eq!(answer.json()["result"].is_string(), is_good);
+        assert_eq!(answer.result().is_string(), is_good);
     }
     // While a node works on the first, the start of the second comes, then the rest.
     scene.nodes[0].set_latency(Duration::from_millis(300));

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, batch_of, call, post, says_error,
-    says_status, soon,
+    Anvil, Balancer, Geth, PATIENCE, Pretend, QUICK, Relay, Rpc, batch_of, call, error_fault, post,
+    soon, status_fault,
 };
 use forebay_fake::Fault;
 use serde_json::{Value, json};
@@ -228,15 +228,15 @@ async fn a_batch_that_a_node_spoils_is_served_by_another() {
         Fault::AnswersTooFew,
         Fault::ObjectForBatch,
         Fault::FirstForBatch,
-        says_status(400),
-        says_status(429),
-        says_status(500),
-        says_status(502),
-        says_status(403),
-        says_error(429, "slow down"),
-        says_error(-32005, "project ID request rate exceeded"),
-        says_error(-32601, "the method does not exist/is not available"),
-        says_error(-32000, "missing trie node 5fe7 (path )"),
+        status_fault(400),
+        status_fault(429),
+        status_fault(500),
+        status_fault(502),
+        status_fault(403),
+        error_fault(429, "slow down"),
+        error_fault(-32005, "project ID request rate exceeded"),
+        error_fault(-32601, "the method does not exist/is not available"),
+        error_fault(-32000, "missing trie node 5fe7 (path )"),
     ] {
         let scene = rude(&[1000, 1], fault.clone(), QUICK_CALLS).await;
         let met = async || scene.nodes[0].calls_of(READ) > 0;
@@ -257,9 +257,9 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
     for fault in [
         Fault::ObjectForBatch,
         Fault::FirstForBatch,
-        says_status(413),
-        says_status(400),
-        says_status(501),
+        status_fault(413),
+        status_fault(400),
+        status_fault(501),
     ] {
         let scene = Pretend::set(&[1], PATIENT).await;
         let node = &scene.nodes[0];
@@ -498,7 +498,7 @@ async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
         .balancer
         .metric("forebay_try_again_responses_total", &[]);
     assert_eq!(told_apart.await, Some(2.0));
-    scene.all_fail(&[READ, OTHER], says_status(429));
+    scene.all_fail(&[READ, OTHER], status_fault(429));
     let answer = scene.post(&format!("[{read},{}]", call("2", OTHER))).await;
     assert_eq!(
         (answer.status, answer.header("retry-after")),

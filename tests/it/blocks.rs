@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Balancer, Geth, Pretend, QUICK, Scene, batch_of, call, read_quantity, says_error, soon,
+    Answer, Balancer, Geth, Pretend, QUICK, Scene, batch_of, call, error_fault, read_quantity, soon,
 };
 use forebay_fake::{FakeRpcError, Fault};
 use futures_util::StreamExt as _;
@@ -270,7 +270,7 @@ async fn beyond_the_head_ranges_are_refused_and_lookups_are_null_without_asking(
     }
     let answer = ask(&scene, "eth_getBlockByNumber", r#"["0x65",false]"#).await;
     assert_eq!(answer.text(), r#"{"jsonrpc":"2.0","id":7,"result":null}"#);
-    assert_eq!(answer.header("x-forebay-node"), Some("local"));
+    assert_eq!(answer.node(), "local");
     assert_eq!(scene.heard("eth_getLogs"), 0);
     let answer = ask(
         &scene,
@@ -296,7 +296,7 @@ async fn when_the_only_node_with_the_served_head_dies_calls_wait_for_the_next_on
     };
     let (answer, ()) = tokio::join!(call, catching_up);
     assert!(answer.result().is_string());
-    assert_eq!(answer.header("x-forebay-node"), Some("b"));
+    assert_eq!(answer.node(), "b");
     assert!(heard(&scene, READ).iter().all(|body| body.contains("0x64")));
 }
 
@@ -894,7 +894,7 @@ async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() 
 
 /// What a node says of a state that it had in memory alone.
 fn lost() -> Fault {
-    says_error(
+    error_fault(
         -32000,
         "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found",
     )

@@ -58,11 +58,7 @@ async fn the_second_time_no_node_is_asked_and_the_answer_says_so() {
     for wanted in ["miss", "hit", "hit"] {
         let answer = pretend.post(&call("\"mine\"", "eth_getCode")).await;
         assert_eq!(answer.header("x-forebay-cache"), Some(wanted));
-        assert_eq!(
-            answer.header("x-forebay-node"),
-            Some("a"),
-            "whose answer it is"
-        );
+        assert_eq!(answer.node(), "a", "whose answer it is");
         assert_eq!(answer.json()["id"], "mine");
     }
     assert_eq!(pretend.heard("eth_getCode"), before + 1);
@@ -370,11 +366,11 @@ async fn what_a_removed_node_said_is_given_no_more() {
     let (said, _) = stage.asked_twice("eth_getBlockByHash", &params).await;
     assert_eq!(said, "hit");
     let answer = asked(&stage.balancer, "eth_getBlockByHash", &params).await;
-    let node = answer.header("x-forebay-node").unwrap().to_string();
+    let node = answer.header("x-forebay-node").unwrap().to_owned();
     stage.balancer.takes_out(&node);
     stage.becomes_unknown(&node).await;
     let answer = asked(&stage.balancer, "eth_getBlockByHash", &params).await;
-    assert_ne!(answer.header("x-forebay-node"), Some(&*node));
+    assert_ne!(answer.node(), node);
     assert_eq!(answer.header("x-forebay-cache"), Some("miss"));
 }
 

@@ -2,8 +2,7 @@
 //! the nodes.
 
 use crate::support::{
-    Answer, Balancer, Console, Pretend, QUICK, SECRET, TlsDoor, assert_says, call, pretend_node,
-    soon,
+    Balancer, Console, Pretend, QUICK, SECRET, TlsDoor, assert_says, call, pretend_node, soon,
 };
 use forebay_fake::FakeChain;
 
@@ -14,12 +13,12 @@ const FAILED_ALONE: &str = "  log: { calls: 0 }\n";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_gets_a_line_with_the_id_that_its_client_gave_it() {
     let scene = Pretend::set(&[1], ALL).await;
-    let answer = ask(
-        &scene,
-        &[("x-request-id", "order-66")],
-        &call("1", "eth_getBalance"),
-    )
-    .await;
+    let answer = scene
+        .ask(
+            &[("x-request-id", "order-66")],
+            &call("1", "eth_getBalance"),
+        )
+        .await;
     assert_eq!(answer.header("x-request-id"), Some("order-66"));
     let line = line_of(&scene, "order-66").await;
     assert_says(&line, " INFO  call eth_getBalance ok node=a attempts=1 ms=");
@@ -39,7 +38,7 @@ async fn a_call_without_a_usable_id_is_given_one() {
         &[("x-request-id", "two words")],
         &[("x-request-id", "")],
     ] {
-        let answer = ask(&scene, headers, &call("1", "eth_getBalance")).await;
+        let answer = scene.ask(headers, &call("1", "eth_getBalance")).await;
         let id = answer
             .header("x-request-id")
             .unwrap_or_default()
@@ -60,8 +59,8 @@ async fn the_calls_of_a_batch_share_their_id_and_refusals_have_their_code() {
     let scene = Pretend::set(&[1], ALL).await;
     let (good, denied) = (call("1", "eth_getBalance"), call("2", "admin_peers"));
     let batch = format!("[{good},{denied},7]");
-    ask(&scene, &[("x-request-id", "batch")], &batch).await;
-    ask(&scene, &[("x-request-id", "no-json")], "{").await;
+    scene.ask(&[("x-request-id", "batch")], &batch).await;
+    scene.ask(&[("x-request-id", "no-json")], "{").await;
     line_of(&scene, "no-json").await;
     let lines = lines(&scene);
     let has = |part: &str, id: &str| {
@@ -91,12 +90,9 @@ async fn an_answer_that_is_passed_on_as_it_comes_gets_its_line_at_its_end() {
     let scene = Pretend::set(&[1], ALL).await;
     let long = format!("\"0x{}\"", "ab".repeat(100 << 10));
     scene.nodes[0].set_result("eth_getCode", &long);
-    let answer = ask(
-        &scene,
-        &[("x-request-id", "long")],
-        &call("1", "eth_getCode"),
-    )
-    .await;
+    let answer = scene
+        .ask(&[("x-request-id", "long")], &call("1", "eth_getCode"))
+        .await;
     assert!(answer.body.len() > long.len());
     let line = line_of(&scene, "long").await;
     assert!(line.contains(" call eth_getCode ok node=a"), "{line}");
@@ -109,7 +105,7 @@ async fn with_a_share_of_nothing_failed_calls_alone_get_a_line() {
     scene.is_well().await;
     drop(scene.nodes.pop());
     let body = call("1", "eth_getBalance");
-    let answer = ask(&scene, &[("x-request-id", "lost")], &body).await;
+    let answer = scene.ask(&[("x-request-id", "lost")], &body).await;
     assert!(answer.json()["error"].is_object(), "{}", answer.text());
     let line = line_of(&scene, "lost").await;
     assert_says(&line, " WARN  call eth_getBalance failed code=-320");
@@ -124,7 +120,7 @@ async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
     scene.nodes[0].set_fault_for(&["eth_getBalance"], forebay_fake::Fault::HangUp);
     for at in 0..CALLS {
         let body = call(at, "eth_getBalance");
-        let answer = ask(&scene, &[], &body).await;
+        let answer = scene.ask(&[], &body).await;
         assert!(answer.json()["error"].is_object(), "{}", answer.text());
     }
     let counted = || {
@@ -188,14 +184,11 @@ async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
 async fn no_line_is_written_unless_asked_for_and_ids_and_traces_pass_all_the_same() {
     let scene = Pretend::set(&[1], "").await;
     let headers = [("x-request-id", "mine"), ("traceparent", TRACE)];
-    let answer = ask(&scene, &headers, &call("1", "eth_getBalance")).await;
+    let answer = scene.ask(&headers, &call("1", "eth_getBalance")).await;
     assert_eq!(answer.header("x-request-id"), Some("mine"));
-    let answer = ask(
-        &scene,
-        &[("traceparent", "00-bad")],
-        &call("1", "eth_gasPrice"),
-    )
-    .await;
+    let answer = scene
+        .ask(&[("traceparent", "00-bad")], &call("1", "eth_gasPrice"))
+        .await;
     assert_eq!(
         answer.header("x-request-id"),
         None,
@@ -272,7 +265,7 @@ async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
     let scene = Pretend::set_with(&[1], &trusting, &more).await;
     let forwarded = ("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.1");
     let headers = [forwarded, ("x-request-id", "far")];
-    ask(&scene, &headers, &call("1", "eth_getBalance")).await;
+    scene.ask(&headers, &call("1", "eth_getBalance")).await;
     let line = line_of(&scene, "far").await;
     assert!(line.contains(" client=203.0.113.9 "), "{line}");
     // Guesses at the token are told of where they come from, and not how they read.
@@ -290,16 +283,12 @@ async fn the_client_is_the_one_that_a_trusted_proxy_names_and_no_other() {
     assert!(!printed.contains(SECRET), "{printed}");
     // Without trust it is only a header.
     let scene = Pretend::set(&[1], ALL).await;
-    ask(&scene, &headers, &call("1", "eth_getBalance")).await;
+    scene.ask(&headers, &call("1", "eth_getBalance")).await;
     let line = line_of(&scene, "far").await;
     assert!(line.contains(" client=127.0.0.1 "), "{line}");
 }
 
 // Stage-hands.
-
-async fn ask(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {
-    scene.balancer.post_with("/", headers, body).await
-}
 
 /// The lines of calls so far.
 fn lines(scene: &Pretend) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Client, PATIENCE, Pretend, in_repository, part, says_status, soon};
+use crate::support::{Client, PATIENCE, Pretend, in_repository, part, soon, status_fault};
 use forebay_fake::Fault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +63,7 @@ async fn refusing(status: u16, is_empty: bool) -> Pretend {
     let scene = Pretend::set(&[1, 1], more).await;
     let faults = match status {
         503 => [Fault::Reset, Fault::NotJson],
-        429 => [says_status(429), says_status(429)],
+        429 => [status_fault(429), status_fault(429)],
         504 => [Fault::Stall, Fault::Stall],
         _ => [Fault::Reset, Fault::Reset],
     };
@@ -78,7 +78,7 @@ async fn refusing(status: u16, is_empty: bool) -> Pretend {
         node.set_syncing(is_empty);
     }
     for name in ["a", "b"].into_iter().filter(|_| is_empty) {
-        scene.becomes(name, "forebay_node_healthy", &[], 0.0).await;
+        scene.balancer.node_becomes(name, 0.0).await;
     }
     scene
 }

@@ -76,7 +76,7 @@ async fn a_node_that_packs_unasked_is_understood_and_its_answers_count_unpacked(
     })
     .await;
     // Its head is still read.
-    pretend.becomes("a", "forebay_node_healthy", &[], 1.0).await;
+    pretend.balancer.node_becomes("a", 1.0).await;
     for chunked in [false, true] {
         node.change(|behaviour| behaviour.shape.chunked = chunked);
         pretend.is_well().await;

@@ -75,7 +75,7 @@ async fn a_table_as_the_original_wrote_it_is_served_and_stays_readable_for_its_r
     let balancer = balancer(&server.url(), "", 1.0).await;
     let served = balancer.post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#);
     let node = own.rpc.address.to_string();
-    assert_eq!(served.await.header("x-forebay-node"), Some(&*node));
+    assert_eq!(served.await.node(), node);
     let rejected = balancer.metric("forebay_registry_items_rejected", &[]);
     assert_eq!(rejected.await, Some(1.0));
     let leads = format!("leader: 127.0.0.1:{}, which was added last", leader.port());
@@ -138,7 +138,7 @@ async fn three_balancers_share_a_list_and_one_writes_until_it_dies() {
             2 * REFRESH + Duration::from_secs(1),
             async || {
                 let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#;
-                balancer.post(call).await.header("x-forebay-node") == Some("b")
+                balancer.post(call).await.node() == "b"
             },
         )
         .await;

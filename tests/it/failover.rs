@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Load, Pretend, QUICK, Scene, call, eventually, says_status};
+use crate::support::{Load, Pretend, QUICK, Scene, call, eventually, status_fault};
 use forebay_fake::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -232,7 +232,7 @@ async fn a_node_that_answers_no_call_is_left_after_five_seconds() {
     let began = forebay::clock::now();
     let answer = scene.call("eth_getBalance").await;
     let took = began.elapsed();
-    assert_eq!(answer.header("x-forebay-node"), Some("b"));
+    assert_eq!(answer.node(), "b");
     assert_eq!(answer.header("x-forebay-attempts"), Some("2"));
     let (least, most) = (Duration::from_millis(4900), Duration::from_secs(12));
     assert!(took >= least && took < most, "{took:?}");
@@ -258,7 +258,7 @@ async fn a_node_that_answers_others_meanwhile_is_waited_for() {
         ended = slow => ended,
         () = others => unreachable!(),
     };
-    assert_eq!(answer.header("x-forebay-node"), Some("b"));
+    assert_eq!(answer.node(), "b");
     assert!(took >= Duration::from_millis(7900), "{took:?}");
     assert_eq!(
         healthy(&scene).await,
@@ -283,7 +283,7 @@ async fn healthy(pretend: &Pretend) -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
     let scene = Pretend::set(&[1, 1, 1], "").await;
-    scene.all_fail(&["eth_getBlockReceipts"], says_status(502));
+    scene.all_fail(&["eth_getBlockReceipts"], status_fault(502));
     for _ in 0..60 {
         scene.is_well().await;
         let poison = scene.call("eth_getBlockReceipts").await;
@@ -303,7 +303,7 @@ async fn one_callers_query_that_no_node_can_answer_benches_no_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
     for fault in [
-        says_status(502),
+        status_fault(502),
         Fault::Reset,
         Fault::HalfBody,
         Fault::NotJson,
@@ -331,7 +331,7 @@ async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
     let scene = Pretend::with_fallback(&[1]).await;
-    scene.nodes[0].set_fault_for(&["eth_getBalance"], says_status(502));
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], status_fault(502));
     eventually("it is out", Duration::from_secs(10), async || {
         scene.is_well().await;
         healthy(&scene).await.is_empty()
@@ -347,7 +347,7 @@ async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
     let scene = Pretend::set(&[1], "").await;
-    scene.nodes[0].set_fault_for(&["eth_getBalance"], says_status(502));
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], status_fault(502));
     for _ in 0..20 {
         scene.call("eth_getBalance").await;
     }

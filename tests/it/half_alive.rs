@@ -128,7 +128,7 @@ async fn certificates_change_under_load_and_no_call_is_lost() {
     let before = client.shown(port).await;
     fs::write(folder.path().join("key.pem"), "no key").unwrap();
     balancer
-        .says("goes on with the certificate that it has")
+        .logs("goes on with the certificate that it has")
         .await;
     assert_eq!(client.shown(port).await, before);
     let (done, failed) = steady.end().await;

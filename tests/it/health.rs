@@ -86,7 +86,7 @@ async fn all_nodes_behind_fail_open_to_the_freshest_or_refuse_as_configured() {
             .await;
         assert_eq!(answer.status, status, "{}", answer.text());
         if status == 200 {
-            assert_eq!(answer.header("x-forebay-node"), Some("b"), "the freshest");
+            assert_eq!(answer.node(), "b", "the freshest");
         }
     }
 }

@@ -62,7 +62,7 @@ async fn settings_change_under_load_and_no_call_fails() {
         if at % 2 == 0 {
             scene.balancer.process.signal(Signal::HUP);
         }
-        scene.balancer.says(&format!("forebay.{key}")).await;
+        scene.balancer.logs(&format!("forebay.{key}")).await;
         load.reaches(load.done() + 50).await;
         assert_applied(&scene, key).await;
     }
@@ -82,7 +82,7 @@ async fn assert_applied(scene: &Pretend, key: &str) {
             let labels = [("state", "benched"), ("reason", "lagging")];
             scene.becomes("b", "forebay_node_state", &labels, 1.0).await;
             scene.nodes[1].set_lag(0);
-            scene.becomes("b", "forebay_node_healthy", &[], 1.0).await;
+            scene.balancer.node_becomes("b", 1.0).await;
         }
         "methods.deny" => {
             let answer = scene.call("eth_gasPrice").await.json();
@@ -91,7 +91,7 @@ async fn assert_applied(scene: &Pretend, key: &str) {
         // Answered here, of what all nodes have.
         "consistency" => {
             let answer = scene.call("eth_blockNumber").await;
-            assert_eq!(answer.header("x-forebay-node"), Some("local"));
+            assert_eq!(answer.node(), "local");
         }
         "cors.origins" => {
             for (origin, allowed) in [
@@ -115,7 +115,7 @@ async fn assert_applied(scene: &Pretend, key: &str) {
         }
         "log.calls" => {
             scene.call("eth_getCode").await;
-            scene.balancer.says("call eth_getCode failed").await;
+            scene.balancer.logs("call eth_getCode failed").await;
             scene.nodes.iter().for_each(forebay_fake::FakeNode::mend);
         }
         _ => panic!("{key}"),
@@ -133,17 +133,17 @@ async fn a_file_with_mistakes_changes_nothing_and_every_mistake_is_told() {
     fs::write(path(&scene), &bad).unwrap();
     scene
         .balancer
-        .says("the configuration is not taken, and nothing changes")
+        .logs("the configuration is not taken, and nothing changes")
         .await;
     for mistake in [
         "pingora.yaml:8: error: forebay.calls.deadline: expected a duration",
         "pingora.yaml:9: error: forebay.consistancy: unknown key; did you mean `consistency`?",
     ] {
-        scene.balancer.says(mistake).await;
+        scene.balancer.logs(mistake).await;
     }
     assert_eq!(scene.balancer.metric(SUCCESSFUL, &[]).await, Some(0.0));
     assert_eq!(reloads(&scene, "refused").await, Some(1.0));
-    assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
+    assert!(scene.call("eth_gasPrice").await.result().is_string());
     let status = status(&scene).await;
     let event = &status["events"][0];
     assert_eq!(event["kind"], "configuration", "{status}");
@@ -155,9 +155,9 @@ async fn a_file_with_mistakes_changes_nothing_and_every_mistake_is_told() {
     // One that is empty is one that is being written, also when a signal hurries us.
     fs::write(path(&scene), "\n").unwrap();
     scene.balancer.process.signal(Signal::HUP);
-    scene.balancer.says("pingora.yaml is empty").await;
+    scene.balancer.logs("pingora.yaml is empty").await;
     fs::remove_file(path(&scene)).unwrap();
-    scene.balancer.says("No such file").await;
+    scene.balancer.logs("No such file").await;
     scene.is_well().await;
     fs::write(path(&scene), &good).unwrap();
     scene.balancer.becomes(SUCCESSFUL, &[], 1.0).await;
@@ -189,11 +189,11 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
     replace(&scene, &changed.join("\n"));
     scene
         .balancer
-        .says("a restart is needed for threads, forebay.chain.id, forebay.listen.metrics")
+        .logs("a restart is needed for threads, forebay.chain.id, forebay.listen.metrics")
         .await;
     scene
         .balancer
-        .says("the configuration has changed: forebay.chain.block_time, forebay.methods.deny")
+        .logs("the configuration has changed: forebay.chain.block_time, forebay.methods.deny")
         .await;
     let waiting = scene
         .balancer
@@ -211,7 +211,7 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
     replace(&scene, &text);
     let waiting = "forebay_config_settings_waiting";
     scene.balancer.becomes(waiting, &[], 0.0).await;
-    assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
+    assert!(scene.call("eth_gasPrice").await.result().is_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,11 +232,11 @@ async fn a_file_is_followed_through_a_link_that_leads_elsewhere() {
     lead("one");
     symlink("..data/pingora.yaml", folder.join("link")).unwrap();
     fs::rename(folder.join("link"), path(&scene)).unwrap();
-    assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
+    assert!(scene.call("eth_gasPrice").await.result().is_string());
     lead("two");
     scene
         .balancer
-        .says("the configuration has changed: forebay.methods.deny")
+        .logs("the configuration has changed: forebay.methods.deny")
         .await;
     let answer = scene.call("eth_gasPrice").await.json();
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
@@ -367,7 +367,7 @@ async fn a_new_token_of_the_admin_listener_holds_at_once() {
     edit(&scene, "first-token-of-all", "second-token-of-all");
     scene
         .balancer
-        .says("the configuration has changed: forebay.admin.token")
+        .logs("the configuration has changed: forebay.admin.token")
         .await;
     assert_eq!(status("first-token-of-all").await, 401);
     assert_eq!(status("second-token-of-all").await, 200);

@@ -245,7 +245,7 @@ async fn faults_bench_a_node_but_never_the_last_own_one_and_throttling_none() {
     while a.calls_of(READ) == 0 {
         scene.is_well().await;
     }
-    scene.becomes("a", "forebay_node_healthy", &[], 1.0).await;
+    scene.balancer.node_becomes("a", 1.0).await;
     scene
         .becomes(
             "a",
@@ -291,7 +291,7 @@ async fn faults_bench_a_node_but_never_the_last_own_one_and_throttling_none() {
         [false, true] => (a, "a"),
         other => panic!("{other:?}: one of two is benched"),
     };
-    scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
+    scene.balancer.node_becomes(name, 1.0).await;
     last.mend();
     scene.is_well().await;
     scene.keeps_its_secrets().await;
@@ -632,7 +632,7 @@ async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_goo
             code,
             text: text.into(),
         });
-        scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
+        scene.balancer.node_becomes("b", 0.0).await;
         soon("it is told why", async || {
             let said = scene.balancer.process.printed();
             said.contains(&format!("HTTP {code}")) && said.contains(told)
@@ -651,7 +651,7 @@ async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_goo
     };
     let before = rounds().await;
     b.mend();
-    scene.becomes("b", "forebay_node_healthy", &[], 1.0).await;
+    scene.balancer.node_becomes("b", 1.0).await;
     let passed = rounds().await - before;
     assert!(passed >= 2.0, "{passed} rounds");
 }

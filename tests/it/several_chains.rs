@@ -70,7 +70,7 @@ async fn a_caller_that_names_no_chain_or_an_unknown_one_is_told_which_there_are(
     let stage = ChainStage::set("", &[("ethereum", 1, ""), ("base", 8453, "")]).await;
     let answer = stage.post_at("/").await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("x-forebay-node"), Some("local"));
+    assert_eq!(answer.node(), "local");
     let error = answer.json()["error"].clone();
     assert_eq!(error["code"], -32600, "{error}");
     assert!(

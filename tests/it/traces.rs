@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, says_status, soon};
+use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, soon, status_fault};
 use forebay_fake::Fault;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -124,7 +124,7 @@ async fn nothing_secret_is_in_any_span_and_the_collector_gets_its_header() {
     );
     let headers = [("x-forebay-client", SECRET)];
     scene.balancer.post_with("/", &headers, &odd).await;
-    scene.nodes[0].set_fault(says_status(401));
+    scene.nodes[0].set_fault(status_fault(401));
     scene.post(&call("1", "eth_getBalance")).await;
     let spans = collector
         .spans_until(|spans| {

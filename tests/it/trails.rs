@@ -23,7 +23,7 @@ async fn each_attempt_is_told_by_either_version_of_http() {
         // The node that is asked first fails: that may be either.
         soon("a call was asked of both", async || {
             let answer = match version {
-                1 => ask(&scene, &[ASKS], &call("1", METHOD)).await,
+                1 => scene.ask(&[ASKS], &call("1", METHOD)).await,
                 _ => ask_http2(&scene, &[ASKS], &call("1", METHOD)).await,
             };
             assert_eq!(answer.status, 200, "{}", answer.text());
@@ -51,7 +51,7 @@ async fn a_client_that_does_not_ask_or_may_not_is_told_nothing() {
     let scene = set(&[1], "203.0.113.0/24", "trusted_proxies: [127.0.0.0/8],").await;
     let body = call("1", METHOD);
     let from = |address| ("x-forwarded-for", address);
-    let plain = ask(&scene, &[], &body).await;
+    let plain = scene.ask(&[], &body).await;
     assert_eq!(plain.header("x-forebay-trail"), None);
     for headers in [
         &[ASKS][..],
@@ -61,7 +61,7 @@ async fn a_client_that_does_not_ask_or_may_not_is_told_nothing() {
         &[from("203.0.113.9")],
         &[("x-forebay-trail", "0"), from("203.0.113.9")],
     ] {
-        let answer = ask(&scene, headers, &body).await;
+        let answer = scene.ask(headers, &body).await;
         let names = |answer: &Answer| {
             let names = answer.headers.iter().map(|(name, _)| name.clone());
             names.collect::<Vec<_>>()
@@ -69,9 +69,9 @@ async fn a_client_that_does_not_ask_or_may_not_is_told_nothing() {
         assert_eq!(names(&answer), names(&plain), "{headers:?}");
         assert_eq!(answer.body, plain.body);
     }
-    let told = ask(&scene, &[ASKS, from("203.0.113.9")], &body).await;
+    let told = scene.ask(&[ASKS, from("203.0.113.9")], &body).await;
     assert_eq!(steps(&told).len(), 1);
-    let here = ask(&scene, &[ASKS, from("203.0.113.9")], LOCAL).await;
+    let here = scene.ask(&[ASKS, from("203.0.113.9")], LOCAL).await;
     assert_eq!(here.header("x-forebay-trail"), Some("local"));
 }
 
@@ -86,7 +86,7 @@ async fn of_a_batch_all_attempts_are_told_as_far_as_there_is_room() {
         });
         batch_of(calls)
     };
-    let few = ask(&scene, &[ASKS], &batch(3)).await;
+    let few = scene.ask(&[ASKS], &batch(3)).await;
     let few = steps(&few);
     assert_eq!(few.len(), 3);
     assert!(
@@ -94,7 +94,7 @@ async fn of_a_batch_all_attempts_are_told_as_far_as_there_is_room() {
             .all(|step| step.node == "a" && step.outcome == "ok")
     );
     for answer in [
-        ask(&scene, &[ASKS], &batch(600)).await,
+        scene.ask(&[ASKS], &batch(600)).await,
         ask_http2(&scene, &[ASKS], &batch(600)).await,
     ] {
         let trail = answer.header("x-forebay-trail").unwrap();
@@ -110,7 +110,7 @@ async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
     let hedging = "  calls: { hedge: on }\n";
     let scene = Pretend::set_with(&[1, 1], &beginning("127.0.0.0/8", ""), hedging).await;
     soon("both have shown what is slow", async || {
-        ask(&scene, &[ASKS], &call("1", "eth_getCode")).await;
+        scene.ask(&[ASKS], &call("1", "eth_getCode")).await;
         scene
             .nodes
             .iter()
@@ -119,7 +119,7 @@ async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
     .await;
     scene.nodes[0].set_fault_for(&["eth_getCode"], Fault::Stall);
     soon("a slow node was given up", async || {
-        let steps = steps(&ask(&scene, &[ASKS], &call("1", "eth_getCode")).await);
+        let steps = steps(&scene.ask(&[ASKS], &call("1", "eth_getCode")).await);
         let has = |node, kind, outcome| {
             let is =
                 |step: &Step| (&*step.node, &*step.kind, &*step.outcome) == (node, kind, outcome);
@@ -130,7 +130,7 @@ async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
     .await;
     scene.nodes[0].set_fault_for(&["eth_sendRawTransaction"], Fault::Stall);
     let send = r#"{"jsonrpc":"2.0","id":1,"method":"eth_sendRawTransaction","params":["0x02c0"]}"#;
-    let steps = steps(&ask(&scene, &[ASKS], send).await);
+    let steps = steps(&scene.ask(&[ASKS], send).await);
     let sent = steps.iter().filter(|step| step.kind == "broadcast");
     let mut sent: Vec<_> = sent.map(|step| &*step.node).collect();
     sent.sort_unstable();
@@ -145,7 +145,7 @@ async fn a_caller_that_waited_for_an_identical_call_is_told_so_whatever_became_o
     // They answer others: it is the call that can't be answered.
     for at in 0..60 {
         let other = call("1", "eth_getCode").replace("0x01", &format!("{at:#042x}"));
-        assert_eq!(ask(&scene, &[], &other).await.status, 200);
+        assert_eq!(scene.ask(&[], &other).await.status, 200);
     }
     for node in &scene.nodes {
         node.set_latency(Duration::from_millis(200));
@@ -153,7 +153,7 @@ async fn a_caller_that_waited_for_an_identical_call_is_told_so_whatever_became_o
     }
     soon("one waited for another", async || {
         let body = call("1", METHOD);
-        let (one, other) = tokio::join!(ask(&scene, &[ASKS], &body), ask(&scene, &[ASKS], &body));
+        let (one, other) = tokio::join!(scene.ask(&[ASKS], &body), scene.ask(&[ASKS], &body));
         [one, other].iter().any(|answer| {
             let steps = steps(answer);
             let shared = steps.iter().find(|step| step.kind == "shared");
@@ -229,10 +229,6 @@ fn beginning(networks: &str, more: &str) -> String {
 
 async fn set(weights: &[u16], networks: &str, more: &str) -> Pretend {
     Pretend::set_with(weights, &beginning(networks, more), "").await
-}
-
-async fn ask(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {
-    scene.balancer.post_with("/", headers, body).await
 }
 
 async fn ask_http2(scene: &Pretend, headers: &[(&str, &str)], body: &str) -> Answer {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, post, says_error,
-    says_status, soon,
+    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, error_fault, post,
+    soon, status_fault,
 };
 use forebay::clock;
 use forebay_fake::{FakeNode, Fault};
@@ -184,7 +184,7 @@ async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
         (Fault::Stall, -32015),
         (Fault::Reset, -32013),
         (
-            says_error(-32000, "nonce too low: next nonce 5, tx nonce 1"),
+            error_fault(-32000, "nonce too low: next nonce 5, tx nonce 1"),
             -32000,
         ),
     ];
@@ -243,8 +243,8 @@ async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
     let refusing = &scene.nodes[0];
-    refusing.set_fault_for(&[SEND], says_error(-32000, "transaction underpriced"));
-    scene.nodes[1].set_fault_for(&[SEND], says_status(429));
+    refusing.set_fault_for(&[SEND], error_fault(-32000, "transaction underpriced"));
+    scene.nodes[1].set_fault_for(&[SEND], status_fault(429));
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!((refusing.calls_of(BY_HASH), scene.heard(BY_HASH)), (1, 1));
@@ -257,7 +257,7 @@ async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
         (-32602, "0x61f0: this transaction is already in the TxPool"),
         (-32602, "already known"),
     ] {
-        refusing.set_fault_for(&[SEND], says_error(code, message));
+        refusing.set_fault_for(&[SEND], error_fault(code, message));
         refusing.set_result(BY_HASH, "null");
         assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
     }
@@ -383,7 +383,7 @@ fn with_blobs(raw: &str) -> String {
 async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_it() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    let too_low = says_error(-32000, "nonce too low: next nonce 8, tx nonce 7");
+    let too_low = error_fault(-32000, "nonce too low: next nonce 8, tx nonce 7");
     scene.all_fail(&[SEND], too_low.clone());
     let refused = send_signed(&scene, SEND, 0).await;
     assert_eq!(refused["error"]["code"], -32000, "no node took it");
@@ -412,7 +412,7 @@ async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_i
 async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 2s, deadline: 20s }\n").await;
     without_a_pool(&scene, "0x7");
-    scene.all_fail(&[SYNC], says_error(-32000, "already known"));
+    scene.all_fail(&[SYNC], error_fault(-32000, "already known"));
     let began = clock::now();
     let answer = send_with(&scene, SYNC, 0, ",400").await;
     assert_eq!(answer["error"]["code"], 4, "{answer}");
@@ -470,7 +470,7 @@ async fn once_a_second(scene: &Pretend, poll: impl AsyncFn(usize)) {
 
 async fn no_node_is_benched(scene: &Pretend) {
     for name in ["a", "b"] {
-        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
+        scene.balancer.node_becomes(name, 1.0).await;
     }
     let log = scene.balancer.process.printed();
     assert!(!log.contains("benched"), "{log}");
@@ -607,7 +607,7 @@ async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_thoug
 async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
     without_a_pool(&scene, "0x7");
-    scene.all_fail(&[SYNC], says_error(-32000, "already known"));
+    scene.all_fail(&[SYNC], error_fault(-32000, "already known"));
     scene.nodes[2].set_latency(Duration::from_millis(100));
     let waited = "the transaction was added but wasn't processed in 1s";
     scene.nodes[2].set_fault_for(
@@ -627,7 +627,7 @@ async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
-    let timed_out = says_error(
+    let timed_out = error_fault(
         4,
         "The transaction was added to the mempool but wasn't processed",
     );
@@ -636,7 +636,7 @@ async fn a_caller_that_waits_for_a_receipt_gets_the_one_that_is_there() {
     assert_eq!(answer["error"]["code"], 4, "{answer}");
     let receipt = |block| format!(r#"{{"transactionHash":"{HASH}","blockNumber":"{block}"}}"#);
     scene.nodes[1].set_result(RECEIPT, &receipt("0x65"));
-    for said in [timed_out, says_error(-32000, "already known")] {
+    for said in [timed_out, error_fault(-32000, "already known")] {
         scene.all_fail(&[SYNC], said.clone());
         let answer = scene.call(SYNC).await.json();
         assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
@@ -667,7 +667,7 @@ async fn a_node_that_lacks_the_sending_method_is_not_sent_it_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_that_takes_it_outweighs_all_that_refuse() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
-    scene.all_fail(&[SEND], says_error(-32000, "transaction underpriced"));
+    scene.all_fail(&[SEND], error_fault(-32000, "transaction underpriced"));
     let refused = scene.call(SEND).await.json();
     assert_eq!(refused["error"]["message"], "transaction underpriced");
     assert_eq!(scene.heard(SEND), 3);
@@ -692,7 +692,7 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
             assert_eq!(answer.header("x-forebay-attempts"), Some("3"));
         }
     }
-    for fault in [Fault::Stall, Fault::Html, says_error(-32000, "x")] {
+    for fault in [Fault::Stall, Fault::Html, error_fault(-32000, "x")] {
         scene.nodes[2].set_fault_for(&[COUNT], fault);
         assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
     }
@@ -792,7 +792,7 @@ async fn identical_reads_in_flight_are_asked_once_and_others_each() {
     for (id, answer) in answers.iter().enumerate() {
         assert_eq!(answer.json()["id"], id);
         assert!(answer.result().is_string());
-        assert_eq!(answer.header("x-forebay-node"), Some("a"));
+        assert_eq!(answer.node(), "a");
     }
     let asked = node.calls_of("eth_getBalance");
     println!("100 identical calls made {asked} upstream");
@@ -805,7 +805,7 @@ async fn identical_reads_in_flight_are_asked_once_and_others_each() {
         100,
         "what isn't in the table never"
     );
-    node.set_fault_for(&["eth_call"], says_error(3, "execution reverted"));
+    node.set_fault_for(&["eth_call"], error_fault(3, "execution reverted"));
     for answer in a_hundred(&scene, "eth_call").await {
         assert_eq!(answer.json()["error"]["code"], 3, "errors, too");
     }

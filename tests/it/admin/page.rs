@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_fake::{FakeChain, FakeNode};
 
 use super::{SECRET, TOKEN, with, with_token};
-use crate::support::{self, Balancer, Load, pretend_node, says_status, soon};
+use crate::support::{self, Balancer, Load, pretend_node, soon, status_fault};
 
 /// Where the screenshots go, unless this variable names a folder (`docs/images` for the documents').
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
@@ -46,10 +46,7 @@ async fn stage() -> Stage {
 
 impl Stage {
     async fn becomes(&self, node: &str, healthy: f64) {
-        let labels = [("node", node)];
-        self.balancer
-            .becomes("forebay_node_healthy", &labels, healthy)
-            .await;
+        self.balancer.node_becomes(node, healthy).await;
     }
 
     /// What gives the page something to show: a node that hiccups, and then falls behind.
@@ -104,7 +101,7 @@ async fn thirty_nodes_are_read_on_a_phone() {
         yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: node-{number}{more} }}\n");
         nodes.push(node);
     }
-    nodes[16].set_fault(says_status(401));
+    nodes[16].set_fault(status_fault(401));
     let balancer = Balancer::start(&yaml, &[]).await;
     let are_well = async |with_latency: bool| {
         let status = with(&balancer, "GET", "/status").gives(200).await;

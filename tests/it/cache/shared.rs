@@ -165,7 +165,7 @@ async fn what_a_node_has_said_that_lies_to_one_balancer_no_other_gives() {
     while of_a.len() < 6 {
         let body = sharing.kept_by_one().await;
         let answer = sharing.one.post(&body).await;
-        if answer.header("x-forebay-node") == Some("a") {
+        if answer.node() == "a" {
             of_a.push(body);
         }
     }

@@ -81,7 +81,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     scene.becomes("b", 0.0).await;
     scene
         .balancer
-        .says("is full; health is not written back")
+        .logs("is full; health is not written back")
         .await;
     let labels = [("operation", "record_health")];
     let failed = scene
@@ -108,7 +108,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
     .await;
     scene
         .balancer
-        .says("the last list is not written, and is tried again")
+        .logs("the last list is not written, and is tried again")
         .await;
     assert_eq!(listed(&last_list), weights(1), "the one before, and whole");
     load.reaches(load.done() + 200).await;
@@ -118,7 +118,7 @@ async fn a_full_disk_costs_no_call_and_is_made_up_for_when_there_is_room() {
         listed(&last_list) == weights(7)
     })
     .await;
-    scene.balancer.says("the last list is written again").await;
+    scene.balancer.logs("the last list is written again").await;
     assert_eq!(files(lists.path(".").as_path(), ".new"), [""; 0]);
     let after = load.stop().await;
     after.no_call_failed();

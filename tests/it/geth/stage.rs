@@ -53,10 +53,7 @@ impl Stage {
 
     /// Waits until a node is healthy (1) or not (0).
     pub async fn becomes(&self, node: &str, healthy: f64) {
-        let labels = [("node", node)];
-        self.balancer
-            .becomes("forebay_node_healthy", &labels, healthy)
-            .await;
+        self.balancer.node_becomes(node, healthy).await;
     }
 
     /// Waits for rounds from now on.

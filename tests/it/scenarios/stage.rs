@@ -7,7 +7,7 @@ use forebay_fake::{FakeChain, FakeHead, FakeNode, FakeRpcError, Fault, FixedResu
 use serde_json::{Value, json};
 
 use super::story::{Batch, Call, Expect, Heard, Metric, Node, Step, Story};
-use crate::support::{Balancer, QUICK, pretend_node, read_quantity, says_status, soon};
+use crate::support::{Balancer, QUICK, pretend_node, read_quantity, soon, status_fault};
 
 struct Stage {
     chain: Arc<FakeChain>,
@@ -91,7 +91,7 @@ impl Stage {
             if said["id"] != json!(time) {
                 return Err(at("another id".to_string()));
             }
-            let node = answer.header("x-forebay-node").unwrap_or_default();
+            let node = answer.node();
             meets(&call.expect, &said, node, &mut memory).map_err(at)?;
             if let Some(name) = &call.keep {
                 self.kept.insert(name.clone(), said["result"].clone());
@@ -285,7 +285,7 @@ async fn change(node: &FakeNode, told: &Node) {
             behaviour.fault_methods = None;
         }
         if let Some(status) = &told.status {
-            behaviour.fault = Some(says_status(status.code));
+            behaviour.fault = Some(status_fault(status.code));
             behaviour.fault_methods = Some(status.methods.iter().cloned().collect());
         }
     });

@@ -136,7 +136,7 @@ impl Balancer {
     }
 
     /// Waits until the log has these words.
-    pub async fn says(&self, words: &str) {
+    pub async fn logs(&self, words: &str) {
         soon(words, async || self.process.printed().contains(words)).await;
     }
 
@@ -186,6 +186,12 @@ impl Balancer {
         };
         let wanted = probes().await + f64::from(rounds);
         soon("rounds pass", async || probes().await >= wanted).await;
+    }
+
+    /// Waits until a node is healthy (1) or not (0).
+    pub async fn node_becomes(&self, node: &str, healthy: f64) {
+        self.becomes("forebay_node_healthy", &[("node", node)], healthy)
+            .await;
     }
 
     /// Waits until this metric is `wanted`.

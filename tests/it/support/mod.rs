@@ -59,7 +59,7 @@ pub use listener::{Heard, Listener};
 pub use load::{Load, Tally};
 pub use mirrors::{Author, Mirror};
 pub use ports::free_port;
-pub use pretend::{Pretend, SECRET, batch_of, call, pretend_node, says_error, says_status};
+pub use pretend::{Pretend, SECRET, batch_of, call, error_fault, pretend_node, status_fault};
 pub use process::Process;
 pub use prometheus::Prometheus;
 pub use redis::{Engine, RedisServer};

@@ -51,9 +51,7 @@ impl Pretend {
         let item = format!("    - {{ url: \"{url}/v3/{SECRET}\", {role}: true, name: {name} }}\n");
         let mut pretend = Pretend::begin(chain, weights, beginning, more, &item).await;
         pretend.nodes.push(other);
-        pretend
-            .becomes(name, "forebay_node_healthy", &[], 1.0)
-            .await;
+        pretend.balancer.node_becomes(name, 1.0).await;
         pretend
     }
 
@@ -83,9 +81,7 @@ impl Pretend {
             balancer,
         };
         for name in NAMES.iter().take(weights.len()) {
-            pretend
-                .becomes(name, "forebay_node_healthy", &[], 1.0)
-                .await;
+            pretend.balancer.node_becomes(name, 1.0).await;
         }
         pretend
     }
@@ -113,6 +109,11 @@ impl Pretend {
         assert!(!format!("{:?}", answer.headers).contains(SECRET));
         assert!(!answer.text().contains(SECRET), "{}", answer.text());
         answer
+    }
+
+    /// The same with these header lines, and no look for secrets.
+    pub async fn ask(&self, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.balancer.post_with("/", headers, body).await
     }
 
     /// One call with the id `"id"`.
@@ -179,7 +180,7 @@ pub async fn pretend_node(chain: &Arc<FakeChain>) -> FakeNode {
 }
 
 /// The fault of a node that answers with this status.
-pub fn says_status(code: u16) -> Fault {
+pub fn status_fault(code: u16) -> Fault {
     let retry_after_seconds = None;
     Fault::Status {
         code,
@@ -188,7 +189,7 @@ pub fn says_status(code: u16) -> Fault {
 }
 
 /// The fault of a node that answers with this error.
-pub fn says_error(code: i64, message: &str) -> Fault {
+pub fn error_fault(code: i64, message: &str) -> Fault {
     Fault::RpcError {
         code,
         message: message.to_owned(),

@@ -43,26 +43,16 @@ fn the_grammar_is_kept_to_the_letter() {
         "\"01234567\"",
         "\"012345678\"",
     ];
+    #[rustfmt::skip]
     let bad = [
         "", " ", "-", "01", "1.", ".5", "1e", "1e+", "+1", "0x1", "tru", "nul", "truee", "'a'",
         "\"", "\"a", "\"\\\"", "\"\\x\"", "\"\n\"", "[", "]", "[1", "[1,", "[,]", "[1,]", "[1 2]",
         "[}", "{]", "{", "}", "{\"a\"", "{\"a\":", "{\"a\":1", "{a:1}", "{1:1}", "{,}", "[1]]",
-        "1 1", "\u{a0}1", "[1}", "NaN",
+        "1 1", "\u{a0}1", "[1}", "NaN", "\"\\u12\"", "\"\\u12g4\"", "\"\u{1f}\"", "\"0123456\u{0}89abcdef\"",
+        "{\"a\":1,", "{\"a\":1,}", "{\"a\" 1}", "{\"a\":1 \"b\":2}",
+        "\u{feff}1", "{\"a\":[}", "[\"a\":1]",
     ];
-    let bad_and_long = [
-        "\"\\u12\"",
-        "\"\\u12g4\"",
-        "\"\u{1f}\"",
-        "\"0123456\u{0}89abcdef\"",
-        "{\"a\":1,",
-        "{\"a\":1,}",
-        "{\"a\" 1}",
-        "{\"a\":1 \"b\":2}",
-        "\u{feff}1",
-        "{\"a\":[}",
-        "[\"a\":1]",
-    ];
-    for (texts, wanted) in [(&good[..], true), (&bad, false), (&bad_and_long, false)] {
+    for (texts, wanted) in [(&good[..], true), (&bad, false)] {
         for text in texts {
             assert_eq!(passes(text), wanted, "{text:?}");
             assert_eq!(serde_passes(text), wanted, "serde_json: {text:?}");

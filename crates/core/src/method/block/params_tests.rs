@@ -60,7 +60,7 @@ fn same(place: BlockParam, params: &str, wanted: Option<u64>) {
     assert_eq!(travels(place, params, &PINS), (wanted, params.to_string()));
 }
 
-fn pinned(place: BlockParam, params: &str, wanted: &str) {
+fn goes_as(place: BlockParam, params: &str, wanted: &str) {
     assert_eq!(travels(place, params, &PINS).1, wanted, "{params}");
 }
 
@@ -123,15 +123,15 @@ fn latest_and_a_missing_block_travel_as_the_served_head() {
             "without a pin it stays"
         );
     }
-    pinned(BLOCK, r#"["latest",true]"#, r#"["0x64",true]"#);
+    goes_as(BLOCK, r#"["latest",true]"#, r#"["0x64",true]"#);
     same(BLOCK, "[]", None);
     same(BLOCK, "[null,true]", None);
 }
 
 #[test]
 fn safe_and_finalized_travel_as_numbers_where_they_are_pinned() {
-    pinned(BLOCK, r#"["safe",false]"#, r#"["0x40",false]"#);
-    pinned(STATE, r#"["0xa","finalized"]"#, r#"["0xa","0x20"]"#);
+    goes_as(BLOCK, r#"["safe",false]"#, r#"["0x40",false]"#);
+    goes_as(STATE, r#"["0xa","finalized"]"#, r#"["0xa","0x20"]"#);
     let monotonic = TagPins {
         latest: PINS.latest,
         ..TagPins::default()
@@ -318,7 +318,7 @@ fn validators_are_asked_for_at_the_block_that_a_tag_means() {
         (r#"["0x7"]"#, r#"["0x7"]"#),
         ("[7]", "[7]"),
     ] {
-        pinned(place, params, wanted);
+        goes_as(place, params, wanted);
     }
 }
 
