@@ -134,10 +134,10 @@ async fn all_stay_fit(scene: &Pretend) {
 }
 
 /// Three such nodes answer so many of the calls that they are offered, and stay fit.
-async fn stay_busy(capacity: Capacity, seconds: u32, possible: u32, at_least: usize) {
+async fn stay_busy(capacity: impl Fn() -> Capacity, seconds: u32, possible: u32, at_least: usize) {
     let scene = Pretend::set(&[1, 1, 1], "").await;
     for node in &scene.nodes {
-        node.set_capacity(Some(capacity.clone()));
+        node.set_capacity(Some(capacity()));
     }
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
     let (came, has_time) = caller.offer(120, seconds).await;
@@ -150,13 +150,13 @@ async fn stay_busy(capacity: Capacity, seconds: u32, possible: u32, at_least: us
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_say_503_to_what_is_too_much_are_kept_busy_and_stay_fit() {
-    let capacity = Capacity::refusing(4, Duration::from_millis(200));
+    let capacity = || Capacity::refusing(4, Duration::from_millis(200));
     stay_busy(capacity, 6, 360, 270).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_limit_a_rate_are_asked_at_that_rate_and_stay_fit() {
-    let capacity = Capacity::limiting(20.0, Duration::from_millis(5));
+    let capacity = || Capacity::limiting(20.0, Duration::from_millis(5));
     // At so low a rate much of the time goes by until it is found.
     stay_busy(capacity, 8, 480, 200).await;
 }
