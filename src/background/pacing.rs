@@ -59,7 +59,8 @@ pub async fn until<T>(mut shutdown: ShutdownWatch, work: impl Future<Output = T>
     }
 }
 
-/// What comes of `work`; where there is none, nothing ever does.
+/// What comes of `work`; where there is none, nothing ever does. Dropped halfway, it loses nothing where `work` is
+/// borrowed.
 pub async fn or_never<F: Future>(work: Option<F>) -> F::Output {
     match work {
         Some(work) => work.await,

@@ -145,7 +145,7 @@ impl FanoutTask {
         }
         let method = &self.question.method;
         match verdict.lesson() {
-            Lesson::AnswersMethod => node.lacks.hear_well(method, clock::now()),
+            Lesson::AnswersMethod => node.unsupported.hear_well(method, clock::now()),
             Lesson::LacksMethod => self.fleet.learn_lack(id, method),
             Lesson::RestsMethod(rest) => self.fleet.rest_method(id, method, rest),
             // What data a call needs isn't known here, nor how much it asks for; calls and probes find out that a node

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use forebay_core::wire::chain_path::{self, ChainKey, EndpointPath};
 use forebay_core::wire::coding::{AcceptedCodings, Encoding};
 use forebay_core::wire::forwarded::TrustedProxies;
+use forebay_core::wire::header_list::lists;
 use forebay_core::wire::trace::{self, TraceParent};
 
 /// What a request wants.
@@ -209,12 +210,6 @@ fn first(place: &mut Option<Box<[u8]>>, value: &[u8]) {
     if place.is_none() {
         *place = Some(value.into());
     }
-}
-
-/// Whether a list has `wanted`, in any case.
-pub fn lists(list: &[u8], wanted: &[u8]) -> bool {
-    let mut words = list.split(|byte| *byte == b',');
-    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
 /// Whether a content type is `application/json`, with or without parameters.

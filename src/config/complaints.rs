@@ -32,7 +32,7 @@ pub(super) fn report_doubles(findings: &Findings, path: &str, entries: &[YamlEnt
     }
 }
 
-/// The places of what stood before, each with the first place of the same.
+/// Each later place of what stood before, with the first place of it.
 pub(super) fn doubles<P: Copy, T: Eq + Hash>(all: impl IntoIterator<Item = (P, T)>) -> Vec<(P, P)> {
     let mut first = HashMap::new();
     let mut found = Vec::new();

@@ -115,12 +115,11 @@ impl ParsedConfig {
 
 /// Reads a configuration; `lookup` is the environment. Every mistake is among the findings,
 /// except that a text which isn't YAML has only its first.
-pub fn read(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
-    read_bytes(text.as_bytes(), lookup)
-}
-
-/// Reads a configuration as it stands in a file; see [`read`].
-pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
+pub fn read(
+    text: &(impl AsRef<[u8]> + ?Sized),
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> ParsedConfig {
+    let bytes = text.as_ref();
     if bytes.len() > FILE_BYTES_MAX {
         return ParsedConfig::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
     }
@@ -140,7 +139,7 @@ pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Pars
     }
 }
 
-/// The bytes of the file at `path`, or so many of them that [`read_bytes`] sees that it is too
+/// The bytes of the file at `path`, or so many of them that [`read`] sees that it is too
 /// large.
 ///
 /// # Errors
@@ -152,9 +151,9 @@ pub fn bytes_at(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads the configuration that stands at `path`: as [`read_bytes`], its [paths](places) absolute.
+/// Reads the configuration that stands at `path`: as [`read`], its [paths](places) absolute.
 pub fn read_at(path: &Path, bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
-    let mut reading = read_bytes(bytes, lookup);
+    let mut reading = read(bytes, lookup);
     let places = ConfigFolders::of(path);
     if let Some(settings) = &reading.settings
         && settings.registry.kind == RegistryKind::Embedded
@@ -592,7 +591,7 @@ forebay:
         ] {
             std::fs::write(&path, bytes).unwrap();
             let bytes = bytes_at(&path).unwrap();
-            assert_eq!(read_bytes(&bytes, &environment).settings.is_some(), good);
+            assert_eq!(read(&bytes, &environment).settings.is_some(), good);
         }
         assert!(bytes_at(&folder.path().join("none")).is_err());
     }

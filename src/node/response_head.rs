@@ -12,6 +12,7 @@ use httparse::{ParserConfig, Response, Status};
 use crate::clock;
 use crate::node::fault::MalformedHttp;
 use forebay_core::wire::coding::{Coding, Encoding};
+use forebay_core::wire::header_list::lists;
 
 /// The longest head, in bytes, its empty line included.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -147,8 +148,7 @@ impl ResponseFields {
         // Most headers are none of ours: their length alone says so.
         match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
-                let mut tokens = value.split(|&byte| byte == b',');
-                self.close |= tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
+                self.close |= lists(value, b"close");
             }
             11 if name.eq_ignore_ascii_case("retry-after") => {
                 self.retry_after = rest_asked(value);

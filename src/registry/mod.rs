@@ -145,7 +145,7 @@ pub struct NodeEdit {
     pub headers: Option<BTreeMap<String, String>>,
 }
 
-/// What makes another node of it.
+/// What makes any node say what `record` says, but for its URL, its name and the weight that it had before a drain.
 impl From<&NodeRecord> for NodeEdit {
     fn from(record: &NodeRecord) -> NodeEdit {
         NodeEdit {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use crate::clock;
-use crate::shared::client_hash::hashed;
+use crate::shared::client_hash::client_elsewhere;
 use crate::shared::handed_on::Handover;
 use forebay_core::call::shared_news::ClientHash;
 use forebay_core::fleet::client_floors;
@@ -82,7 +82,7 @@ impl SharedFloors {
     /// Another balancer told `client` of block `head`.
     pub fn hear(&self, client: ClientHash, head: BlockNumber, shown: PublishedHead) {
         if let Some(elsewhere) = self.elsewhere.get() {
-            let client = hashed(client);
+            let client = client_elsewhere(client);
             lock(&elsewhere.floors).lift(client, head, shown, clock::now());
             elsewhere.highest.fetch_max(head.0, Ordering::Release);
         }
@@ -110,7 +110,7 @@ impl FloorsElsewhere {
         if self.highest.load(Ordering::Acquire) <= shown.head.0 {
             return None;
         }
-        let client = hashed(self.handover.hashes.client(client)?);
+        let client = client_elsewhere(self.handover.hashes.client(client)?);
         lock(&self.floors).of(client, shown, clock::now())
     }
 }
@@ -130,7 +130,7 @@ mod tests {
             head: BlockNumber(100),
             falls: 0,
         };
-        let [one, other] = [1, 2].map(|name| hashed(ClientHash(name)));
+        let [one, other] = [1, 2].map(|name| client_elsewhere(ClientHash(name)));
         floors.lift(one, BlockNumber(100), shown);
         assert_eq!(floors.highest.load(Ordering::Acquire), 0, "no news");
         floors.lift(one, BlockNumber(101), shown);

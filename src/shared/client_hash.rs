@@ -75,7 +75,7 @@ impl ClientHasher {
 }
 
 /// A client that another balancer knows.
-pub(super) fn hashed(client: ClientHash) -> Client {
+pub(super) fn client_elsewhere(client: ClientHash) -> Client {
     Client::Named {
         name: client.0,
         network: None,

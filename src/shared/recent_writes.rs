@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::clock;
-use crate::shared::client_hash::{ClientHasher, hashed};
+use crate::shared::client_hash::{ClientHasher, client_elsewhere};
 use crate::shared::process_limits::{ChainShare, Resource};
 use crate::shared::store::SharedStore;
 use forebay_core::call::pending_transactions::{
@@ -205,7 +205,7 @@ impl SharedWrites {
             lock(&self.pooled).take(&accepted, node, self.bounds(), at);
         }
         if let Some(client) = sent.client {
-            lock(&elsewhere.recent).taken(hashed(client), sent.network, node, at);
+            lock(&elsewhere.recent).taken(client_elsewhere(client), sent.network, node, at);
         }
     }
 
@@ -266,7 +266,7 @@ impl WritesElsewhere {
         let Some(client) = self.hashes.client(client) else {
             return Vec::new();
         };
-        lock(&self.recent).holders_for(hashed(client), clock::now())
+        lock(&self.recent).holders_for(client_elsewhere(client), clock::now())
     }
 }
 
@@ -392,7 +392,7 @@ mod tests {
             .filter(|(hash, _, _)| !recent_writes.holders(*hash).is_empty());
         assert_eq!(held.count(), 3);
         assert_eq!(recent_writes.holders(quiet), [NodeId(1)]);
-        let quiet = hashed(ClientHash(7));
+        let quiet = client_elsewhere(ClientHash(7));
         assert_eq!(recent_writes.holders_for(quiet), [NodeId(1)]);
         // Through this one, it has no room beside.
         let hash = transaction::hash_of(b"one more");

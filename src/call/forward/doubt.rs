@@ -14,7 +14,7 @@ impl ForwardedCall<'_> {
     /// caller, lacks the method.
     pub(super) fn hear_well(&mut self, node: &NodeView, now: Instant) {
         let method = &self.call.method;
-        node.lacks.hear_well(method, now);
+        node.unsupported.hear_well(method, now);
         if let Some(breadth) = &self.breadth {
             node.limits.hear_well(method, breadth);
         }

@@ -67,7 +67,7 @@ impl ForwardedCall<'_> {
     ) -> bool {
         let may_repeat = self.retry.repeat() == RepeatRule::Freely;
         let is_ours = may_repeat && !self.plan().edits.is_empty();
-        let answers_it = || node.lacks.was_well(&self.call.method, clock::now());
+        let answers_it = || node.unsupported.was_well(&self.call.method, clock::now());
         let is_nothing = || {
             let answers_it = verdict.meaning == Some(Meaning::NoResult) && answers_it();
             tag_fallback::is_nothing(verdict, answer, answers_it)

@@ -27,7 +27,7 @@ const BACKUP_AGE_BLOCKS: u64 = 40;
 pub(super) struct DemoFleet {
     chain: Arc<FakeChain>,
     /// As [`DemoNode::ALL`] has them.
-    own: [FakeNode; 3],
+    own: [FakeNode; DemoNode::ALL.len()],
     leader: FakeNode,
     second: [FakeNode; 2],
     catching_up: Vec<DemoNode>,

@@ -9,9 +9,10 @@ use bytes::{Buf, BytesMut};
 use http::header::{HeaderName, HeaderValue};
 use httparse::{ParserConfig, Request, Status};
 
-use crate::client::request_head::{HeadOptions, RequestHead, lists};
+use crate::client::request_head::{HeadOptions, RequestHead};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::framing::{BodyExtent, RequestFields};
+use forebay_core::wire::header_list::lists;
 
 /// The longest head, in bytes, its empty line included.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::client::request_head::lists;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::wire::header_list::lists;
 
 /// The only version there is.
 pub const VERSION: &str = "13";

@@ -149,7 +149,8 @@ fn write(
     })
 }
 
-/// `row` with what the file says anew of `record`: otherwise than when it was read last. `role`: what it may be.
+/// `row` with what the file says otherwise of its node than when it was read last; all of it, where it said nothing yet, but
+/// for what a command may say. `role`: what it may be.
 fn followed(row: &EmbeddedRow, record: &NodeRecord, role: Role) -> EmbeddedRow {
     let said = row.in_file();
     // What a command may say of a node stands where the file hasn't said anything yet.

@@ -2,7 +2,7 @@
 //! chain among all.
 //!
 //! A row is read as it is found, however it was edited by hand; [`EmbeddedRow::item`] is where it must
-//! make sense. Columns are named once, in `COLUMNS`.
+//! make sense. What is read is named in `COLUMNS`, what is written in [`insert`] and [`update`].
 
 mod cells;
 mod chain_tables;
@@ -316,7 +316,7 @@ impl node_list::StoredNode for EmbeddedRow {
     }
 }
 
-/// `in_file`: as the configuration has it, and whether it is pending; `None`: it is added by command.
+/// `in_file`: as the configuration has it, and whether it is pending; `None`: no configuration names it.
 pub(super) fn insert(
     tables: ChainTables<'_>,
     record: &NodeRecord,
@@ -348,7 +348,7 @@ pub(super) fn insert(
     inserted.map(drop)
 }
 
-/// Writes `row` anew, but for when it was added, and its health.
+/// Writes `row` anew, but for when it was added, and its health; a text as it was read, though it wasn't valid UTF-8.
 pub(super) fn update(tables: ChainTables<'_>, row: &EmbeddedRow) -> rusqlite::Result<()> {
     let updated = tables.execute(
         "UPDATE {nodes} SET url = ?2, identity = ?3, name = ?4, rung = ?5, weight = ?6, ws_url = ?7, \

@@ -76,7 +76,7 @@ impl FleetState {
         let snapshot = self.present.load();
         let node = snapshot.view.node(id);
         if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
-            node.lacks.learn(method, now);
+            node.unsupported.learn(method, now);
         }
     }
 
@@ -92,7 +92,7 @@ impl FleetState {
     /// A node takes no more calls of this method for so long.
     pub fn rest_method(&self, id: NodeId, method: &str, rest: Option<Duration>) {
         if let Some(node) = self.present.load().view.node(id) {
-            node.lacks.rest(method, rest, clock::now());
+            node.unsupported.rest(method, rest, clock::now());
         }
     }
 

@@ -51,7 +51,7 @@ pub fn list(bytes: &[u8]) {
 /// A configuration: every mistake has its line, and none shows what the environment holds.
 pub fn settings(bytes: &[u8]) {
     let secret = half_key(bytes);
-    let read = config::read_bytes(bytes, &environment(&secret));
+    let read = config::read(bytes, &environment(&secret));
     let is_error = |finding: &config::Finding| finding.severity == Severity::Error;
     let has_errors = read.findings.iter().any(is_error);
     assert_eq!(read.settings.is_some(), !has_errors);

@@ -409,7 +409,9 @@ mod tests {
         ] {
             assert_eq!(is_known(word, question), wanted, "{what}");
         }
-        view.nodes[0].lacks.learn("eth_getTransactionReceipt", now);
+        view.nodes[0]
+            .unsupported
+            .learn("eth_getTransactionReceipt", now);
         assert!(!is_known(NoMethod, of(None)), "the leader lacks it, too");
     }
 
@@ -444,7 +446,9 @@ mod tests {
         let gone = access(NodeId(9), LeaderGrant::NotAsked);
         assert_eq!(gone, ShareAccess::Closed);
         let no_method = lack(NoMethod);
-        view.nodes[1].lacks.learn("eth_getTransactionReceipt", now);
+        view.nodes[1]
+            .unsupported
+            .learn("eth_getTransactionReceipt", now);
         let lacking = no_method.access(own, &view, LeaderGrant::NotAsked, now);
         assert_eq!(lacking, ShareAccess::Closed, "it is known to lack it, too");
     }

@@ -53,9 +53,9 @@ pub fn block_named(result: &[u8]) -> Option<(BlockHash, BlockNumber)> {
     for (key, value) in scanner::members(result, begin) {
         let written = result.get(value)?;
         match result.get(key)? {
-            b"\"hash\"" => own.0 = hash(written),
+            b"\"hash\"" => own.0 = BlockHash::read_json(written),
             b"\"number\"" => own.1 = number(written),
-            b"\"blockHash\"" => its.0 = hash(written),
+            b"\"blockHash\"" => its.0 = BlockHash::read_json(written),
             b"\"blockNumber\"" => its.1 = number(written),
             _ => continue,
         }
@@ -66,12 +66,6 @@ pub fn block_named(result: &[u8]) -> Option<(BlockHash, BlockNumber)> {
         }
     }
     None
-}
-
-/// The hash that stands in quotes.
-pub(crate) fn hash(written: &[u8]) -> Option<BlockHash> {
-    let text = written.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    BlockHash::read(std::str::from_utf8(text).ok()?)
 }
 
 fn number(written: &[u8]) -> Option<BlockNumber> {

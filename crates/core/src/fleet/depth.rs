@@ -50,9 +50,9 @@ impl Depth {
         }
     }
 
-    /// Whether it has what `reads` says of `block`.
+    /// Whether it has, of `block`, the data that `reads` names.
     pub(crate) fn has(self, reads: BlockData, block: BlockNumber) -> bool {
-        let receipts_from = self.receipts_from.max(self.blocks_from);
+        let receipts_from = self.oldest(LookupTarget::Receipts);
         let oldest = match reads {
             BlockData::Head => None,
             BlockData::Block => self.blocks_from,

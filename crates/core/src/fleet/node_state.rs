@@ -58,7 +58,7 @@ pub(crate) struct NodeState {
     pub keeping_up: SyncProgress,
     head_timestamp: Option<u64>,
     past: HeadHistory,
-    lacks: Arc<UnsupportedMethods>,
+    unsupported: Arc<UnsupportedMethods>,
     /// Methods that it takes as they were written only.
     as_written: Arc<UnsupportedMethods>,
     limits: Arc<NodeLimits>,
@@ -106,7 +106,7 @@ impl NodeState {
             keeping_up: SyncProgress::default(),
             head_timestamp: None,
             past: HeadHistory::default(),
-            lacks: Arc::new(UnsupportedMethods::new(now)),
+            unsupported: Arc::new(UnsupportedMethods::new(now)),
             as_written: Arc::new(UnsupportedMethods::new(now)),
             limits: Arc::default(),
             history: NodeHistory::default(),

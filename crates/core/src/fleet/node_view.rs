@@ -107,8 +107,8 @@ pub struct NodeView {
     pub depth: Depth,
     /// It was away of late, and hasn't said yet whether it still has all that.
     pub is_doubted: bool,
-    /// Methods that it said it doesn't have, or takes no more calls of now.
-    pub lacks: Arc<UnsupportedMethods>,
+    /// Methods that it said it doesn't have or takes no more calls of now, and those that it answered.
+    pub unsupported: Arc<UnsupportedMethods>,
     /// Methods whose calls it refuses where we wrote something into them.
     pub as_written: Arc<UnsupportedMethods>,
     /// What it refused because it was too much.
@@ -130,7 +130,7 @@ impl NodeView {
         Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
     }
 
-    /// Whether it has what `reads` says of block `number`, as far as is known.
+    /// Whether it has, of block `number`, the data that `reads` names, as far as is known.
     pub fn has(&self, reads: BlockData, number: BlockNumber) -> bool {
         self.head.is_none_or(|head| number <= head) && self.depth.has(reads, number)
     }
@@ -156,12 +156,12 @@ impl NodeView {
 
     /// Whether it said of late that it has no such method, or takes no more calls of it now.
     pub fn lacks(&self, method: &str, now: Instant) -> bool {
-        self.lacks.has(method, now)
+        self.unsupported.has(method, now)
     }
 
     /// It fails at this method alone, which is asked of others for a while.
     pub fn rest_failing(&self, method: &str, now: Instant) {
-        self.lacks.rest(method, Some(METHOD_REST), now);
+        self.unsupported.rest(method, Some(METHOD_REST), now);
     }
 
     /// Nothing speaks against it: it doesn't rest, and isn't suspect.

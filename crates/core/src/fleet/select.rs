@@ -513,7 +513,7 @@ mod tests {
         let now = start + Duration::from_secs(9);
         fleet.throttle(NodeId(6), Some(Duration::from_secs(60)), now);
         let view = fleet.view();
-        view.nodes[4].lacks.learn("eth_x", now);
+        view.nodes[4].unsupported.learn("eth_x", now);
         for _ in 0..200 {
             view.nodes[7].load.begin();
         }
@@ -986,7 +986,7 @@ mod tests {
     fn a_node_that_lacks_the_method_is_drawn_only_when_no_other_is_left() {
         let (fleet, now) = told([1, 1, 1], [9, 9, 9]);
         let view = fleet.view();
-        view.nodes[1].lacks.learn("trace_block", now);
+        view.nodes[1].unsupported.learn("trace_block", now);
         let asked = |method| {
             let needs = NodeRequirements {
                 method,
@@ -996,7 +996,7 @@ mod tests {
         };
         assert_eq!(asked("trace_block"), [2]);
         assert_eq!(asked("eth_call"), [1, 2]);
-        view.nodes[2].lacks.learn("trace_block", now);
+        view.nodes[2].unsupported.learn("trace_block", now);
         assert_eq!(asked("trace_block"), [1, 2]);
     }
 

@@ -115,7 +115,9 @@ mod tests {
             nodes
         };
         let ids = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
-        view.nodes[1].lacks.learn("eth_sendRawTransactionSync", now);
+        view.nodes[1]
+            .unsupported
+            .learn("eth_sendRawTransactionSync", now);
         let sync = "eth_sendRawTransactionSync";
         assert_eq!(asked(sync, &[]), ids(&[2, 3]));
         assert_eq!(asked("eth_sendRawTransaction", &[]), ids(&[1, 2, 3]));

@@ -127,6 +127,12 @@ impl BlockHash {
     pub fn read(text: &str) -> Option<BlockHash> {
         hex::data(text).map(BlockHash)
     }
+
+    /// The same, as a JSON string without an escape.
+    pub fn read_json(written: &[u8]) -> Option<BlockHash> {
+        let text = written.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        BlockHash::read(std::str::from_utf8(text).ok()?)
+    }
 }
 
 /// As JSON-RPC writes it.

@@ -3,10 +3,10 @@
 mod packer;
 mod unpacker;
 
-pub use self::packer::PACKER_BYTES;
-pub use self::unpacker::UNPACKER_BYTES;
-pub use crate::wire::coding::packer::Compressor;
-pub use crate::wire::coding::unpacker::{DecompressionError, Decompressor};
+pub use self::packer::{Compressor, PACKER_BYTES};
+pub use self::unpacker::{DecompressionError, Decompressor, UNPACKER_BYTES};
+
+use super::header_list;
 
 /// The most that comes out of one step of packing or unpacking, in bytes, whatever goes in.
 pub const STEP_BYTES_MAX: usize = 64 << 10;
@@ -60,8 +60,7 @@ impl Encoding {
     /// With one more value of the header.
     #[must_use]
     pub fn and(self, value: &[u8]) -> Encoding {
-        let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        let names = names.filter(|name| !name.is_empty() && !is_identity(name));
+        let names = header_list::items(value).filter(|name| !name.is_empty() && !is_identity(name));
         names.fold(self, |known, name| match (known, Coding::read(name)) {
             (Encoding::Identity, Some(coding)) => Encoding::One(coding),
             (Encoding::Identity | Encoding::One(_) | Encoding::Other, _) => Encoding::Other,
@@ -85,7 +84,7 @@ pub struct AcceptedCodings {
 impl AcceptedCodings {
     /// Takes note of a value of the header.
     pub fn note(&mut self, value: &[u8]) {
-        for item in value.split(|byte| *byte == b',') {
+        for item in header_list::items(value) {
             let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
             let name = parts.next().unwrap_or_default();
             let weight = parts.next().map_or(1000, weight);

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::call::told_blocks;
 use crate::json::scanner;
 use crate::method::retention::BlockNaming;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
@@ -89,7 +88,7 @@ fn of_object(text: &[u8], at: usize, [number_key, hash_key]: [&[u8]; 2]) -> Name
         if key == number_key {
             number = number.or_else(|| hex::read_number(value).map(BlockNumber));
         } else if key == hash_key {
-            hash = hash.or_else(|| told_blocks::hash(value));
+            hash = hash.or_else(|| BlockHash::read_json(value));
         }
         if let (Some(number), Some(hash)) = (number, hash) {
             return NamedBlock::One(number, hash);

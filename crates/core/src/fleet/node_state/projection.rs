@@ -54,7 +54,7 @@ impl NodeState {
             load: self.load.clone(),
             depth: self.narrowed_depth(),
             is_doubted: self.history.is_doubted(),
-            lacks: self.lacks.clone(),
+            unsupported: self.unsupported.clone(),
             as_written: self.as_written.clone(),
             remark: self.remark(),
             limits: self.limits.clone(),
