@@ -1,9 +1,10 @@
 //! What each way of answering a call is given: what all calls share, and what holds for this one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::call::lookups::Lookups;
@@ -121,9 +122,5 @@ impl CallState {
         let told = context.subscriber.and_then(|_| view.told.last());
         let floor = self.fleet.floor(context.client, view).max(told);
         context.policy.pins(view, floor)
-    }
-
-    pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
-        self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,10 +13,11 @@ mod handles;
 mod process;
 mod sockets;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGaugeVec};
 
 pub use self::fleet::state_of;

@@ -4,8 +4,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock;
 use crate::shared::client_hash::{ClientHasher, hashed};
@@ -105,7 +107,7 @@ impl SharedWrites {
         let now = clock::now();
         self.is_used.store(true, Ordering::Relaxed);
         if let Some(sent) = sent {
-            lock(&self.pooled).take(sent, node, self.bounds(), now);
+            self.pooled.lock().take(sent, node, self.bounds(), now);
         }
         let network = self.network_of(client);
         self.shard(client).taken(client, network, node, now);
@@ -202,10 +204,14 @@ impl SharedWrites {
                 raw: &sent.raw,
                 network: sent.network,
             };
-            lock(&self.pooled).take(&accepted, node, self.bounds(), at);
+            self.pooled.lock().take(&accepted, node, self.bounds(), at);
         }
         if let Some(client) = sent.client {
-            lock(&elsewhere.recent).taken(hashed(client), sent.network, node, at);
+            let client = hashed(client);
+            elsewhere
+                .recent
+                .lock()
+                .taken(client, sent.network, node, at);
         }
     }
 
@@ -221,7 +227,7 @@ impl SharedWrites {
     /// The transactions, where there are any.
     pub fn pooled(&self) -> Option<MutexGuard<'_, PooledTransactions>> {
         let is_used = self.is_used.load(Ordering::Relaxed);
-        is_used.then(|| lock(&self.pooled))
+        is_used.then(|| self.pooled.lock())
     }
 
     /// The nodes that have the transaction.
@@ -257,7 +263,7 @@ impl SharedWrites {
 
     fn shard(&self, client: Client) -> MutexGuard<'_, RecentWrites> {
         let at = self.names.hash_one(client.key()) as usize % SHARDS;
-        lock(&self.shards[at])
+        self.shards[at].lock()
     }
 }
 
@@ -266,7 +272,7 @@ impl WritesElsewhere {
         let Some(client) = self.hashes.client(client) else {
             return Vec::new();
         };
-        lock(&self.recent).holders_for(hashed(client), clock::now())
+        self.recent.lock().holders_for(hashed(client), clock::now())
     }
 }
 
@@ -276,10 +282,6 @@ pub fn marks(view: &FleetView) -> Vec<(NodeMark, NodeId)> {
     nodes
         .map(|node| (NodeMark::of(&node.name), node.id))
         .collect()
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

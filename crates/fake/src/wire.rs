@@ -127,7 +127,7 @@ const PROBED: [&str; 7] = [
 
 /// Notes the request and works out its reply, by the behaviour of this very moment.
 fn decide(request: FakeHttpRequest, shared: &FakeNodeState) -> (FakeReply, Behaviour, bool) {
-    let behaviour = shared.behaviour().clone();
+    let behaviour = shared.behaviour.lock().clone();
     let asked = FakeRequest::read(&request.body);
     let methods = asked.methods();
     let fault = behaviour.fault_for(&methods, asked.is_batch());
@@ -141,7 +141,7 @@ fn decide(request: FakeHttpRequest, shared: &FakeNodeState) -> (FakeReply, Behav
     } else {
         None
     };
-    shared.diary().note(request.heard(), &methods);
+    shared.diary.lock().note(request.heard(), &methods);
     let reply = match text {
         Some(text) => reply(text.into_bytes(), fault, behaviour.shape),
         None => FakeReply::Answer(FakeHttpResponse::plain(405, "only POST is answered\n")),
