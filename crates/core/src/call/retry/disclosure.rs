@@ -42,23 +42,15 @@ fn is_time_limit(message: &str, took: Duration) -> bool {
 
 /// Whether a node's own error is fit for a client's eyes.
 pub(super) fn passes_on(class: AttemptClass) -> bool {
-    match class {
+    matches!(
+        class,
         AttemptClass::RpcError
-        | AttemptClass::Limit
-        | AttemptClass::Unsupported
-        | AttemptClass::MissingData
-        | AttemptClass::NodeTimeout
-        | AttemptClass::Unknown => true,
-        AttemptClass::Ok
-        | AttemptClass::RequestSize
-        | AttemptClass::Throttled
-        | AttemptClass::Shut
-        | AttemptClass::Timeout
-        | AttemptClass::NoConnection
-        | AttemptClass::Transport
-        | AttemptClass::BadAnswer
-        | AttemptClass::Cancelled => false,
-    }
+            | AttemptClass::Limit
+            | AttemptClass::Unsupported
+            | AttemptClass::MissingData
+            | AttemptClass::NodeTimeout
+            | AttemptClass::Unknown
+    )
 }
 
 /// Whether `new` tells the client as much as `told` did: the later of two equals is told, and of
