@@ -37,7 +37,7 @@ impl TableWrite {
             TableWrite::Put(row) => request.put(
                 Put::builder()
                     .table_name(&store.nodes)
-                    .set_item(Some(row.into_attributes()))
+                    .set_item(Some(row.attributes))
                     .condition_expression("attribute_not_exists(#url)")
                     .expression_attribute_names("#url", "url")
                     .build()

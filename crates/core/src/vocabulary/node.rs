@@ -89,6 +89,15 @@ impl Role {
     /// Best first.
     pub const ALL: [Role; 3] = [Role::Own, Role::Leader, Role::Fallback];
 
+    /// Of a node that is said to be one, the other, or neither; of both it is the leader.
+    pub fn of(is_leader: bool, is_fallback: bool) -> Role {
+        match (is_leader, is_fallback) {
+            (true, _) => Role::Leader,
+            (false, true) => Role::Fallback,
+            (false, false) => Role::Own,
+        }
+    }
+
     /// The value of the label `rung`, and the word of the registry and the status page.
     pub fn as_str(self) -> &'static str {
         match self {
