@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -353,13 +353,8 @@ impl ChainFactory {
         let state = chain.state.clone();
         state.sockets.leave();
         self.metrics.forget_chain(&chain.name);
-        let is_idle = move || {
-            state.admission.requests() == 0
-                && state.admission.unsent_bytes() == 0
-                && state.background_sends.pieces() == 0
-                && state.sockets.open() == 0
-        };
-        let order = ChainOrder::End(chain.name.clone(), Box::new(is_idle));
+        let is_idle = Box::new(move || !state.has_work());
+        let order = ChainOrder::End(chain.name.clone(), is_idle);
         drop(self.orders.send(order));
     }
 }

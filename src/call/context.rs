@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use crate::call::fanout::FanoutCall;
 use crate::call::lookups::Lookups;
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
@@ -27,9 +29,10 @@ use forebay_core::call::confirmation::SearchMemory;
 use forebay_core::call::disputes::Disputes;
 use forebay_core::call::leader_share::LeaderShare;
 use forebay_core::call::retry_budget::RetryBudget;
+use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::view::FleetView;
-use forebay_core::method::MethodIndex;
 use forebay_core::method::block::TagPins;
+use forebay_core::method::{MethodIndex, Treatment};
 use forebay_core::vocabulary::client::Client;
 
 /// What all calls of a chain share.
@@ -97,6 +100,29 @@ impl CallContext<'_> {
             ..self
         }
     }
+
+    /// What nodes are asked for its sake, `until` then: `body`, a call of `method`.
+    pub fn lookup(
+        &self,
+        (method, body): (&str, Bytes),
+        until: Instant,
+        bytes_max: u64,
+    ) -> FanoutCall {
+        FanoutCall {
+            method: method.into(),
+            body,
+            until,
+            bytes_max: self.bytes_max.min(bytes_max),
+            trace: self.trace,
+            trail: self.request_context.part(AttemptKind::Lookup),
+        }
+    }
+
+    /// Until when one node may be asked for it that is asked `now`, as for a plain read.
+    pub fn read_end(&self, now: Instant) -> Instant {
+        let times = self.policy.usual_times();
+        times.attempt_end(Treatment::Read, self.arrived_at, now)
+    }
 }
 
 impl CallState {
@@ -122,5 +148,13 @@ impl CallState {
         let told = context.subscriber.and_then(|_| view.told.last());
         let floor = self.fleet.floor(context.client, view).max(told);
         context.policy.pins(view, floor)
+    }
+
+    /// Whether there is anything that would be cut off.
+    pub fn has_work(&self) -> bool {
+        self.admission.requests() > 0
+            || self.admission.unsent_bytes() > 0
+            || self.background_sends.pieces() > 0
+            || self.sockets.open() > 0
     }
 }
