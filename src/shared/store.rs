@@ -193,7 +193,9 @@ impl SharedStore {
 
     /// Says `message` to all that listen on `channel`, likewise.
     pub fn publish(&self, channel: &str, message: &[u8]) -> bool {
-        self.write(publication(channel, message), message.len())
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(prefixed(channel)).arg(message);
+        self.write(command, message.len())
     }
 
     /// Appends `entry` to the log `key`, which keeps what is younger than `keeps`, and waits until the store
@@ -337,12 +339,6 @@ fn prefixed(key: &str) -> String {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn publication(channel: &str, message: &[u8]) -> Cmd {
-    let mut command = redis::cmd("PUBLISH");
-    command.arg(prefixed(channel)).arg(message);
-    command
 }
 
 fn is_refusal(why: &RedisError) -> bool {
