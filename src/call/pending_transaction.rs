@@ -14,7 +14,6 @@ use forebay_core::call::nonce::{NODES_MAX, NonceUse};
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::told_blocks;
 use forebay_core::fleet::spread::{FanoutScope, spread};
-use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{self, TxHash};
 use forebay_core::vocabulary::node::NodeId;
@@ -110,12 +109,7 @@ async fn mined(
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fanout.next().await {
-        let Some(answer) = heard
-            .answer
-            .filter(|_| heard.verdict.class == AttemptClass::Ok)
-        else {
-            continue;
-        };
+        let Some(answer) = heard.good() else { continue };
         match answer.result() {
             Some(b"null") => has_denied = true,
             Some(found) => {
