@@ -63,7 +63,7 @@ pub struct CallState {
 }
 
 /// How an answer is to be had.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct CallContext<'a> {
     pub policy: &'a Policy,
     /// When the request came.

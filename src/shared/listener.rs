@@ -4,7 +4,6 @@
 //! answer to `eth_unsubscribe`.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -40,7 +39,6 @@ struct Subscription {
 }
 
 /// One request's way to subscribe: what it asked for is answered when the request is.
-#[derive(Debug)]
 pub struct SubscriptionBatch<'a> {
     pub listener: &'a ClientSubscriptions,
     fresh: Mutex<Vec<SubscriptionId>>,
@@ -127,14 +125,6 @@ impl ClientSubscriptions {
     fn forget(&self, id: SubscriptionId) {
         self.subscriptions.lock().remove(&id);
         self.bell.notify_waiters();
-    }
-}
-
-impl fmt::Debug for ClientSubscriptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener")
-            .field("subscriptions", &self.subscriptions)
-            .finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,6 @@ const LATEST_MAX: usize = 64;
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// The shared memory.
-#[derive(Debug)]
 pub struct SharedWrites {
     shards: [Mutex<RecentWrites>; SHARDS],
     pooled: Mutex<PooledTransactions>,
@@ -48,7 +47,6 @@ pub struct SharedWrites {
 }
 
 /// What other balancers' clients sent, and the way to tell of ours.
-#[derive(Debug)]
 struct WritesElsewhere {
     hashes: ClientHasher,
     recent: Mutex<RecentWrites>,

@@ -11,7 +11,6 @@ mod fields;
 mod queue;
 mod upkeep;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -322,14 +321,6 @@ impl SharedStore {
     fn tell_off(&self, why: &str) {
         self.metrics.store_is(false);
         log::warn!("the shared store is not asked any more until it answers: {why}");
-    }
-}
-
-impl fmt::Debug for SharedStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedStore")
-            .field("is_on", &self.is_on())
-            .finish_non_exhaustive()
     }
 }
 

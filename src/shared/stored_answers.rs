@@ -41,7 +41,6 @@ const WAITING_MAX: usize = 4096;
 const WAITING_BYTES: usize = 256;
 
 /// Where they are, and what of them is to be believed.
-#[derive(Debug)]
 pub struct StoredAnswers {
     store: Arc<SharedStore>,
     secret: StoredSecret,
