@@ -34,7 +34,7 @@ impl BroadcastCall<'_> {
         let nodes = {
             let view = &self.state.fleet.snapshot().view;
             let doubted = (&self.broadcast, tx.signed.is_some());
-            (self.rounds).may_have_it(doubted, view, clock::now(), &mut clock::roll)
+            (self.rounds).possible_holders(doubted, view, clock::now(), &mut clock::roll)
         };
         if nodes.is_empty() {
             return None;
