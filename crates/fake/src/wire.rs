@@ -65,10 +65,7 @@ enum FakeFraming {
 
 impl FakeFraming {
     fn is_whole(self) -> bool {
-        match self {
-            FakeFraming::Length | FakeFraming::Chunked => true,
-            FakeFraming::LengthTooLarge | FakeFraming::ChunkedCutOff => false,
-        }
+        matches!(self, FakeFraming::Length | FakeFraming::Chunked)
     }
 }
 

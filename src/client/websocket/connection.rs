@@ -91,10 +91,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
             let next = poll_fn(|cx| self.socket.lock().poll_next_unpin(cx)).await;
             let message = match next {
                 Some(Ok(message)) => message,
-                Some(Err(_)) if self.metered(|metered| metered.has_no_room()) => {
+                Some(Err(_)) if self.metered(|metered| metered.has_no_room) => {
                     return Err(CloseReason::OverCapacity);
                 }
-                Some(Err(_)) if self.metered(|metered| metered.is_restless()) => {
+                Some(Err(_)) if self.metered(|metered| metered.is_restless) => {
                     return Err(CloseReason::Restless);
                 }
                 Some(Err(why)) => return Err(CloseReason::of_error(&why)),
@@ -131,12 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
 
     /// When the client was last heard of.
     pub fn heard_at(&self) -> Instant {
-        self.metered(|metered| metered.heard_at())
+        self.metered(|metered| metered.heard_at)
     }
 
     /// When the message that is not whole yet began.
     pub fn began_at(&self) -> Option<Instant> {
-        self.metered(|metered| metered.began_at())
+        self.metered(|metered| metered.began_at)
     }
 
     /// Closes the socket (§7.1), within a time of its own, and lets the connection go.
