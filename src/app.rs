@@ -31,7 +31,7 @@ use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::listening::Service;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::admin::AdminApp;
 use crate::background::certificates::CertificateReload;
@@ -131,12 +131,15 @@ impl App {
         let threads = housekeepers(&settings);
         let renewals = renewals(certificates, &metrics);
         let reload = source.map(|source| source.followed(settings, live));
-        let supervisor = ChainSupervisor::new(obeyed);
-        let mut housekeeping = BackgroundTasks::new(supervisor, prober, reload, renewals);
         let meeting_place = upgrade_heads::meeting_place(&conf.upgrade_sock);
-        if is_upgrade {
-            housekeeping = housekeeping.after(meeting_place.clone(), chains.clone().fleets());
-        }
+        let old_process = || (meeting_place.clone(), chains.clone().fleets());
+        let housekeeping = BackgroundTasks {
+            chains: Mutex::new(ChainSupervisor::new(obeyed)),
+            prober,
+            reload: reload.map(Mutex::new),
+            renewals: renewals.into_iter().map(Mutex::new).collect(),
+            old_process: is_upgrade.then(old_process),
+        };
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
             services.background(&mut server, ("traces", 1), exporter);

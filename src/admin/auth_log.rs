@@ -1,8 +1,9 @@
 //! Wrong tokens: said in the log with where they come from, and not oftener than one can read.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Between two lines.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ struct AuthLogState {
 impl AuthLog {
     /// A caller at `address` showed a wrong token; the sentence, where one is due.
     pub(super) fn hear(&self, address: Option<IpAddr>, now: Instant) -> Option<String> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.lock();
         let is_early = |at: Instant| now.saturating_duration_since(at) < SAY_EVERY;
         if said.at.is_some_and(is_early) {
             said.unsaid += 1;

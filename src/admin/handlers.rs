@@ -20,7 +20,7 @@ use crate::clock;
 use crate::observe::logs;
 use crate::registry::item_json::ItemJson;
 use crate::registry::validation::{EnvironmentLookup, identity_of, name_of};
-use crate::registry::{Environment, ItemOrigin, NodeEdit, Registry, RegistryItem, StoredHealth};
+use crate::registry::{Environment, NodeEdit, Registry, RegistryItem};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::snapshot::Snapshot;
 use forebay_core::fleet::node_view::NodeView;
@@ -118,19 +118,16 @@ impl AdminHandlers {
             let url = spec.url.as_written();
             items.iter().all(|item| item.record.url != url)
         };
-        let item = |spec: &NodeSpec| RegistryItem {
-            record: NodeRecord {
+        let item = |spec: &NodeSpec| {
+            let record = NodeRecord {
                 name: Some(spec.name.to_string()),
                 weight: spec.weight,
                 in_flight_max: spec.in_flight_max,
                 purpose: spec.purpose.clone(),
                 role: spec.role,
                 ..NodeRecord::at(spec.url.as_written())
-            },
-            when_added: String::new(),
-            former_weight: None,
-            origin: ItemOrigin::Registry,
-            health: StoredHealth::default(),
+            };
+            RegistryItem::new(record, String::new())
         };
         specs.filter(is_left).map(item).collect()
     }
@@ -308,15 +305,13 @@ mod tests {
     }
 
     fn item(present: u64, former: Option<u64>) -> RegistryItem {
+        let record = NodeRecord {
+            weight: weight(present),
+            ..NodeRecord::at("http://a")
+        };
         RegistryItem {
-            record: NodeRecord {
-                weight: weight(present),
-                ..NodeRecord::at("http://a")
-            },
-            when_added: String::new(),
             former_weight: former.map(weight),
-            origin: ItemOrigin::Registry,
-            health: StoredHealth::default(),
+            ..RegistryItem::new(record, String::new())
         }
     }
 

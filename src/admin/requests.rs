@@ -220,13 +220,14 @@ fn weight(weight: Option<u64>) -> Result<Option<Weight>, NodeSpecError> {
 /// Either role makes the node that; without the one that it has, it is an own node.
 fn role(is_leader: Option<bool>, is_fallback: Option<bool>) -> Result<Option<Role>, AdminError> {
     match (is_leader, is_fallback) {
+        (None, None) => Ok(None),
         (Some(true), Some(true)) => Err(AdminError::input(
             "a node is the leader or a fallback, not both",
         )),
-        (Some(true), _) => Ok(Some(Role::Leader)),
-        (_, Some(true)) => Ok(Some(Role::Fallback)),
-        (None, None) => Ok(None),
-        (Some(false), _) | (_, Some(false)) => Ok(Some(Role::Own)),
+        _ => Ok(Some(Role::of(
+            is_leader == Some(true),
+            is_fallback == Some(true),
+        ))),
     }
 }
 

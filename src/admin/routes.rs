@@ -81,19 +81,10 @@ impl AdminRoute {
 
     /// Whether the token is asked for: for all that tells of nodes or changes them.
     pub(super) fn needs_token(&self) -> bool {
-        match self {
-            AdminRoute::Asset(_)
-            | AdminRoute::Live
-            | AdminRoute::Ready
-            | AdminRoute::Description => false,
-            AdminRoute::Status
-            | AdminRoute::List
-            | AdminRoute::Add
-            | AdminRoute::Change
-            | AdminRoute::Remove
-            | AdminRoute::Turn(..)
-            | AdminRoute::Purge => true,
-        }
+        !matches!(
+            self,
+            AdminRoute::Asset(_) | AdminRoute::Live | AdminRoute::Ready | AdminRoute::Description
+        )
     }
 
     pub(super) fn body(&self) -> BodyRule {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::{mpsc, watch};
 
@@ -19,7 +20,8 @@ use crate::background::chain_supervisor::ChainOrder;
 use crate::background::chain_tasks::ChainTasks;
 use crate::background::cloudwatch_reporter::CloudWatchReporter;
 use crate::background::discovery::{NodeDiscovery, ReportedIssues};
-use crate::background::feeds::{FeedResources, Feeds};
+use crate::background::feeds::Feeds;
+use crate::background::feeds::resources::FeedResources;
 use crate::background::following::ConfigFollower;
 use crate::background::head_floor::FloorKeeper;
 use crate::background::health_writer::HealthWriter;
@@ -351,13 +353,8 @@ impl ChainFactory {
         let state = chain.state.clone();
         state.sockets.leave();
         self.metrics.forget_chain(&chain.name);
-        let is_idle = move || {
-            state.admission.requests() == 0
-                && state.admission.unsent_bytes() == 0
-                && state.background_sends.pieces() == 0
-                && state.sockets.open() == 0
-        };
-        let order = ChainOrder::End(chain.name.clone(), Box::new(is_idle));
+        let is_idle = Box::new(move || !state.has_work());
+        let order = ChainOrder::End(chain.name.clone(), is_idle);
         drop(self.orders.send(order));
     }
 }

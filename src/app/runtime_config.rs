@@ -1,9 +1,10 @@
 //! What of the settings may change while the balancer runs, and where it goes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use pingora::server::configuration::ServerConf;
 
 use super::registries::environment;
@@ -86,7 +87,7 @@ impl RuntimeConfig {
     /// Puts `settings` in force, for whatever begins from now on.
     fn apply(&self, settings: &Settings) {
         self.apply_to_process(settings);
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         let wanted: Vec<_> = settings.all_chains().collect();
         let is_wanted = |chain: &RunningChain| wanted.iter().any(|(name, _)| *name == chain.name);
         let (stays, goes): (Vec<_>, Vec<_>) = running.drain(..).partition(is_wanted);

@@ -4,6 +4,7 @@
 pub mod heads;
 pub mod logs;
 pub mod relays;
+pub mod resources;
 pub mod sockets;
 
 use std::collections::HashMap;
@@ -14,33 +15,16 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use crate::background::feeds::logs::LogFeed;
 use crate::background::feeds::relays::RelayFeed;
+use crate::background::feeds::resources::FeedResources;
 use crate::background::feeds::sockets::{NodeSockets, SAID_BYTES_MAX, SocketContext};
-use crate::background::pacing::CurrentSettings;
-use crate::node::connector::Connector;
-use crate::node::probe::Prober;
-use crate::observe::metrics::ChainMetrics;
-use crate::shared::fleet_state::FleetState;
-use crate::shared::hub::Hub;
 use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::feed::takeover::Relays;
-use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use heads::HeadFeed;
 
 /// Heads that wait to be judged. A full queue makes sockets wait, and rounds leave heads out.
 const HEADS_MAX: usize = 1024;
 /// What nodes said of topics that are passed on.
 const SAID_MAX: usize = 4096;
-
-/// What it is made of.
-pub struct FeedResources {
-    pub fleet: Arc<FleetState>,
-    pub hub: Arc<Hub>,
-    pub metrics: Arc<ChainMetrics>,
-    pub connector: Arc<Connector>,
-    pub prober: Prober,
-    pub settings: CurrentSettings,
-    pub others: OtherBalancers,
-}
 
 /// All of it.
 pub struct Feeds {
@@ -58,22 +42,9 @@ impl Feeds {
         let (events, written) = mpsc::channel(heads::EVENTS_MAX);
         let (open, opened) = watch::channel(HashMap::new());
         let told = Arc::default();
-        let FeedResources {
-            fleet,
-            hub,
-            metrics,
-            prober,
-            settings,
-            connector,
-            others,
-        } = means;
+        let means = Arc::new(means);
         let exchange = SocketContext {
-            fleet: fleet.clone(),
-            hub: hub.clone(),
-            metrics: metrics.clone(),
-            connector,
-            prober: prober.clone(),
-            settings: settings.clone(),
+            means: means.clone(),
             heads: heads.clone(),
             said,
             said_room: Arc::new(Semaphore::new(SAID_BYTES_MAX)),
@@ -82,21 +53,14 @@ impl Feeds {
             epochs: AtomicU64::default(),
         };
         let head_feed = HeadFeed {
-            fleet: fleet.clone(),
-            hub: hub.clone(),
-            metrics: metrics.clone(),
-            prober: prober.clone(),
-            settings: settings.clone(),
+            means: means.clone(),
             heads: heard,
             events,
             told,
-            others,
         };
-        let logs = LogFeed::new(fleet.clone(), hub.clone(), metrics.clone(), prober, written);
+        let logs = LogFeed::new(means.clone(), written);
         let relays = RelayFeed {
-            fleet,
-            hub,
-            metrics,
+            means,
             said: saying,
             open: opened,
             relays: Relays::default(),

@@ -2,10 +2,11 @@
 //! heard of. Nothing that goes wrong here costs more than that.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::clock;
@@ -71,7 +72,7 @@ impl FloorKeeper {
         let path = self.last_head.clone();
         let in_file = file_turns::take_turn(move || last_head::load(&path));
         if let Ok(Ok(in_file)) = timeout(RECALL_MAX, in_file).await {
-            self.known().in_file = in_file;
+            self.known.lock().in_file = in_file;
             self.hear(in_file);
         }
         self.look(RECALL_MAX).await;
@@ -98,14 +99,14 @@ impl FloorKeeper {
 
     /// `at`, or when a registry that failed has rested.
     fn rested(&self, at: Instant) -> Instant {
-        let until = self.known().rests_until;
+        let until = self.known.lock().rests_until;
         until.map_or(at, |until| at.max(until))
     }
 
     async fn look(&self, patience: Duration) {
         match timeout(patience, self.registry.floor()).await {
             Ok(Ok(found)) => {
-                self.known().stored = found;
+                self.known.lock().stored = found;
                 self.hear(found);
             }
             Ok(Err(why)) => self.complain(&why),
@@ -147,7 +148,7 @@ impl FloorKeeper {
         });
         match timeout(WRITE_MAX, saved).await {
             Ok(Ok(Ok(()))) => {
-                let mut known = self.known();
+                let mut known = self.known.lock();
                 known.in_file = Some(write.floor);
                 known.file_writer.is_heard();
             }
@@ -163,7 +164,7 @@ impl FloorKeeper {
     async fn raise(&self, write: FloorWrite) {
         match timeout(WRITE_MAX, self.registry.raise_floor(write)).await {
             Ok(Ok(is_written)) => {
-                let mut known = self.known();
+                let mut known = self.known.lock();
                 known.writer.is_heard();
                 if is_written {
                     known.stored = Some(write.floor);
@@ -181,7 +182,7 @@ impl FloorKeeper {
             return (None, None);
         };
         let times = (now, clock::unix_millis());
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let KnownFloor {
             writer,
             stored,
@@ -200,11 +201,7 @@ impl FloorKeeper {
 
     fn complain(&self, why: &dyn std::fmt::Display) {
         self.metrics.registry_failed("floor");
-        self.known().rests_until = Some(clock::now() + REST);
+        self.known.lock().rests_until = Some(clock::now() + REST);
         log::debug!("the head is not kept in the registry: {why}");
-    }
-
-    fn known(&self) -> MutexGuard<'_, KnownFloor> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

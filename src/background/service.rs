@@ -29,37 +29,15 @@ const OWED_EVERY: Duration = Duration::from_secs(3);
 
 /// The process's background work.
 pub struct BackgroundTasks {
-    chains: Mutex<ChainSupervisor>,
-    prober: Prober,
-    reload: Option<Mutex<ConfigReload>>,
-    renewals: Vec<Mutex<CertificateReload>>,
+    pub chains: Mutex<ChainSupervisor>,
+    pub prober: Prober,
+    pub reload: Option<Mutex<ConfigReload>>,
+    pub renewals: Vec<Mutex<CertificateReload>>,
     /// Where the process that this one takes over from is met.
-    old_process: Option<(PathBuf, ChainFleets)>,
+    pub old_process: Option<(PathBuf, ChainFleets)>,
 }
 
 impl BackgroundTasks {
-    pub fn new(
-        chains: ChainSupervisor,
-        prober: Prober,
-        reload: Option<ConfigReload>,
-        renewals: Vec<CertificateReload>,
-    ) -> BackgroundTasks {
-        BackgroundTasks {
-            chains: Mutex::new(chains),
-            prober,
-            reload: reload.map(Mutex::new),
-            renewals: renewals.into_iter().map(Mutex::new).collect(),
-            old_process: None,
-        }
-    }
-
-    /// The same where another process is taken over from, which is met at `place`.
-    #[must_use]
-    pub fn after(mut self, place: PathBuf, fleets: ChainFleets) -> BackgroundTasks {
-        self.old_process = Some((place, fleets));
-        self
-    }
-
     /// Before any node is asked: what is shown to clients there is known when the first of them come here.
     async fn meet_old_process(&self) -> Option<(UnixStream, &ChainFleets)> {
         let (place, fleets) = self.old_process.as_ref()?;
@@ -101,17 +79,14 @@ impl BackgroundTasks {
             access_log::tell_left_out(clock::now());
         }
     }
-
-    async fn look_after_chains(&self, shutdown: ShutdownWatch) {
-        self.chains.lock().await.run(shutdown).await;
-    }
 }
 
 #[async_trait]
 impl BackgroundService for BackgroundTasks {
     async fn start(&self, shutdown: ShutdownWatch) {
         let met = self.meet_old_process().await;
-        let chains = self.look_after_chains(shutdown.clone());
+        let mut chains = self.chains.lock().await;
+        let chains = chains.run(shutdown.clone());
         let of_process = async {
             tokio::join!(
                 until(shutdown.clone(), self.follow_configuration()),

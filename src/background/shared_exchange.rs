@@ -37,7 +37,7 @@ pub struct SharedExchange {
     names: StoreNames,
     news: Mutex<mpsc::Receiver<StoreNews>>,
     handed: Mutex<mpsc::Receiver<HandedOn>>,
-    head: std::sync::Mutex<StoredFloor>,
+    head: parking_lot::Mutex<StoredFloor>,
     /// It listens from now on, or again.
     begun: Notify,
 }
@@ -81,7 +81,7 @@ impl SharedExchange {
         SharedExchange {
             news: Mutex::new(store.listen(&names.channel)),
             handed: Mutex::new(handed),
-            head: std::sync::Mutex::default(),
+            head: parking_lot::Mutex::default(),
             begun: Notify::new(),
             store,
             fleet,
@@ -120,7 +120,7 @@ impl SharedExchange {
     /// `false`: the store is away, or full.
     fn tell_head(&self, shown: ShownHead) -> bool {
         let (listening, now) = (self.store.listening(), clock::unix_millis());
-        let put = self.head().say(shown, listening, now);
+        let put = self.head.lock().say(shown, listening, now);
         // First: on one server what others hear stands there already.
         let is_put = put.is_none_or(|floor| self.put_head(floor));
         let message = SharedNews::Head(shown.at(now)).write();
@@ -131,7 +131,7 @@ impl SharedExchange {
         let message = SharedNews::Head(floor).write();
         let is_put = self.store.put(&self.names.head, &message, HEAD_KEEPS);
         if is_put {
-            self.head().is_put(floor);
+            self.head.lock().is_put(floor);
         }
         is_put
     }
@@ -162,7 +162,7 @@ impl SharedExchange {
         while let Some(news) = news.recv().await {
             match news {
                 StoreNews::Begun => {
-                    self.head().begin();
+                    self.head.lock().begin();
                     self.begun.notify_one();
                 }
                 StoreNews::Message(bytes) => self.take(&bytes),
@@ -196,7 +196,7 @@ impl SharedExchange {
                 if let Some(head) = head {
                     self.take(&head);
                 }
-                let put = self.head().read(since, clock::unix_millis());
+                let put = self.head.lock().read(since, clock::unix_millis());
                 if put.is_none_or(|floor| self.put_head(floor)) {
                     return;
                 }
@@ -219,7 +219,7 @@ impl SharedExchange {
     fn take(&self, bytes: &[u8]) {
         match SharedNews::read(bytes) {
             Some(SharedNews::Head(floor)) if floor.is_young(clock::unix_millis()) => {
-                self.head().hear(floor, clock::unix_millis());
+                self.head.lock().hear(floor, clock::unix_millis());
                 self.fleet.hear_floor(floor);
             }
             Some(SharedNews::Floors(floors)) => self.fleet.hear_client_floors(&floors),
@@ -240,11 +240,6 @@ impl SharedExchange {
             }
             Some(SharedNews::Head(_)) | None => {}
         }
-    }
-
-    fn head(&self) -> std::sync::MutexGuard<'_, StoredFloor> {
-        let lock = self.head.lock();
-        lock.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -6,9 +6,10 @@
 //! the store is away by which it was heard: nothing here can silence it. Rounds only look into memory: store and
 //! registry are asked in a loop of its own.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::background::pacing::CurrentSettings;
@@ -94,7 +95,7 @@ impl SharedHeads {
         if spec.role != Role::Leader {
             return LeaderStep::Ask;
         }
-        let mut known = self.known();
+        let mut known = self.known.lock();
         known.lead_by(spec);
         let is_away = known.is_by_store && !self.store.as_ref().is_some_and(|it| it.store.is_on());
         let interval = self.settings.say(|it| it.health.leader_interval);
@@ -128,7 +129,7 @@ impl SharedHeads {
         if spec.role != Role::Leader {
             return;
         }
-        let mut known = self.known();
+        let mut known = self.known.lock();
         known.chain_id = chain_id.or(known.chain_id);
         known.to_tell = Some(SharedHead {
             block_number: head.0,
@@ -156,7 +157,7 @@ impl SharedHeads {
 
     /// The process that asks the leader for all has told by the store what it answered.
     pub fn hear(&self, news: LeaderNews) {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         if known.is_by_store && known.mark == Some(news.node) {
             let head = SharedHead {
                 block_number: news.head.0,
@@ -172,7 +173,7 @@ impl SharedHeads {
         if self.exchange_by_store().await {
             return Ok(());
         }
-        self.known().turn_to_registry();
+        self.known.lock().turn_to_registry();
         self.exchange_by_registry().await
     }
 
@@ -191,7 +192,7 @@ impl SharedHeads {
         let Some(asks) = store.hold(key, me, keeps).await else {
             return false;
         };
-        let mut known = self.known();
+        let mut known = self.known.lock();
         known.is_by_store = true;
         known.asks = asks;
         let to_tell = known.to_tell.take().filter(|_| asks);
@@ -211,7 +212,7 @@ impl SharedHeads {
     async fn exchange_by_registry(&self) -> Result<(), crate::registry::RegistryError> {
         let asks = self.registry.holds_lease().await?;
         let (leader, to_tell) = {
-            let mut known = self.known();
+            let mut known = self.known.lock();
             known.asks = asks;
             (known.leader.clone(), known.to_tell.take())
         };
@@ -221,17 +222,13 @@ impl SharedHeads {
             None if asks => Ok(()),
             None => {
                 let found = self.registry.shared_head(&leader).await?;
-                let mut known = self.known();
+                let mut known = self.known.lock();
                 if known.leader.as_ref() == Some(&leader) {
                     known.hear(found, clock::now());
                 }
                 Ok(())
             }
         }
-    }
-
-    fn known(&self) -> MutexGuard<'_, SharedHeadState> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -305,9 +302,9 @@ mod tests {
         let start = clock::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(shared.way(&leader(), start), Ask);
-        shared.known().hear(head(100, 1), after(1));
+        shared.known.lock().hear(head(100, 1), after(1));
         assert_eq!(shared.way(&leader(), after(1)), Ask, "of unknown age");
-        shared.known().hear(head(101, 2), after(5));
+        shared.known.lock().hear(head(101, 2), after(5));
         let expected = Hear(ProbeOutcome::Answered {
             head: BlockNumber(101),
             chain_id: Some(ChainId(1)),
@@ -315,7 +312,7 @@ mod tests {
         });
         assert_eq!(shared.way(&leader(), after(6)), expected);
         assert_eq!(shared.way(&leader(), after(7)), Leave);
-        shared.known().hear(head(101, 2), after(10));
+        shared.known.lock().hear(head(101, 2), after(10));
         assert_eq!(shared.way(&leader(), after(19)), Leave);
         assert_eq!(shared.way(&leader(), after(20)), Ask);
     }
@@ -325,14 +322,14 @@ mod tests {
         let (_folder, shared) = shared();
         let now = clock::now();
         shared.way(&leader(), now);
-        shared.known().hear(head(100, 1), now);
-        shared.known().hear(head(101, 2), now);
+        shared.known.lock().hear(head(100, 1), now);
+        shared.known.lock().hear(head(101, 2), now);
         let own = NodeSpec {
             role: Role::Own,
             ..leader()
         };
         assert_eq!(shared.way(&own, now), Ask);
-        shared.known().asks = true;
+        shared.known.lock().asks = true;
         assert_eq!(shared.way(&leader(), now), Ask);
     }
 }

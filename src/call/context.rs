@@ -1,11 +1,14 @@
 //! What each way of answering a call is given: what all calls share, and what holds for this one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use crate::call::fanout::FanoutCall;
 use crate::call::lookups::Lookups;
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
@@ -26,9 +29,10 @@ use forebay_core::call::confirmation::SearchMemory;
 use forebay_core::call::disputes::Disputes;
 use forebay_core::call::leader_share::LeaderShare;
 use forebay_core::call::retry_budget::RetryBudget;
+use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::view::FleetView;
-use forebay_core::method::MethodIndex;
 use forebay_core::method::block::TagPins;
+use forebay_core::method::{MethodIndex, Treatment};
 use forebay_core::vocabulary::client::Client;
 
 /// What all calls of a chain share.
@@ -59,7 +63,7 @@ pub struct CallState {
 }
 
 /// How an answer is to be had.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct CallContext<'a> {
     pub policy: &'a Policy,
     /// When the request came.
@@ -96,6 +100,29 @@ impl CallContext<'_> {
             ..self
         }
     }
+
+    /// What nodes are asked for its sake, `until` then: `body`, a call of `method`.
+    pub fn lookup(
+        &self,
+        (method, body): (&str, Bytes),
+        until: Instant,
+        bytes_max: u64,
+    ) -> FanoutCall {
+        FanoutCall {
+            method: method.into(),
+            body,
+            until,
+            bytes_max: self.bytes_max.min(bytes_max),
+            trace: self.trace,
+            trail: self.request_context.part(AttemptKind::Lookup),
+        }
+    }
+
+    /// Until when one node may be asked for it that is asked `now`, as for a plain read.
+    pub fn read_end(&self, now: Instant) -> Instant {
+        let times = self.policy.usual_times();
+        times.attempt_end(Treatment::Read, self.arrived_at, now)
+    }
 }
 
 impl CallState {
@@ -123,7 +150,11 @@ impl CallState {
         context.policy.pins(view, floor)
     }
 
-    pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
-        self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether there is anything that would be cut off.
+    pub fn has_work(&self) -> bool {
+        self.admission.requests() > 0
+            || self.admission.unsent_bytes() > 0
+            || self.background_sends.pieces() > 0
+            || self.sockets.open() > 0
     }
 }

@@ -41,6 +41,14 @@ pub struct NodeAnswer {
     pub answer: Option<WholeAnswer>,
 }
 
+impl NodeAnswer {
+    /// The answer, where it is a good one.
+    pub fn good(self) -> Option<WholeAnswer> {
+        let is_good = self.verdict.class == AttemptClass::Ok;
+        self.answer.filter(|_| is_good)
+    }
+}
+
 /// What is asked: something that may be asked again.
 #[derive(Clone, Debug)]
 pub struct FanoutCall {

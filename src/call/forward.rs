@@ -281,7 +281,7 @@ impl<'a> ForwardedCall<'a> {
             }
             AttemptContent::Whole(answer, held) if verdict.overload.is_none() => {
                 let took = heard_at.saturating_duration_since(began);
-                let verdict = retry::after(took, verdict, &answer);
+                let verdict = retry::verdict_after(took, verdict, &answer);
                 let answer = if verdict.class == AttemptClass::Ok {
                     answer
                 } else {

@@ -3,11 +3,12 @@
 //! all of them have left.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
@@ -137,7 +138,7 @@ impl Lookups {
         let head = self.fleet.snapshot().view.served_head;
         let now = clock::now();
         let key = (node, request.body.clone());
-        let mut open = self.open();
+        let mut open = self.open.lock();
         if let Some((one, receiver)) = open.get(&key) {
             let receiver = one.may_be_joined(head, now).then(|| receiver.clone());
             drop(open);
@@ -182,23 +183,12 @@ impl Lookups {
     /// See [`LastHoldback::hear_of`].
     pub fn hear_of(&self, node: &NodeView, begun_at: Instant, now: Instant) {
         let conduct = &node.load.conduct;
-        self.held_back().hear_of(conduct, begun_at, now);
+        self.held_back.lock().hear_of(conduct, begun_at, now);
     }
 
     /// See [`LastHoldback::go_alone`].
     pub fn go_alone(&self, lookups: usize, now: Instant) -> bool {
-        self.held_back().go_alone(lookups, now)
-    }
-
-    fn held_back(&self) -> MutexGuard<'_, LastHoldback> {
-        let lock = self.held_back.lock();
-        lock.unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<LookupKey, (OpenLookup, LookupReceiver)>> {
-        self.open
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.held_back.lock().go_alone(lookups, now)
     }
 }
 
@@ -222,7 +212,7 @@ struct LookupGuard {
 
 impl Drop for LookupGuard {
     fn drop(&mut self) {
-        self.lookups.open().remove(&self.key);
+        self.lookups.open.lock().remove(&self.key);
     }
 }
 

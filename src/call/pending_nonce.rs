@@ -9,15 +9,13 @@ use tokio::time::timeout_at;
 
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
-use crate::call::fanout::{self, FanoutCall};
+use crate::call::fanout;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::nonce::{MissingNonce, NODES_MAX, NonceCounts};
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::spread::{FanoutScope, spread};
-use forebay_core::method::Treatment;
 use forebay_core::method::block::ParamEdits;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::Address;
@@ -125,15 +123,8 @@ async fn ask(
     }
     state.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
-    let times = context.policy.usual_times();
-    let question = FanoutCall {
-        method: COUNT.into(),
-        body,
-        until: times.attempt_end(Treatment::Read, context.arrived_at, now),
-        bytes_max: context.bytes_max.min(fanout::SHORT_BYTES_MAX),
-        trace: context.trace,
-        trail: context.request_context.part(AttemptKind::Lookup),
-    };
+    let until = context.read_end(now);
+    let question = context.lookup((COUNT, body), until, fanout::SHORT_BYTES_MAX);
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
     let mut best = None;
@@ -209,15 +200,8 @@ async fn counted(
 ) -> Vec<(NodeId, u64)> {
     let params = format!("[\"{sender}\",\"{tag}\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
-    let times = context.policy.usual_times();
-    let question = FanoutCall {
-        method: COUNT.into(),
-        body: body.into(),
-        until: times.attempt_end(Treatment::Read, context.arrived_at, clock::now()),
-        bytes_max: context.bytes_max.min(fanout::SHORT_BYTES_MAX),
-        trace: context.trace,
-        trail: context.request_context.part(AttemptKind::Lookup),
-    };
+    let until = context.read_end(clock::now());
+    let question = context.lookup((COUNT, body.into()), until, fanout::SHORT_BYTES_MAX);
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, nodes, &question);
     let mut counts = Vec::new();
     while let Some(heard) = fanout.next().await {

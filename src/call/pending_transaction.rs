@@ -6,17 +6,14 @@ use futures_util::StreamExt as _;
 
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
-use crate::call::fanout::{self, FanoutCall};
+use crate::call::fanout;
 use crate::call::pending_nonce;
 use crate::clock;
 use forebay_core::call::last_block::BY_HASH;
 use forebay_core::call::nonce::{NODES_MAX, NonceUse};
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::told_blocks;
-use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::spread::{FanoutScope, spread};
-use forebay_core::method::Treatment;
-use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{self, TxHash};
 use forebay_core::vocabulary::node::NodeId;
@@ -106,24 +103,13 @@ async fn mined(
     (hash, ahead): (TxHash, &[NodeId]),
     context: CallContext<'_>,
 ) -> Option<CallReply> {
-    let times = context.policy.usual_times();
-    let question = FanoutCall {
-        method: BY_HASH.into(),
-        body: call.for_node().into(),
-        until: times.attempt_end(Treatment::Read, context.arrived_at, clock::now()),
-        bytes_max: context.bytes_max.min(fanout::LONG_BYTES_MAX),
-        trace: context.trace,
-        trail: context.request_context.part(AttemptKind::Lookup),
-    };
+    let body = call.for_node().into();
+    let until = context.read_end(clock::now());
+    let question = context.lookup((BY_HASH, body), until, fanout::LONG_BYTES_MAX);
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fanout.next().await {
-        let Some(answer) = heard
-            .answer
-            .filter(|_| heard.verdict.class == AttemptClass::Ok)
-        else {
-            continue;
-        };
+        let Some(answer) = heard.good() else { continue };
         match answer.result() {
             Some(b"null") => has_denied = true,
             Some(found) => {

@@ -49,9 +49,7 @@ async fn find_one(
     plan: &CachePlan,
     context: CallContext<'_>,
 ) -> Option<KeptAnswer> {
-    if !adopt(state, call, plan, context).await {
-        return None;
-    }
+    adopt(state, call, plan, context).await?;
     let found = cached::find(state, plan, &state.fleet.peek().view, &context)?;
     state.metrics.method(Some(plan.row)).cache_shared_hit();
     Some(found)
@@ -78,38 +76,28 @@ pub async fn find_all<'a>(
     while looks.next().await.is_some() {}
 }
 
-/// Takes an answer over; whether there was one.
+/// Takes an answer over; `None`: there was none.
 async fn adopt(
     state: &CallState,
     call: &Call<'_>,
     plan: &CachePlan,
     context: CallContext<'_>,
-) -> bool {
-    let Some((cache, stored)) = sources(state, &context) else {
-        return false;
-    };
+) -> Option<()> {
+    let (cache, stored) = sources(state, &context)?;
     let params = call.params();
     let asked = &state.fleet.snapshot().view;
-    let Some(found) = stored.find(plan, params, asked).await else {
-        return false;
-    };
+    let found = stored.find(plan, params, asked).await?;
     let snapshot = state.fleet.snapshot();
     let view = &snapshot.view;
-    let Some(node) = view.nodes.iter().find(|node| node.name == found.node) else {
-        return false;
-    };
+    let node = view.nodes.iter().find(|node| node.name == found.node)?;
     let (answer, now) = (&found.answer, clock::now());
-    let Some(reply) = KeptReply::of(answer) else {
-        return false;
-    };
-    let Some(terms) = adopting::terms(plan, params, &reply, (node, view, now)) else {
-        return false;
-    };
+    let reply = KeptReply::of(answer)?;
+    let terms = adopting::terms(plan, params, &reply, (node, view, now))?;
     cache.keep(plan, &terms, answer, now);
     // It may have been let go of before it was here; where that is heard of later, it is found here.
     let is_current = stored.is_current(&found, plan);
     if !is_current {
         cache.forget(plan);
     }
-    is_current
+    is_current.then_some(())
 }

@@ -1,7 +1,9 @@
 //! A call's trail, as its attempts leave it: several at once, and some of them after it was told.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::clock;
 use forebay_core::call::trail::{AttemptKind, AttemptTrail, TrailIndex};
@@ -12,15 +14,9 @@ use forebay_core::rpc::classify::AttemptClass;
 pub struct RequestTrail(Mutex<AttemptTrail>);
 
 impl RequestTrail {
-    fn lock(&self) -> MutexGuard<'_, AttemptTrail> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// The value of the header, as of now.
     pub fn written(&self) -> String {
-        self.lock().written()
+        self.0.lock().written()
     }
 }
 
@@ -36,14 +32,14 @@ impl TrailContext<'_> {
     pub fn begin(self, node: &Arc<str>) -> TrailGuard {
         TrailGuard {
             trail: self.trail.clone(),
-            place: self.trail.lock().begin(node, self.kind),
+            place: self.trail.0.lock().begin(node, self.kind),
             began_at: clock::now(),
         }
     }
 
     /// Takes note of what has ended already.
     pub fn note(self, node: &Arc<str>, outcome: &'static str, took: Duration) {
-        let mut trail = self.trail.lock();
+        let mut trail = self.trail.0.lock();
         let place = trail.begin(node, self.kind);
         trail.end(place, outcome, took);
     }
@@ -68,7 +64,7 @@ pub struct TrailGuard {
 impl TrailGuard {
     pub fn end(&self, class: AttemptClass) {
         let took = clock::now().saturating_duration_since(self.began_at);
-        self.trail.lock().end(self.place, class.outcome(), took);
+        self.trail.0.lock().end(self.place, class.outcome(), took);
     }
 }
 

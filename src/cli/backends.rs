@@ -224,11 +224,6 @@ fn judge(
 
 impl AddArguments {
     fn record(self) -> Result<NodeRecord, NodeSpecError> {
-        let role = match (self.leader, self.fallback) {
-            (true, _) => Role::Leader,
-            (false, true) => Role::Fallback,
-            (false, false) => Role::Own,
-        };
         Ok(NodeRecord {
             ws_url: self.ws,
             name: self.name,
@@ -238,7 +233,7 @@ impl AddArguments {
                 serves: self.serves,
                 recent_blocks: self.recent_blocks,
             },
-            role,
+            role: Role::of(self.leader, self.fallback),
             ..NodeRecord::at(&self.url)
         })
     }

@@ -219,7 +219,7 @@ async fn perform(mut director: DemoRunner) -> Result<(), CommandError> {
     }
     let figures = director
         .callers
-        .map(|caller| caller.tally().figures.clone());
+        .map(|caller| caller.tally.lock().figures.clone());
     let text = summary(&figures, elapsed, kind.ink());
     drop(io::stdout().write_all(text.as_bytes()));
     figures.iter().try_for_each(outcome)
@@ -309,7 +309,8 @@ impl DemoRunner {
     fn picture(&self, elapsed: Duration) -> Screen {
         let snapshot = self.state.fleet.snapshot();
         let now = clock::now();
-        let [tally, beside] = [&self.callers[0], &self.callers[1]].map(|caller| caller.tally());
+        let [tally, beside] =
+            [&self.callers[0], &self.callers[1]].map(|caller| caller.tally.lock());
         let second = self.second.fleet.snapshot();
         Screen {
             elapsed,

@@ -30,11 +30,7 @@ pub(super) fn write(
 /// `item`: as the registry has it; `None`: it has lost it.
 fn cells(item: Option<&RegistryItem>, shown: &ItemJson) -> [String; HEADINGS.len()] {
     let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
-    let role = match (shown.is_leader, shown.is_fallback) {
-        (true, _) => Role::Leader,
-        (_, true) => Role::Fallback,
-        (false, false) => Role::Own,
-    };
+    let role = Role::of(shown.is_leader, shown.is_fallback);
     let is_checked = item.is_none_or(|item| item.health.checked_at.is_some());
     let healthy = match (is_checked, shown.is_healthy) {
         (false, _) => "-",

@@ -246,10 +246,7 @@ fn row(
 ) -> ProbeRow {
     let now = clock::now();
     let reason = node.reason(now);
-    let latency = match probed.probe {
-        ProbeOutcome::Answered { .. } => Some(tenths_of_millis(probed.took)),
-        ProbeOutcome::Failed | ProbeOutcome::Throttled(_) => None,
-    };
+    let has_answered = matches!(probed.probe, ProbeOutcome::Answered { .. });
     ProbeRow {
         name: node.name.to_string(),
         url: spec.url.to_string(),
@@ -257,7 +254,7 @@ fn row(
         head: node.head.map(|head| head.0),
         lag: node.lag().map(|lag| lag.0),
         oldest_state: node.depth.state_from.map(|oldest| oldest.0),
-        latency_ms: latency,
+        latency_ms: has_answered.then(|| tenths_of_millis(probed.took)),
         healthy: node.standing.is_healthy(),
         reason: reason
             .map(Reason::as_str)

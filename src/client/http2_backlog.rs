@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::shared::admission::Admission;
@@ -64,7 +65,7 @@ impl Backlog {
 
     /// The connection calls the chain behind `admission`; `false` when that has as many connections as it may.
     pub fn settle(&self, admission: &Arc<Admission>) -> bool {
-        ChainConnection::settle(&mut self.held().place, admission)
+        ChainConnection::settle(&mut self.held.lock().place, admission)
     }
 
     /// The codec is about to get so many bytes, of an answer of the chain behind `admission`; `false`: there is no room
@@ -75,7 +76,7 @@ impl Backlog {
         let has_room = admission.hold_unsent(caller, bytes);
         if has_room {
             self.bytes.fetch_add(bytes, Ordering::AcqRel);
-            self.held().note(admission, caller, bytes);
+            self.held.lock().note(admission, caller, bytes);
         }
         has_room
     }
@@ -83,7 +84,7 @@ impl Backlog {
     /// So many bytes were written, what frames them among them.
     pub fn wrote(&self, bytes: usize) {
         let mut left = bytes as u64;
-        let mut held = self.held();
+        let mut held = self.held.lock();
         while let Some(piece) = held.pieces.front_mut().filter(|_| left > 0) {
             let taken = piece.bytes.min(left);
             piece.admission.release_unsent(piece.caller, taken);
@@ -98,10 +99,6 @@ impl Backlog {
         if before >= BYTES_MAX {
             self.drained.notify_waiters();
         }
-    }
-
-    fn held(&self) -> MutexGuard<'_, BacklogPieces> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,8 +10,7 @@ use std::collections::BTreeSet;
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json};
 
-use super::chain_change;
-use super::setting::Fate;
+use super::chain_change::{self, ChainChanges};
 use super::settings::{Settings, table};
 
 /// The difference between the settings in force and others.
@@ -27,22 +26,10 @@ pub struct SettingsChange {
 
 /// Compares `wanted` with `running`, what is in force.
 pub fn weigh(running: &Settings, wanted: Settings) -> SettingsChange {
-    let mut change = SettingsChange {
-        applied: Vec::new(),
-        waiting: Vec::new(),
-        settings: wanted.clone(),
-    };
+    let (mut change, mut settings) = (ChainChanges::default(), wanted.clone());
     for setting in table() {
-        if !setting.value.differs(running, &wanted) {
+        let Some(told) = change.list_of(&setting, (running, &wanted), &mut settings) else {
             continue;
-        }
-        let told = match setting.when.fate(running, &wanted) {
-            Fate::Untold => continue,
-            Fate::Applies => &mut change.applied,
-            Fate::Waits => {
-                setting.value.keep(running, &mut change.settings);
-                &mut change.waiting
-            }
         };
         let key = setting.told_key();
         if told.last() != Some(&key) {
@@ -50,10 +37,12 @@ pub fn weigh(running: &Settings, wanted: Settings) -> SettingsChange {
         }
     }
     let told = [&change.applied[..], &change.waiting].concat();
-    let chains = chain_change::weigh(running, &mut change.settings, &told);
-    change.applied.extend(chains.applied);
-    change.waiting.extend(chains.waiting);
-    change
+    let chains = chain_change::weigh(running, &mut settings, &told);
+    SettingsChange {
+        applied: [change.applied, chains.applied].concat(),
+        waiting: [change.waiting, chains.waiting].concat(),
+        settings,
+    }
 }
 
 /// Pingora's own keys with their values. It reads them once.

@@ -194,15 +194,12 @@ fn in_flight_max(field: &Field<'_>) -> InFlightMax {
 }
 
 fn role(leader: &Field<'_>, fallback: &Field<'_>) -> Role {
-    match (leader.boolean(), fallback.boolean()) {
-        (Some(true), Some(true)) => {
-            fallback.error("a node is the leader or a fallback, not both; the leader is one");
-            Role::Leader
-        }
-        (Some(true), _) => Role::Leader,
-        (_, Some(true)) => Role::Fallback,
-        (_, _) => Role::Own,
+    let says = |field: &Field<'_>| field.boolean().unwrap_or_default();
+    let (is_leader, is_fallback) = (says(leader), says(fallback));
+    if is_leader && is_fallback {
+        fallback.error("a node is the leader or a fallback, not both; the leader is one");
     }
+    Role::of(is_leader, is_fallback)
 }
 
 fn headers(field: &Field<'_>) -> BTreeMap<String, String> {

@@ -49,25 +49,20 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 pub fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let whole = units
-        .iter()
-        .find(|(each, _)| millis > 0 && millis.is_multiple_of(*each));
-    match whole {
-        Some((each, unit)) => format!("{}{unit}", millis / each),
-        None => format!("{millis}ms"),
-    }
+    whole(millis, units).unwrap_or_else(|| format!("{millis}ms"))
 }
 
 /// Writes a size the way [`size`] reads it, in the largest unit that leaves it whole.
 pub fn size_text(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let whole = units
-        .iter()
-        .find(|(each, _)| bytes > 0 && bytes.is_multiple_of(*each));
-    match whole {
-        Some((each, unit)) => format!("{}{unit}", bytes / each),
-        None => bytes.to_string(),
-    }
+    whole(bytes.into(), units).unwrap_or_else(|| bytes.to_string())
+}
+
+/// In the first of `units` that leaves it whole.
+fn whole(count: u128, units: [(u128, &str); 3]) -> Option<String> {
+    let mut units = units.into_iter();
+    let (each, unit) = units.find(|(each, _)| count > 0 && count.is_multiple_of(*each))?;
+    Some(format!("{}{unit}", count / each))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use super::resolver;
 
@@ -81,7 +82,7 @@ pub(super) struct NodeNames {
 impl NodeNames {
     /// As long as `addresses` are kept, they are where `host` leads.
     pub(super) fn enter(&self, host: &str, addresses: &Arc<NodeAddresses>) {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         known.retain(|(_, addresses)| addresses.strong_count() > 0);
         known.push((host.to_string(), Arc::downgrade(addresses)));
     }
@@ -102,15 +103,11 @@ impl NodeNames {
     }
 
     fn found(&self, host: &str) -> Option<Vec<(usize, SocketAddr)>> {
-        let known = self.known();
+        let known = self.known.lock();
         // Those that came last are the node's as it is now.
         let of_host = known.iter().rev().filter(|(name, _)| name == host);
         let mut orders = of_host.filter_map(|(_, addresses)| Some(addresses.upgrade()?.order()));
         orders.find(|order| !order.is_empty())
-    }
-
-    fn known(&self) -> MutexGuard<'_, Vec<(String, Weak<NodeAddresses>)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,6 +175,10 @@ mod tests {
         assert!(names.addresses("node.invalid", 1).await.is_ok());
         drop((unresolved, other));
         names.enter("other.invalid", &new());
-        assert_eq!(names.known().len(), 1, "those that are gone are forgotten");
+        assert_eq!(
+            names.known.lock().len(),
+            1,
+            "those that are gone are forgotten"
+        );
     }
 }

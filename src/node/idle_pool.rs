@@ -1,7 +1,8 @@
 //! The idle connections of one node: a stack, so that the last used goes first and the rest age.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::node::connection::NodeConnection;
 
@@ -74,7 +75,7 @@ impl IdlePool {
         let Some(connection) = connection.into_idle(now) else {
             return;
         };
-        let mut stack = self.lock();
+        let mut stack = self.stack.lock();
         if stack.is_closed || self.idle_max == 0 {
             // Closing is a system call: not under the lock.
             drop(stack);
@@ -94,10 +95,10 @@ impl IdlePool {
     /// The connection that was used last and is still open and quiet.
     pub fn take(&self, now: Instant) -> Option<NodeConnection> {
         loop {
-            let mut idle = self.lock().idle.pop()?;
+            let mut idle = self.stack.lock().idle.pop()?;
             if idle.is_over_age(now) {
                 // Those below have waited longer still.
-                let older = std::mem::take(&mut self.lock().idle);
+                let older = std::mem::take(&mut self.stack.lock().idle);
                 drop(older);
                 return None;
             }
@@ -112,7 +113,7 @@ impl IdlePool {
     /// The connection that was used last, if it was so a moment ago, is still open and quiet, and
     /// the node is known to close none so soon.
     pub fn take_warm(&self, now: Instant) -> Option<NodeConnection> {
-        let mut stack = self.lock();
+        let mut stack = self.stack.lock();
         let is_warm = |idle: &mut IdleConnection| idle.age(now) <= WARM_TIME_MAX;
         let mut idle = match stack.is_steady {
             true => stack.idle.pop_if(is_warm)?,
@@ -127,13 +128,13 @@ impl IdlePool {
     fn saw(&self, age: Duration, is_quiet: bool, now: Instant) {
         // Most were used a moment ago, and say nothing new.
         if !is_quiet || age >= STEADY_TIME {
-            self.lock().saw(age, is_quiet, now);
+            self.stack.lock().saw(age, is_quiet, now);
         }
     }
 
     /// Drops what is over age, closed by the node, or not quiet.
     pub fn sweep(&self, now: Instant) {
-        let mut stack = self.lock();
+        let mut stack = self.stack.lock();
         let mut looks = Vec::with_capacity(stack.idle.len());
         let dropped: Vec<IdleConnection> = stack
             .idle
@@ -152,7 +153,7 @@ impl IdlePool {
 
     /// Drops all, and keeps none from now on.
     pub fn close(&self) {
-        let mut stack = self.lock();
+        let mut stack = self.stack.lock();
         stack.is_closed = true;
         let dropped = std::mem::take(&mut stack.idle);
         drop(stack);
@@ -162,10 +163,6 @@ impl IdlePool {
     /// How many wait.
     #[cfg(test)]
     pub fn count(&self) -> usize {
-        self.lock().idle.len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, IdleStack> {
-        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stack.lock().idle.len()
     }
 }

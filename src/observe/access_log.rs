@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::Level;
+use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 
 use super::logs;
@@ -54,9 +55,7 @@ static FAILED: Mutex<Option<LogThrottle>> = Mutex::new(None);
 
 /// Asks `ask` about the lines of failed calls.
 fn of_failed<T>(ask: impl FnOnce(&mut LogThrottle) -> T) -> T {
-    let mut excess = FAILED
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut excess = FAILED.lock();
     ask(excess.get_or_insert_default())
 }
 

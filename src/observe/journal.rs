@@ -5,10 +5,11 @@
 //! and gone with the process: the log is what lasts.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::events;
@@ -113,7 +114,7 @@ impl Journal {
     }
 
     pub fn note(&self, event: Event) {
-        let mut pages = self.pages();
+        let mut pages = self.pages.lock();
         if pages.events.len() == EVENTS_MAX {
             pages.events.pop_front();
         }
@@ -133,11 +134,11 @@ impl Journal {
 
     /// The configuration was read again.
     pub fn hear_configuration(&self, change: impl FnOnce(&mut ConfigurationState)) {
-        change(&mut self.pages().configuration);
+        change(&mut self.pages.lock().configuration);
     }
 
     pub fn configuration(&self) -> ConfigurationState {
-        self.pages().configuration.clone()
+        self.pages.lock().configuration.clone()
     }
 
     /// Notes the end of a round. `attempts`: each node's, so far.
@@ -148,7 +149,7 @@ impl Journal {
         now: Instant,
         at: u64,
     ) {
-        let mut pages = self.pages();
+        let mut pages = self.pages.lock();
         pages.last_round_at = Some(at);
         pages.tracks.retain(|id, _| view.node(*id).is_some());
         for node in &view.nodes {
@@ -167,12 +168,12 @@ impl Journal {
     /// Notes what calls have come to so far, if it is time to.
     pub fn hear_traffic(&self, traffic: impl FnOnce() -> Traffic, now: Instant) {
         let age = |at: Instant| now.saturating_duration_since(at);
-        let last = self.pages().traffic.back().map(|(at, _)| *at);
+        let last = self.pages.lock().traffic.back().map(|(at, _)| *at);
         if last.is_some_and(|at| age(at) < TRAFFIC_EVERY) {
             return;
         }
         let traffic = traffic();
-        let mut pages = self.pages();
+        let mut pages = self.pages.lock();
         // One that is older than the window is enough.
         while pages
             .traffic
@@ -186,7 +187,7 @@ impl Journal {
 
     /// What calls came to of late, where they have come to `so_far` by now.
     pub fn recent_traffic(&self, so_far: &Traffic, now: Instant) -> Traffic {
-        let pages = self.pages();
+        let pages = self.pages.lock();
         let is_before = |at: &Instant| now.saturating_duration_since(*at) >= TRAFFIC_WINDOW;
         let before = pages.traffic.iter().rev().find(|(at, _)| is_before(at));
         match before.or(pages.traffic.front()) {
@@ -197,17 +198,17 @@ impl Journal {
 
     /// The newest first.
     pub fn events(&self) -> Vec<Event> {
-        self.pages().events.iter().rev().cloned().collect()
+        self.pages.lock().events.iter().rev().cloned().collect()
     }
 
     /// Milliseconds since 1970; `None` before the first round.
     pub fn last_round_at(&self) -> Option<u64> {
-        self.pages().last_round_at
+        self.pages.lock().last_round_at
     }
 
     /// What is remembered of a node whose attempts are `attempts` by now.
     pub fn track(&self, id: NodeId, attempts: u64, now: Instant) -> NodeTrack {
-        let pages = self.pages();
+        let pages = self.pages.lock();
         let Some(samples) = pages.tracks.get(&id) else {
             return NodeTrack::default();
         };
@@ -220,11 +221,6 @@ impl Journal {
             lags: samples.iter().map(|sample| sample.lag).collect(),
             attempts: before.map_or(0, |sample| attempts.saturating_sub(sample.attempts)),
         }
-    }
-
-    /// A poisoned lock guards nothing that could be half written.
-    fn pages(&self) -> MutexGuard<'_, JournalState> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -292,7 +288,7 @@ mod tests {
             journal.hear_traffic(|| traffic(10 * second), now);
         }
         assert_eq!(recent(99, 990), 340, "since second 65");
-        assert!(journal.pages().traffic.len() <= 9);
+        assert!(journal.pages.lock().traffic.len() <= 9);
     }
 
     #[test]

@@ -13,11 +13,12 @@ mod handles;
 mod process;
 mod sockets;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntGaugeVec};
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 
 pub use self::fleet::state_of;
 pub use self::handles::{CallOutcome, MethodMetrics, NodeMetrics, SpanMetrics};
@@ -120,17 +121,17 @@ impl ChainMetrics {
     pub fn forget_node(&self, name: &str) {
         let families = &self.families;
         // An error says that there was no such series: good.
+        let forget = |family: &IntCounterVec, value: &str| {
+            drop(family.remove_label_values(&[name, value]));
+        };
         for class in AttemptClass::ALL {
-            let series = [name, class.outcome()];
-            drop(families.attempts.remove_label_values(&series));
+            forget(&families.attempts, class.outcome());
         }
         for reason in Reason::ALL {
-            let series = [name, reason.as_str()];
-            drop(families.probe_failures.remove_label_values(&series));
+            forget(&families.probe_failures, reason.as_str());
         }
         for shut in Rejection::ALL {
-            let series = [name, shut.as_str()];
-            drop(families.refusals.remove_label_values(&series));
+            forget(&families.refusals, shut.as_str());
         }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));

@@ -205,37 +205,33 @@ impl DynamoRegistry {
         operation: &'static str,
         decide: impl Fn(&ListSnapshot) -> Result<TableChange<T>, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let changing = self.change_in_turn(operation, decide);
-        let changed = tokio::time::timeout(PATIENCE, changing).await;
-        changed.unwrap_or_else(|_| Err(self.out_of_reach(operation, &DynamoError::TimedOut)))
-    }
-
-    async fn change_in_turn<T>(
-        &self,
-        operation: &'static str,
-        decide: impl Fn(&ListSnapshot) -> Result<TableChange<T>, RegistryError>,
-    ) -> Result<T, RegistryError> {
         let told = |error| self.out_of_reach(operation, &error);
-        let _one = self.changing.lock().await;
-        let deadline = clock::now() + PATIENCE - PAUSE_MAX;
-        let mut pause_max = FIRST_PAUSE_MAX;
-        loop {
-            let snapshot = self.read().await.map_err(told)?;
-            let change = decide(&snapshot)?;
-            let writing = self.write(snapshot.revision, change.writes, change.is_emptied);
-            match writing.await {
-                Ok(()) => {
-                    self.listed.lock().await.take();
-                    return Ok(change.outcome);
+        let changing = async {
+            let _one = self.changing.lock().await;
+            let deadline = clock::now() + PATIENCE - PAUSE_MAX;
+            let mut pause_max = FIRST_PAUSE_MAX;
+            loop {
+                let snapshot = self.read().await.map_err(told)?;
+                let change = decide(&snapshot)?;
+                let writing = self.write(snapshot.revision, change.writes, change.is_emptied);
+                match writing.await {
+                    Ok(()) => {
+                        self.listed.lock().await.take();
+                        return Ok(change.outcome);
+                    }
+                    Err(DynamoError::Conflict | DynamoError::Crossed)
+                        if clock::now() < deadline =>
+                    {
+                        let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
+                        tokio::time::sleep(pause_max.mul_f64(chance)).await;
+                        pause_max = (pause_max * 2).min(PAUSE_MAX);
+                    }
+                    Err(error) => return Err(told(error)),
                 }
-                Err(DynamoError::Conflict | DynamoError::Crossed) if clock::now() < deadline => {
-                    let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
-                    tokio::time::sleep(pause_max.mul_f64(chance)).await;
-                    pause_max = (pause_max * 2).min(PAUSE_MAX);
-                }
-                Err(error) => return Err(told(error)),
             }
-        }
+        };
+        let changed = tokio::time::timeout(PATIENCE, changing).await;
+        changed.unwrap_or_else(|_| Err(told(DynamoError::TimedOut)))
     }
 
     /// All of `writes` with a new revision. More than one transaction holds (a long seed) are

@@ -6,9 +6,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -59,7 +60,7 @@ pub async fn take_turn<T: Send + 'static>(
 
 fn give_turns(work: &Mutex<Receiver<Work>>) {
     loop {
-        let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = work.lock().recv();
         let Ok(next) = next else { return };
         // A panic was told and counted where it happened; the waiting caller hears that there is no outcome.
         drop(catch_unwind(AssertUnwindSafe(next)));

@@ -92,7 +92,7 @@ impl Admission {
 
     /// The caller at `address`, for whatever is shared among callers.
     pub fn caller(&self, address: Option<IpAddr>) -> Caller {
-        self.process.caller_of(address, self.salt)
+        self.process.callers.at(address, self.salt)
     }
 
     /// Lets one request in; `None` when the process is full, or what room there is isn't for a caller

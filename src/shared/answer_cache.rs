@@ -320,15 +320,6 @@ impl AnswerCache {
     }
 }
 
-impl std::fmt::Debug for AnswerStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let entries = self.entries();
-        f.debug_struct("AnswerStore")
-            .field("entries", &entries)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What stands in the table: an entry, and when it was kept. That is the moment itself, as a span since another would
 /// have to be reckoned for each.
 #[derive(Clone, Debug)]

@@ -2,8 +2,10 @@
 //! for clients that were told, or may have been told, more than all are shown.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock;
 use crate::shared::client_hash::client_elsewhere;
@@ -83,7 +85,8 @@ impl SharedFloors {
     pub fn hear(&self, client: ClientHash, head: BlockNumber, shown: PublishedHead) {
         if let Some(elsewhere) = self.elsewhere.get() {
             let client = client_elsewhere(client);
-            lock(&elsewhere.floors).lift(client, head, shown, clock::now());
+            let (floors, now) = (&elsewhere.floors, clock::now());
+            floors.lock().lift(client, head, shown, now);
             elsewhere.highest.fetch_max(head.0, Ordering::Release);
         }
     }
@@ -101,7 +104,7 @@ impl SharedFloors {
 
     fn shard(&self, client: &Client) -> MutexGuard<'_, client_floors::ClientFloors> {
         let at = self.hasher.hash_one(client) as usize % SHARDS;
-        lock(&self.shards[at])
+        self.shards[at].lock()
     }
 }
 
@@ -111,12 +114,8 @@ impl FloorsElsewhere {
             return None;
         }
         let client = client_elsewhere(self.handover.hashes.client(client)?);
-        lock(&self.floors).of(client, shown, clock::now())
+        self.floors.lock().of(client, shown, clock::now())
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

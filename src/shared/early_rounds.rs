@@ -1,7 +1,6 @@
 //! What is asked of nodes before it is time: whole rounds, and looks at their heads alone.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use forebay_core::fleet::awaited_blocks::AwaitedBlocks;
@@ -37,7 +36,7 @@ impl HeadLooks {
     /// A call asks for block `number`, beyond the head `highest`: the look, counted from 1, after which it
     /// is there, or isn't for now.
     pub fn look_for(&self, number: BlockNumber, highest: Option<BlockNumber>) -> u64 {
-        let asked = self.awaited().ask(number, highest);
+        let asked = self.awaited.lock().ask(number, highest);
         if asked.begins {
             self.bell.notify_one();
         }
@@ -51,7 +50,7 @@ impl HeadLooks {
 
     /// A look begins; which one it is.
     pub fn begin(&self) -> u64 {
-        self.awaited().begin()
+        self.awaited.lock().begin()
     }
 
     pub fn end(&self, look: u64) {
@@ -61,9 +60,5 @@ impl HeadLooks {
     /// The look that ended last.
     pub fn ended(&self) -> watch::Receiver<u64> {
         self.ended.subscribe()
-    }
-
-    fn awaited(&self) -> MutexGuard<'_, AwaitedBlocks> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

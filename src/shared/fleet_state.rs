@@ -14,12 +14,13 @@ mod several;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::Guard;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
 use pingora::lb::{Backend, Backends, LoadBalancer};
@@ -151,7 +152,7 @@ impl FleetState {
     /// Takes the list as it is now.
     pub async fn replace(&self, upstreams: Upstreams) {
         {
-            let mut fleet = self.fleet();
+            let mut fleet = self.fleet.lock();
             let members = upstreams.iter().map(|upstream| upstream.member()).collect();
             let now = clock::now();
             fleet.replace(members, now);
@@ -167,7 +168,7 @@ impl FleetState {
 
     /// A round begins.
     pub fn begin_round(&self) {
-        self.fleet().begin_round();
+        self.fleet.lock().begin_round();
     }
 
     /// Hears one round: heads, and what came with them.
@@ -317,7 +318,7 @@ impl FleetState {
     }
 
     fn alter<T>(&self, change: impl FnOnce(&mut Fleet) -> T) -> T {
-        let mut fleet = self.fleet();
+        let mut fleet = self.fleet.lock();
         let changed = change(&mut fleet);
         let upstreams = self.present.load().upstreams.clone();
         self.show(fleet.view(), upstreams);
@@ -340,10 +341,6 @@ impl FleetState {
     async fn tell_pingora(&self) {
         let _one = self.health_check_lock.lock().await;
         self.balancer.backends().run_health_check(false).await;
-    }
-
-    fn fleet(&self) -> MutexGuard<'_, Fleet> {
-        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,10 +8,11 @@
 mod audience;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::outbox::Outbox;
@@ -75,12 +76,12 @@ impl Hub {
             return Err(why);
         }
         let waited = (&wait.topic, wait.from);
-        self.register().admit(waited, id, outbox);
+        self.register.lock().admit(waited, id, outbox);
         Ok(())
     }
 
     fn wait(&self, topic: Topic) -> Result<SourceWait<'_>, SubscriptionFailure> {
-        let mut register = self.register();
+        let mut register = self.register.lock();
         let (source, from) = register.wait(&topic)?;
         drop(register);
         self.news.send_replace(());
@@ -94,14 +95,14 @@ impl Hub {
 
     /// Ends one subscription of `outbox`; whether there was one.
     pub fn unsubscribe(&self, id: SubscriptionId, outbox: &Arc<Outbox>) -> bool {
-        let was_there = self.register().dismiss(id, outbox);
+        let was_there = self.register.lock().dismiss(id, outbox);
         self.news.send_replace(());
         was_there
     }
 
     /// Ends all subscriptions of `outbox`: its client is gone.
     pub fn leave(&self, outbox: &Arc<Outbox>) {
-        let mut register = self.register();
+        let mut register = self.register.lock();
         for id in register.by_client.remove(&key(outbox)).unwrap_or_default() {
             register.forget(id);
         }
@@ -116,12 +117,12 @@ impl Hub {
 
     /// Whether no client listens or waits.
     pub fn is_idle(&self) -> bool {
-        self.register().topics.is_empty()
+        self.register.lock().topics.is_empty()
     }
 
     /// The topics that a node must tell.
     pub fn passed(&self) -> Vec<RelayedTopic> {
-        let register = self.register();
+        let register = self.register.lock();
         let passed = register.topics.keys().filter_map(|topic| match topic {
             Topic::Passed(passed) => Some(passed.clone()),
             Topic::NewHeads | Topic::Logs(_) => None,
@@ -132,12 +133,12 @@ impl Hub {
     /// The topics that clients listen to, or wait for.
     #[cfg(test)]
     pub fn topics(&self) -> Vec<Topic> {
-        self.register().topics.keys().cloned().collect()
+        self.register.lock().topics.keys().cloned().collect()
     }
 
     /// Tells all listeners of `topic`; how many those are.
     pub fn tell(&self, topic: &Topic, result: &Bytes) -> usize {
-        let mut register = self.register();
+        let mut register = self.register.lock();
         let Some(audience) = register.topics.get_mut(topic) else {
             return 0;
         };
@@ -152,7 +153,7 @@ impl Hub {
 
     /// The clients that listen to the chain: to heads or logs.
     pub fn followers(&self) -> HashSet<Client> {
-        let register = self.register();
+        let register = self.register.lock();
         let is_chain = |(topic, _): &(&Topic, &TopicAudience)| !matches!(topic, Topic::Passed(_));
         let audiences = register.topics.iter().filter(is_chain);
         let listeners = audiences.flat_map(|(_, audience)| audience.listeners.values());
@@ -161,7 +162,7 @@ impl Hub {
 
     /// Tells the next block's header, and its turn among all blocks told.
     pub fn tell_head(&self, header: &Bytes) -> u64 {
-        let mut register = self.register();
+        let mut register = self.register.lock();
         let HubState {
             topics,
             shape,
@@ -178,12 +179,12 @@ impl Hub {
     /// A block as a socket `told` it, and as the node answered when asked for it: what the answer has
     /// beyond that is left out, but for listeners that began with it.
     pub fn compare(&self, told: &Header, block: &Header) {
-        self.register().shape.compare(told, block);
+        self.register.lock().shape.compare(told, block);
     }
 
     /// The filters of all log listeners that hear the block of this turn.
     pub fn filters(&self, turn: u64) -> Vec<Arc<LogFilter>> {
-        let register = self.register();
+        let register = self.register.lock();
         let heard = register
             .topics
             .iter()
@@ -200,7 +201,7 @@ impl Hub {
 
     /// Tells logs of the block of this turn, in order, to the listeners of `filter`.
     pub fn tell_logs(&self, filter: &Arc<LogFilter>, turn: u64, logs: &[Bytes]) {
-        let register = self.register();
+        let register = self.register.lock();
         let Some(audience) = register.topics.get(&Topic::Logs(filter.clone())) else {
             return;
         };
@@ -226,7 +227,7 @@ impl Hub {
     }
 
     fn close_where(&self, why: &'static str, is_meant: impl Fn(&Topic, &TopicListener) -> bool) {
-        for (topic, audience) in &self.register().topics {
+        for (topic, audience) in &self.register.lock().topics {
             let listeners = audience.listeners.values();
             for listener in listeners.filter(|listener| is_meant(topic, listener)) {
                 listener.outbox.close(ServerClose::Gap(why));
@@ -236,7 +237,7 @@ impl Hub {
 
     /// A node tells `topic` from now on, or none does.
     pub fn settle(&self, topic: &RelayedTopic, found: Result<(), SubscriptionFailure>) {
-        let register = self.register();
+        let register = self.register.lock();
         if let Some(audience) = register.topics.get(&Topic::Passed(topic.clone())) {
             let found = match found {
                 Ok(()) => TopicSource::Found,
@@ -252,16 +253,12 @@ impl Hub {
 
     /// Listeners of `topic` have missed something that can't be brought.
     pub fn close(&self, topic: &Topic, why: &'static str) {
-        let register = self.register();
+        let register = self.register.lock();
         let audience = register.topics.get(topic);
         let listeners = audience.map(|audience| audience.listeners.values());
         for listener in listeners.into_iter().flatten() {
             listener.outbox.close(ServerClose::Gap(why));
         }
-    }
-
-    fn register(&self) -> MutexGuard<'_, HubState> {
-        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -356,7 +353,7 @@ struct SourceWait<'a> {
 
 impl Drop for SourceWait<'_> {
     fn drop(&mut self) {
-        let mut register = self.hub.register();
+        let mut register = self.hub.register.lock();
         if let Some(audience) = register.topics.get_mut(&self.topic) {
             audience.waiting -= 1;
             if audience.waiting == 0 {
@@ -467,7 +464,9 @@ mod tests {
         let outboxes = [one, two].map(|wait| {
             let outbox = Arc::<Outbox>::default();
             let waited = (&wait.topic, wait.from);
-            hub.register().admit(waited, id(wait.from as u64), &outbox);
+            hub.register
+                .lock()
+                .admit(waited, id(wait.from as u64), &outbox);
             (wait, outbox)
         });
         let told = outboxes
@@ -494,8 +493,8 @@ mod tests {
         let syncing = Topic::Passed(RelayedTopic::Syncing);
         let clients = [Topic::NewHeads, logs, syncing].map(|topic| (topic, Arc::default()));
         for ((topic, outbox), number) in clients.iter().zip(1..) {
-            hub.register().wait(topic).unwrap();
-            hub.register().admit((topic, 0), id(number), outbox);
+            hub.register.lock().wait(topic).unwrap();
+            hub.register.lock().admit((topic, 0), id(number), outbox);
         }
         hub.close_chain("missed");
         let closed = clients.map(|(_, outbox)| outbox.is_closing());

@@ -4,9 +4,9 @@
 //! answer to `eth_unsubscribe`.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -39,7 +39,6 @@ struct Subscription {
 }
 
 /// One request's way to subscribe: what it asked for is answered when the request is.
-#[derive(Debug)]
 pub struct SubscriptionBatch<'a> {
     pub listener: &'a ClientSubscriptions,
     fresh: Mutex<Vec<SubscriptionId>>,
@@ -73,7 +72,7 @@ impl ClientSubscriptions {
 
     /// Whether the client has this subscription now.
     pub fn has(&self, id: SubscriptionId) -> bool {
-        self.subscriptions().contains_key(&id)
+        self.subscriptions.lock().contains_key(&id)
     }
 
     /// Waits until the client knows of a subscription, or has ended it.
@@ -81,7 +80,7 @@ impl ClientSubscriptions {
         loop {
             let rung = self.bell.notified();
             let waits = |subscription: &Subscription| !subscription.is_answered;
-            if !self.subscriptions().get(&id).is_some_and(waits) {
+            if !self.subscriptions.lock().get(&id).is_some_and(waits) {
                 return;
             }
             rung.await;
@@ -109,7 +108,7 @@ impl ClientSubscriptions {
         if self.admission.ends_connections() {
             return Err(Refusal::Leaving);
         }
-        let mut subscriptions = self.subscriptions();
+        let mut subscriptions = self.subscriptions.lock();
         if subscriptions.len() >= self.subscriptions_max {
             let subscriptions_max = self.subscriptions_max;
             return Err(Refusal::TooManySubscriptions { subscriptions_max });
@@ -124,21 +123,8 @@ impl ClientSubscriptions {
     }
 
     fn forget(&self, id: SubscriptionId) {
-        self.subscriptions().remove(&id);
+        self.subscriptions.lock().remove(&id);
         self.bell.notify_waiters();
-    }
-
-    fn subscriptions(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Subscription>> {
-        let lock = self.subscriptions.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for ClientSubscriptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener")
-            .field("subscriptions", &self.subscriptions)
-            .finish_non_exhaustive()
     }
 }
 
@@ -170,17 +156,17 @@ impl SubscriptionBatch<'_> {
         };
         listener.hub.subscribe(topic, id, &listener.outbox).await?;
         wanted.keep();
-        self.fresh().push(id);
+        self.fresh.lock().push(id);
         Ok(id)
     }
 
     /// The request's answer has gone out.
     pub fn are_answered(&self) {
-        let fresh = std::mem::take(&mut *self.fresh());
+        let fresh = std::mem::take(&mut *self.fresh.lock());
         if fresh.is_empty() {
             return;
         }
-        let mut subscriptions = self.listener.subscriptions();
+        let mut subscriptions = self.listener.subscriptions.lock();
         for id in fresh {
             if let Some(subscription) = subscriptions.get_mut(&id) {
                 subscription.is_answered = true;
@@ -188,10 +174,6 @@ impl SubscriptionBatch<'_> {
         }
         drop(subscriptions);
         self.listener.bell.notify_waiters();
-    }
-
-    fn fresh(&self) -> MutexGuard<'_, Vec<SubscriptionId>> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

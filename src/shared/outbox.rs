@@ -4,9 +4,9 @@
 //! time is slow: what it was still to be told is dropped, and it is told that it must go.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use forebay_core::feed::subscription::SubscriptionId;
@@ -132,7 +132,7 @@ impl Outbox {
     }
 
     fn put(&self, told: OutboxItem, bytes: usize) {
-        let mut queue = self.queue();
+        let mut queue = self.queue.lock();
         if queue.closing.is_some() {
             return;
         }
@@ -157,14 +157,14 @@ impl Outbox {
 
     /// What waits is still told, then that the socket closes. The first reason stands.
     pub fn close(&self, closing: ServerClose) {
-        self.queue().closing.get_or_insert(closing);
+        self.queue.lock().closing.get_or_insert(closing);
         self.bell.notify_one();
     }
 
     /// Whether its socket is about to close.
     #[cfg(test)]
     pub fn is_closing(&self) -> bool {
-        self.queue().closing.is_some()
+        self.queue.lock().closing.is_some()
     }
 
     /// The next thing to write; waits for it. May be dropped halfway: nothing is lost.
@@ -179,7 +179,7 @@ impl Outbox {
 
     /// The next thing to write, if there is one now.
     pub fn take(&self) -> Option<OutboxItem> {
-        let mut queue = self.queue();
+        let mut queue = self.queue.lock();
         let Some(told) = queue.waiting.pop_front() else {
             // Room for a burst is given back.
             queue.waiting.shrink_to(IDLE_ROOM);
@@ -193,10 +193,6 @@ impl Outbox {
             OutboxItem::Begun(_) | OutboxItem::Close(_) => {}
         }
         Some(told)
-    }
-
-    fn queue(&self) -> MutexGuard<'_, OutboxQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,12 @@
 //! one back, or the clock.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -72,7 +73,7 @@ impl Default for PlaceQueue {
 impl PlaceQueue {
     /// How long calls wait from now on.
     pub fn change(&self, patience: Duration) {
-        self.line().change(patience);
+        self.line.lock().change(patience);
     }
 
     /// Calls that wait.
@@ -101,7 +102,7 @@ impl PlaceQueue {
     }
 
     pub(super) fn join(&self, caller: u64, is_strict: bool, waiting: PlaceRequest) -> QueueTicket {
-        let mut line = self.line();
+        let mut line = self.line.lock();
         let (ticket, left) = line.join(caller, is_strict, waiting, clock::now());
         self.waiting.store(line.len(), Ordering::SeqCst);
         drop(line);
@@ -112,7 +113,7 @@ impl PlaceQueue {
     /// When to look again; `None`: it has waited long enough.
     pub(super) fn patience(&self, ticket: QueueTicket, deadline: Instant) -> Option<Instant> {
         let now = clock::now();
-        let line = self.line();
+        let line = self.line.lock();
         let until = line.may_wait_until(ticket).min(deadline);
         let look = line.look_again(ticket, now).min(now + LOOK_AGAIN);
         (now < until).then(|| look.min(until))
@@ -120,13 +121,13 @@ impl PlaceQueue {
 
     /// Forgets what the line was held up by: it isn't worth waiting any more.
     pub(super) fn forget(&self) {
-        self.line().forget(clock::now());
+        self.line.lock().forget(clock::now());
     }
 
     /// Gives the places that a node has to calls that wait for one.
     pub(super) fn let_in(self: &Arc<Self>, load: &Arc<Load>) {
         let now = clock::now();
-        let mut line = self.line();
+        let mut line = self.line.lock();
         let suits = |waiting: &PlaceRequest| {
             let is_it = |other: &Arc<Load>| Arc::ptr_eq(other, load);
             !waiting.say.is_closed() && waiting.loads.iter().any(is_it)
@@ -156,10 +157,6 @@ impl PlaceQueue {
             }
         }
         self.waiting.store(line.len(), Ordering::SeqCst);
-    }
-
-    fn line(&self) -> MutexGuard<'_, WaitQueue<PlaceRequest>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -207,7 +204,7 @@ pub(super) struct PlaceQueueGuard<'p> {
 
 impl Drop for PlaceQueueGuard<'_> {
     fn drop(&mut self) {
-        let mut line = self.places.line();
+        let mut line = self.places.line.lock();
         let left = line.leave(self.ticket, clock::now());
         self.places.waiting.store(line.len(), Ordering::SeqCst);
         drop(line);

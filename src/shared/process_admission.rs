@@ -17,7 +17,7 @@ pub const ANTEROOM_MAX: usize = 64;
 #[derive(Debug)]
 pub struct ProcessAdmission {
     caps: Caps,
-    callers: Callers,
+    pub(super) callers: Callers,
     connections: AtomicUsize,
     anteroom: AtomicUsize,
     /// A [`AdmissionState`].
@@ -71,11 +71,6 @@ impl ProcessAdmission {
     /// The caller that connects from `address`.
     pub fn caller(&self, address: Option<IpAddr>) -> Caller {
         self.callers.at(address, 0)
-    }
-
-    /// The caller of a chain at `address`; each chain has another `salt`.
-    pub(super) fn caller_of(&self, address: Option<IpAddr>, salt: u64) -> Caller {
-        self.callers.at(address, salt)
     }
 
     pub(super) fn usage(&self, caller: Caller) -> &CallerUsage {

@@ -3,10 +3,11 @@
 //! With one chain a look at it costs what a counter costs. With several, one that is within its reserve
 //! looks at its own count alone; only one that wants more looks at all of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::shares::Division;
@@ -103,7 +104,7 @@ impl ProcessLimits {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<ChainUsage>>)) {
-        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.changing.lock();
         let mut usages = Vec::clone(&self.usages.load());
         change(&mut usages);
         self.usages.store(Arc::new(usages));

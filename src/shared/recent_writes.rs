@@ -4,8 +4,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock;
 use crate::shared::client_hash::{ClientHasher, client_elsewhere};
@@ -32,7 +34,6 @@ const LATEST_MAX: usize = 64;
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// The shared memory.
-#[derive(Debug)]
 pub struct SharedWrites {
     shards: [Mutex<RecentWrites>; SHARDS],
     pooled: Mutex<PooledTransactions>,
@@ -46,7 +47,6 @@ pub struct SharedWrites {
 }
 
 /// What other balancers' clients sent, and the way to tell of ours.
-#[derive(Debug)]
 struct WritesElsewhere {
     hashes: ClientHasher,
     recent: Mutex<RecentWrites>,
@@ -105,7 +105,7 @@ impl SharedWrites {
         let now = clock::now();
         self.is_used.store(true, Ordering::Relaxed);
         if let Some(sent) = sent {
-            lock(&self.pooled).take(sent, node, self.bounds(), now);
+            self.pooled.lock().take(sent, node, self.bounds(), now);
         }
         let network = self.network_of(client);
         self.shard(client).taken(client, network, node, now);
@@ -202,10 +202,14 @@ impl SharedWrites {
                 raw: &sent.raw,
                 network: sent.network,
             };
-            lock(&self.pooled).take(&accepted, node, self.bounds(), at);
+            self.pooled.lock().take(&accepted, node, self.bounds(), at);
         }
         if let Some(client) = sent.client {
-            lock(&elsewhere.recent).taken(client_elsewhere(client), sent.network, node, at);
+            let client = client_elsewhere(client);
+            elsewhere
+                .recent
+                .lock()
+                .taken(client, sent.network, node, at);
         }
     }
 
@@ -221,7 +225,7 @@ impl SharedWrites {
     /// The transactions, where there are any.
     pub fn pooled(&self) -> Option<MutexGuard<'_, PooledTransactions>> {
         let is_used = self.is_used.load(Ordering::Relaxed);
-        is_used.then(|| lock(&self.pooled))
+        is_used.then(|| self.pooled.lock())
     }
 
     /// The nodes that have the transaction.
@@ -257,7 +261,7 @@ impl SharedWrites {
 
     fn shard(&self, client: Client) -> MutexGuard<'_, RecentWrites> {
         let at = self.names.hash_one(client.key()) as usize % SHARDS;
-        lock(&self.shards[at])
+        self.shards[at].lock()
     }
 }
 
@@ -266,7 +270,9 @@ impl WritesElsewhere {
         let Some(client) = self.hashes.client(client) else {
             return Vec::new();
         };
-        lock(&self.recent).holders_for(client_elsewhere(client), clock::now())
+        self.recent
+            .lock()
+            .holders_for(client_elsewhere(client), clock::now())
     }
 }
 
@@ -276,10 +282,6 @@ pub fn marks(view: &FleetView) -> Vec<(NodeMark, NodeId)> {
     nodes
         .map(|node| (NodeMark::of(&node.name), node.id))
         .collect()
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::observe::metrics::CallOutcome;
@@ -167,9 +168,7 @@ impl Singleflight {
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, FlightShard> {
         // The map itself goes by the lower bits.
-        self.shards[(hash >> 58) as usize % SHARDS]
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shards[(hash >> 58) as usize % SHARDS].lock()
     }
 }
 
@@ -317,7 +316,7 @@ mod tests {
             singleflight
                 .shards
                 .iter()
-                .all(|shard| shard.lock().unwrap().is_empty())
+                .all(|shard| shard.lock().is_empty())
         );
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::config::settings::SocketSettings;
@@ -93,7 +94,7 @@ impl SocketCounter {
             network: None,
         };
         if let Some(address) = address.map(network) {
-            let mut by_address = self.by_address();
+            let mut by_address = self.by_address.lock();
             let open = by_address.get(&address).copied().unwrap_or(0);
             if open >= limits.sockets_max_per_address {
                 drop(by_address);
@@ -118,11 +119,6 @@ impl SocketCounter {
     pub fn leaving(&self) -> watch::Receiver<bool> {
         self.leaving.subscribe()
     }
-
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        let lock = self.by_address.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for SocketPlace {
@@ -131,7 +127,7 @@ impl Drop for SocketPlace {
         let Some(address) = self.network else {
             return;
         };
-        let mut by_address = self.sockets.by_address();
+        let mut by_address = self.sockets.by_address.lock();
         if let Some(open) = by_address.get_mut(&address) {
             *open -= 1;
             if *open == 0 {
@@ -178,7 +174,7 @@ mod tests {
         assert_eq!(sockets.open(), 2);
         drop(places);
         assert_eq!(sockets.open(), 0);
-        assert!(sockets.by_address().is_empty());
+        assert!(sockets.by_address.lock().is_empty());
     }
 
     #[test]

@@ -11,13 +11,13 @@ mod fields;
 mod queue;
 mod upkeep;
 
-use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::mpsc;
 
@@ -142,7 +142,7 @@ impl SharedStore {
 
     /// Whether calls ask it.
     pub fn is_on(&self) -> bool {
-        self.circuit().is_on()
+        self.circuit.lock().is_on()
     }
 
     /// The first `most` bytes, or fewer, of what stands under `key`; `None`: nothing, or it isn't known in [`CALL_MAX`].
@@ -192,7 +192,9 @@ impl SharedStore {
 
     /// Says `message` to all that listen on `channel`, likewise.
     pub fn publish(&self, channel: &str, message: &[u8]) -> bool {
-        self.write(publication(channel, message), message.len())
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(prefixed(channel)).arg(message);
+        self.write(command, message.len())
     }
 
     /// Appends `entry` to the log `key`, which keeps what is younger than `keeps`, and waits until the store
@@ -269,7 +271,7 @@ impl SharedStore {
     pub fn listen(&self, channel: &str) -> mpsc::Receiver<StoreNews> {
         let (news, heard) = mpsc::channel(NEWS_MAX);
         let channel = prefixed(channel);
-        let mut listeners = self.listeners();
+        let mut listeners = self.listeners.lock();
         if self.listening().is_some() {
             // There is room: it is the first.
             drop(news.try_send(StoreNews::Begun));
@@ -297,18 +299,18 @@ impl SharedStore {
         let connection = self.connection.load_full()?;
         match tokio::time::timeout(CALL_MAX, connection.ask(command)).await {
             Ok(Ok(value)) => {
-                self.circuit().answered();
+                self.circuit.lock().answered();
                 Some(value)
             }
             // It is there, and refuses: a user without the right, or memory that is full.
             Ok(Err(why)) if is_refusal(&why) => {
-                self.circuit().answered();
+                self.circuit.lock().answered();
                 self.metrics.store_failed(operation);
                 None
             }
             Ok(Err(_)) | Err(_) => {
                 self.metrics.store_failed(operation);
-                if self.circuit().failed() {
+                if self.circuit.lock().failed() {
                     self.tell_off("it doesn't answer in time");
                 }
                 None
@@ -320,23 +322,6 @@ impl SharedStore {
         self.metrics.store_is(false);
         log::warn!("the shared store is not asked any more until it answers: {why}");
     }
-
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn listeners(&self) -> MutexGuard<'_, Vec<StoreListener>> {
-        let lock = self.listeners.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for SharedStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedStore")
-            .field("is_on", &self.is_on())
-            .finish_non_exhaustive()
-    }
 }
 
 fn prefixed(key: &str) -> String {
@@ -345,12 +330,6 @@ fn prefixed(key: &str) -> String {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn publication(channel: &str, message: &[u8]) -> Cmd {
-    let mut command = redis::cmd("PUBLISH");
-    command.arg(prefixed(channel)).arg(message);
-    command
 }
 
 fn is_refusal(why: &RedisError) -> bool {

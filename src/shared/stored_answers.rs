@@ -7,11 +7,12 @@
 mod packing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock;
@@ -40,7 +41,6 @@ const WAITING_MAX: usize = 4096;
 const WAITING_BYTES: usize = 256;
 
 /// Where they are, and what of them is to be believed.
-#[derive(Debug)]
 pub struct StoredAnswers {
     store: Arc<SharedStore>,
     secret: StoredSecret,
@@ -221,7 +221,7 @@ impl StoredAnswers {
     /// From now on these are given no more, by any balancer as soon as it hears of it.
     pub fn lose(&self, lost: &LostAnswers) {
         let (name, generation) = (lost.name(), clock::roll());
-        let mut untold = self.untold();
+        let mut untold = self.untold.lock();
         let has_room = untold.len() < GENERATIONS_MAX || untold.contains_key(&name);
         let name = match has_room {
             true => name,
@@ -240,7 +240,7 @@ impl StoredAnswers {
 
     /// Tells the store, and all balancers that listen, what was let go here; what isn't known to stand there waits on.
     pub async fn tell(&self) {
-        let untold = self.untold().clone();
+        let untold = self.untold.lock().clone();
         for (name, generation) in untold {
             let value = generations::write_generation(generation);
             let field = (&*name, &*value);
@@ -250,7 +250,7 @@ impl StoredAnswers {
             }
             // A balancer that doesn't hear of it sees it within seconds.
             self.store.publish(&self.names.channel, b"");
-            let mut untold = self.untold();
+            let mut untold = self.untold.lock();
             if untold.get(&name) == Some(&generation) {
                 untold.remove(&name);
             }
@@ -265,7 +265,7 @@ impl StoredAnswers {
             Some(_) => self.read_all().await,
             None => None,
         };
-        let untold = self.untold();
+        let untold = self.untold.lock();
         let before = self.known.load_full();
         let Some((listening, mut all)) = listening.zip(all) else {
             let stale = before.map(|known| KnownGenerations {
@@ -344,10 +344,6 @@ impl StoredAnswers {
         let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let room = WaitingRoom(self.waiting_bytes.clone(), bytes);
         (before + bytes <= self.waiting_bytes_max).then_some(room)
-    }
-
-    fn untold(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

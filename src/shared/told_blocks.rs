@@ -2,9 +2,9 @@
 //! under locks that only the methods which ask by a hash ever take.
 
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
+use parking_lot::{Mutex, MutexGuard};
 
 use forebay_core::call::told_blocks::RecentMap;
 use forebay_core::rpc::transaction::TxHash;
@@ -70,8 +70,7 @@ impl<K: Hash + Eq, const MAX: usize> ShardedMap<K, MAX> {
 
     fn shard(&self, key: &K) -> MutexGuard<'_, RecentMap<K, BlockNumber>> {
         let at = self.hashes.hash_one(key) as usize % SHARDS;
-        let lock = self.shards[at].lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
+        self.shards[at].lock()
     }
 }
 

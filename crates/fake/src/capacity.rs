@@ -1,8 +1,9 @@
 //! How much a pretend node does at a time, and what it does with more.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::clock;
@@ -51,7 +52,7 @@ impl Capacity {
     /// Works at one request, or says with which status it is refused.
     pub(super) async fn work(&self) -> Result<(), u16> {
         if let Some(bucket) = &self.bucket {
-            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bucket = bucket.lock();
             if !bucket.take(clock::now()) {
                 return Err(429);
             }

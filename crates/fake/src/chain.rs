@@ -1,7 +1,9 @@
 //! A pretend chain that several nodes follow: a height that grows, and hashes that agree.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use forebay_core::vocabulary::hex;
 use sha3::{Digest, Keccak256};
@@ -72,7 +74,7 @@ impl FakeChain {
 
     /// The head at `now`.
     pub fn head_at(&self, now: Instant) -> u64 {
-        let state = self.state();
+        let state = self.state.lock();
         if !state.grows {
             return state.head;
         }
@@ -84,7 +86,7 @@ impl FakeChain {
 
     /// Jumps to `head`, forwards or backwards; a running chain grows on from there.
     pub fn set_head(&self, head: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.head = head;
         state.since = clock::now();
     }
@@ -98,7 +100,7 @@ impl FakeChain {
     /// The last `depth` blocks get other hashes for every node; the head stays.
     pub fn reorganise(&self, depth: u64) {
         let first = self.head().saturating_add(1).saturating_sub(depth);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let salt = state.reorgs.len() as u64 + 1;
         state.reorgs.push((first, salt));
     }
@@ -119,7 +121,7 @@ impl FakeChain {
     }
 
     fn hash(&self, number: u64, forked_from: Option<u64>) -> String {
-        let reorgs = &self.state().reorgs;
+        let reorgs = &self.state.lock().reorgs;
         let salt = reorgs.iter().rev().find(|(first, _)| number >= *first);
         let astray = forked_from.is_some_and(|first| number >= first);
         let digest = Keccak256::new()
@@ -129,10 +131,6 @@ impl FakeChain {
             .chain_update([u8::from(astray)])
             .finalize();
         hex::data_text(&digest)
-    }
-
-    fn state(&self) -> MutexGuard<'_, FakeChainState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,7 +145,7 @@ mod tests {
     #[test]
     fn a_running_chain_grows_by_one_block_at_each_block_time_and_not_before() {
         let chain = FakeChain::running(1, 100, Duration::from_secs(12));
-        let start = chain.state().since;
+        let start = chain.state.lock().since;
         let after = |millis| chain.head_at(start + Duration::from_millis(millis));
         assert_eq!((after(0), after(11_999), after(12_000)), (100, 100, 101));
         assert_eq!(after(60_000), 105);

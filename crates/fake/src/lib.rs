@@ -24,9 +24,10 @@ pub use state::{LOG_BODY_BYTES_MAX, LOG_REQUESTS_MAX, METHODS_COUNTED_MAX, Recor
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -103,32 +104,33 @@ impl FakeNode {
 
     /// Calls heard so far, by method; each call of a batch counts.
     pub fn calls(&self) -> BTreeMap<String, u64> {
-        self.shared.diary().calls.clone()
+        self.shared.diary.lock().calls.clone()
     }
 
     pub fn calls_of(&self, method: &str) -> u64 {
-        self.shared.diary().calls.get(method).copied().unwrap_or(0)
+        let diary = self.shared.diary.lock();
+        diary.calls.get(method).copied().unwrap_or(0)
     }
 
     /// The latest requests, oldest first, at most [`LOG_REQUESTS_MAX`].
     pub fn log(&self) -> Vec<RecordedRequest> {
-        self.shared.diary().requests.iter().cloned().collect()
+        self.shared.diary.lock().requests.iter().cloned().collect()
     }
 
     /// Connections accepted so far.
     pub fn connections(&self) -> u64 {
-        self.shared.diary().connections
+        self.shared.diary.lock().connections
     }
 
     /// The head that this node reports now.
     pub fn head(&self) -> u64 {
         let chain_head = self.shared.chain.head();
-        self.shared.behaviour().head.on(chain_head)
+        self.shared.behaviour.lock().head.on(chain_head)
     }
 
     /// Changes anything of the behaviour at once.
     pub fn change(&self, how: impl FnOnce(&mut Behaviour)) {
-        how(&mut self.shared.behaviour());
+        how(&mut self.shared.behaviour.lock());
     }
 
     pub fn set_chain_id(&self, chain_id: u64) {
@@ -259,7 +261,7 @@ async fn run(
                 None => return,
             },
             stream = next_connection(listener.as_ref()) => {
-                shared.diary().connections += 1;
+                shared.diary.lock().connections += 1;
                 connections.spawn(wire::serve(stream, Arc::clone(&shared)));
             }
             // Takes finished connections off the set, which would grow for ever.

@@ -1,7 +1,9 @@
 //! What a pretend node's connections share with its owner: how it behaves, and what it heard.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::behaviour::Behaviour;
 use crate::chain::FakeChain;
@@ -30,18 +32,6 @@ pub(crate) struct FakeNodeState {
     pub chain: Arc<FakeChain>,
     pub behaviour: Mutex<Behaviour>,
     pub diary: Mutex<RequestLog>,
-}
-
-impl FakeNodeState {
-    pub(crate) fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
-        self.behaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn diary(&self) -> MutexGuard<'_, RequestLog> {
-        self.diary.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[derive(Debug, Default)]

@@ -65,10 +65,7 @@ enum FakeFraming {
 
 impl FakeFraming {
     fn is_whole(self) -> bool {
-        match self {
-            FakeFraming::Length | FakeFraming::Chunked => true,
-            FakeFraming::LengthTooLarge | FakeFraming::ChunkedCutOff => false,
-        }
+        matches!(self, FakeFraming::Length | FakeFraming::Chunked)
     }
 }
 
@@ -127,7 +124,7 @@ const PROBED: [&str; 7] = [
 
 /// Notes the request and works out its reply, by the behaviour of this very moment.
 fn decide(request: FakeHttpRequest, shared: &FakeNodeState) -> (FakeReply, Behaviour, bool) {
-    let behaviour = shared.behaviour().clone();
+    let behaviour = shared.behaviour.lock().clone();
     let asked = FakeRequest::read(&request.body);
     let methods = asked.methods();
     let fault = behaviour.fault_for(&methods, asked.is_batch());
@@ -141,7 +138,7 @@ fn decide(request: FakeHttpRequest, shared: &FakeNodeState) -> (FakeReply, Behav
     } else {
         None
     };
-    shared.diary().note(request.heard(), &methods);
+    shared.diary.lock().note(request.heard(), &methods);
     let reply = match text {
         Some(text) => reply(text.into_bytes(), fault, behaviour.shape),
         None => FakeReply::Answer(FakeHttpResponse::plain(405, "only POST is answered\n")),

@@ -8,16 +8,13 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::background::pacing::{CurrentSettings, or_never};
+use crate::background::feeds::resources::FeedResources;
+use crate::background::pacing::or_never;
 use crate::clock;
-use crate::node::probe::Prober;
-use crate::observe::metrics::ChainMetrics;
-use crate::shared::fleet_state::FleetState;
-use crate::shared::hub::Hub;
 use forebay_core::feed::head_tracker::{
     ChainUpdate, HeadStep, HeadTracker, HeaderAnswers, NodeHead, TOLD_MAX, witnesses,
 };
-use forebay_core::fleet::awaited_blocks::{OtherBalancers, held_from_subscribers};
+use forebay_core::fleet::awaited_blocks::held_from_subscribers;
 use forebay_core::fleet::branch::PublishedChain;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
@@ -39,17 +36,12 @@ pub enum BlockEvent {
 
 /// Tells the heads.
 pub struct HeadFeed {
-    pub fleet: Arc<FleetState>,
-    pub hub: Arc<Hub>,
-    pub metrics: Arc<ChainMetrics>,
-    pub prober: Prober,
-    pub settings: CurrentSettings,
+    pub means: Arc<FeedResources>,
     pub heads: mpsc::Receiver<NodeHead>,
     /// To the task that tells the logs.
     pub events: mpsc::Sender<BlockEvent>,
     /// The number of the block that was told last, or is held.
     pub told: Arc<AtomicU64>,
-    pub others: OtherBalancers,
 }
 
 /// What is told, as this task knows it.
@@ -75,10 +67,13 @@ type HeaderFetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
 impl HeadFeed {
     /// Tells, for ever.
     pub async fn run(&mut self) {
-        let mut head_tracker =
-            HeadTracker::new(self.settings.say(|settings| settings.chain.block_time));
+        let mut head_tracker = HeadTracker::new(
+            self.means
+                .settings
+                .say(|settings| settings.chain.block_time),
+        );
         let mut notes = HeadFeedState::default();
-        let mut fleet_news = self.fleet.news();
+        let mut fleet_news = self.means.fleet.news();
         let mut fetch: Option<HeaderFetch> = None;
         loop {
             // All that was said before calls were served a head: else it would be one node's alone.
@@ -111,7 +106,7 @@ impl HeadFeed {
         fetch: &mut Option<HeaderFetch>,
     ) -> Option<Instant> {
         self.release(notes);
-        let snapshot = self.fleet.snapshot();
+        let snapshot = self.means.fleet.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
         head_tracker.set_block_time(snapshot.view.block_time);
         head_tracker.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
@@ -141,7 +136,8 @@ impl HeadFeed {
         let fetched = headers
             .clone()
             .filter(|it| notes.fetched.contains(&it.hash));
-        self.metrics
+        self.means
+            .metrics
             .told_heads(fetched.count(), !update.abandoned.is_empty());
         notes.fetched.clear();
         if let Some(last) = headers.next_back() {
@@ -153,7 +149,8 @@ impl HeadFeed {
             // A client that subscribes again from here on has missed nothing.
             notes.held.iter_mut().for_each(|held| held.until = now);
         } else {
-            until += held_from_subscribers(&self.fleet.snapshot().view, self.others, now);
+            until +=
+                held_from_subscribers(&self.means.fleet.snapshot().view, self.means.others, now);
         }
         notes.held.push_back(HeldUpdate { until, update });
     }
@@ -182,10 +179,11 @@ impl HeadFeed {
             head_tracker.head().map(|head| head.hash),
         );
         let head = head_tracker.head().map(|head| head.number);
-        let is_cut = || head.is_some_and(|head| self.fleet.snapshot().view.has_cut(head));
+        let is_cut = || head.is_some_and(|head| self.means.fleet.snapshot().view.has_cut(head));
         if notes.published != ends || is_cut() {
             notes.published = ends;
-            self.fleet
+            self.means
+                .fleet
                 .hear_told(PublishedChain::of(head_tracker.told()));
         }
     }
@@ -193,16 +191,17 @@ impl HeadFeed {
     /// What subscribers are told before all calls find it their own calls find, wherever they come.
     fn foretell(&self, update: &ChainUpdate) {
         let head = update.headers.last().map(|head| head.number);
-        if let Some(head) = head.filter(|head| Some(*head) > self.fleet.snapshot().view.served_head)
+        if let Some(head) =
+            head.filter(|head| Some(*head) > self.means.fleet.snapshot().view.served_head)
         {
-            self.fleet.foretell(self.hub.followers(), head);
+            self.means.fleet.foretell(self.means.hub.followers(), head);
         }
     }
 
     fn tell(&self, update: &ChainUpdate, notes: &mut HeadFeedState) {
         if update.is_torn {
             log::warn!("{TORN}");
-            self.hub.close_chain(TORN);
+            self.means.hub.close_chain(TORN);
             notes.turns.clear();
         }
         // Logs are taken back in the order in which they were told, as geth does it.
@@ -213,7 +212,7 @@ impl HeadFeed {
             }
         }
         for header in &update.headers {
-            let turn = self.hub.tell_head(&header.json);
+            let turn = self.means.hub.tell_head(&header.json);
             notes.turns.insert(header.hash, turn);
             let header = header.clone();
             self.pass_on(BlockEvent::Told { header, turn });
@@ -231,17 +230,17 @@ impl HeadFeed {
     /// Heads don't wait for logs: where those are far behind, clients that listen to them must go.
     fn pass_on(&self, event: BlockEvent) {
         if self.events.try_send(event).is_err() {
-            self.hub.close_logs(u64::MAX, BEHIND);
+            self.means.hub.close_logs(u64::MAX, BEHIND);
         }
     }
 
     /// Asks one node after another.
     fn fetch(&self, hash: BlockHash, child: BlockNumber, from: &[NodeId]) -> HeaderFetch {
-        let snapshot = self.fleet.snapshot();
+        let snapshot = self.means.fleet.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
-        let timeout = self.settings.say(|settings| settings.health.timeout);
-        let prober = self.prober.clone();
+        let timeout = self.means.settings.say(|settings| settings.health.timeout);
+        let prober = self.means.prober.clone();
         Box::pin(async move {
             let mut answers = HeaderAnswers::before(child);
             for upstream in upstreams {

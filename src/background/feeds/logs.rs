@@ -11,11 +11,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::background::feeds::heads::{BlockEvent, EVENTS_MAX};
+use crate::background::feeds::resources::FeedResources;
 use crate::clock;
-use crate::node::probe::Prober;
-use crate::observe::metrics::ChainMetrics;
-use crate::shared::fleet_state::FleetState;
-use crate::shared::hub::Hub;
 use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence, are_others_awaited, holders};
 use forebay_core::feed::log_history::{self, LogHistory, LogHistoryLookup};
 use forebay_core::feed::log_match::{BlockLogs, Log, LogFilter};
@@ -34,10 +31,7 @@ const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscri
 
 /// Tells the logs.
 pub struct LogFeed {
-    pub fleet: Arc<FleetState>,
-    pub hub: Arc<Hub>,
-    pub metrics: Arc<ChainMetrics>,
-    pub prober: Prober,
+    pub means: Arc<FeedResources>,
     pub events: mpsc::Receiver<BlockEvent>,
     waiting: VecDeque<BlockEvent>,
     log_history: LogHistory,
@@ -45,18 +39,9 @@ pub struct LogFeed {
 }
 
 impl LogFeed {
-    pub fn new(
-        fleet: Arc<FleetState>,
-        hub: Arc<Hub>,
-        metrics: Arc<ChainMetrics>,
-        prober: Prober,
-        events: mpsc::Receiver<BlockEvent>,
-    ) -> LogFeed {
+    pub fn new(means: Arc<FeedResources>, events: mpsc::Receiver<BlockEvent>) -> LogFeed {
         LogFeed {
-            fleet,
-            hub,
-            metrics,
-            prober,
+            means,
             events,
             waiting: VecDeque::new(),
             log_history: LogHistory::default(),
@@ -94,23 +79,23 @@ impl LogFeed {
     fn take_back(&mut self, hash: BlockHash, turn: u64) {
         match self.log_history.tear(hash, turn) {
             LogHistoryLookup::Nothing => {}
-            LogHistoryLookup::Forgotten => self.hub.close_logs(turn, FORGOTTEN),
+            LogHistoryLookup::Forgotten => self.means.hub.close_logs(turn, FORGOTTEN),
             LogHistoryLookup::Found(entry) => {
-                for filter in self.hub.filters(turn) {
+                for filter in self.means.hub.filters(turn) {
                     let passing = passing(&filter, &entry.logs);
                     let removed: Vec<_> = passing.map(Log::removed).collect();
-                    self.hub.tell_logs(&filter, turn, &removed);
+                    self.means.hub.tell_logs(&filter, turn, &removed);
                 }
             }
         }
     }
 
     async fn tell(&mut self, header: &Header, turn: u64) {
-        let filters = self.hub.filters(turn);
+        let filters = self.means.hub.filters(turn);
         if filters.is_empty() {
             return;
         }
-        let view = &self.fleet.snapshot().view;
+        let view = &self.means.fleet.snapshot().view;
         self.trust.mind(view.chain_id.or(view.nodes_chain));
         let Some(logs) = self.bring(header, turn).await else {
             return;
@@ -121,7 +106,7 @@ impl LogFeed {
             let passing: Vec<_> = passing(filter, &logs)
                 .map(|log| log.json().clone())
                 .collect();
-            self.hub.tell_logs(filter, turn, &passing);
+            self.means.hub.tell_logs(filter, turn, &passing);
         }
         self.log_history.write(log_history::LogHistoryEntry {
             hash: header.hash,
@@ -138,7 +123,7 @@ impl LogFeed {
         let mut testimony = LogEvidence::default();
         let mut failed: Option<NodeId> = None;
         loop {
-            let view = &self.fleet.snapshot().view;
+            let view = &self.means.fleet.snapshot().view;
             let since = clock::now().saturating_duration_since(began_at);
             testimony.awaits_others = are_others_awaited(view, header.number, since);
             for id in holders(view, header.number) {
@@ -148,7 +133,7 @@ impl LogFeed {
                 let believed = answer.and_then(|logs| testimony.hear(id, logs, bloom, &self.trust));
                 if let Some(logs) = believed {
                     if failed.is_some_and(|before| before != id) {
-                        self.metrics.taken_over(TakeoverReason::Unanswered);
+                        self.means.metrics.taken_over(TakeoverReason::Unanswered);
                     }
                     return Some(logs);
                 }
@@ -158,7 +143,7 @@ impl LogFeed {
                 }
             }
             if clock::now() >= deadline {
-                self.hub.close_logs(turn, UNANSWERED);
+                self.means.hub.close_logs(turn, UNANSWERED);
                 return None;
             }
             let pause = testimony.pause(&self.trust);
@@ -175,13 +160,18 @@ impl LogFeed {
     fn is_past(&mut self, block: BlockHash, turn: u64) -> bool {
         self.take_in();
         let abandons = |event: &BlockEvent| matches!(event, BlockEvent::Abandoned { hash, .. } if *hash == block);
-        self.waiting.iter().any(abandons) || self.hub.filters(turn).is_empty()
+        self.waiting.iter().any(abandons) || self.means.hub.filters(turn).is_empty()
     }
 
     async fn ask(&self, id: NodeId, header: &Header) -> Option<BlockLogs> {
-        let snapshot = self.fleet.snapshot();
+        let snapshot = self.means.fleet.snapshot();
         let upstream = snapshot.upstream(id)?;
-        match self.prober.logs(&upstream.spec, header.hash, ATTEMPT).await {
+        match self
+            .means
+            .prober
+            .logs(&upstream.spec, header.hash, ATTEMPT)
+            .await
+        {
             Ok(logs) => Some(logs),
             Err(why) => {
                 log::debug!("asking {} for a block's logs: {why}", upstream.spec.name);
@@ -198,7 +188,7 @@ fn passing<'a>(filter: &'a LogFilter, logs: &'a BlockLogs) -> impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::access::NodeAccess;
+    use crate::shared::fleet_state::FleetState;
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{SubscriptionId, Topic};
@@ -206,21 +196,14 @@ mod tests {
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
-        let fleet = Arc::new(FleetState::new(testing::fleet()));
-        let hub = Arc::new(Hub::default());
+        let means = FeedResources::alone(FleetState::new(testing::fleet()));
         let (events, written) = mpsc::channel(8);
         let outbox = Arc::<Outbox>::default();
         let topic = Topic::Logs(Arc::default());
         let id = SubscriptionId::read("0x1").unwrap();
-        hub.subscribe(topic, id, &outbox).await.unwrap();
+        means.hub.subscribe(topic, id, &outbox).await.unwrap();
         assert_eq!(outbox.take(), Some(OutboxItem::Begun(id)));
-        let metrics = ChainMetrics::alone();
-        let prober = Prober::new(NodeAccess::plain()).unwrap();
-        (
-            LogFeed::new(fleet, hub, metrics, prober, written),
-            events,
-            outbox,
-        )
+        (LogFeed::new(means, written), events, outbox)
     }
 
     fn hash(seed: u8) -> BlockHash {
@@ -244,7 +227,7 @@ mod tests {
     async fn a_block_that_is_abandoned_before_its_logs_could_be_had_is_passed_over() {
         let (mut logs, events, outbox) = scene().await;
         let header = Arc::new(forebay_core::testing::header(1, hash(1), hash(0)));
-        let turn = logs.hub.tell_head(&header.json);
+        let turn = logs.means.hub.tell_head(&header.json);
         let hash = header.hash;
         events
             .send(BlockEvent::Told { header, turn })
@@ -265,14 +248,14 @@ mod tests {
         let logs = logs.expect("it waits no longer").unwrap();
         assert_eq!(outbox.take(), None, "neither the logs nor their removal");
         assert!(!outbox.is_closing());
-        assert!(!logs.hub.is_idle());
+        assert!(!logs.means.hub.is_idle());
     }
 
     #[tokio::test]
     async fn logs_are_taken_back_in_the_order_in_which_they_were_told() {
         let (mut logs, events, outbox) = scene().await;
         for (seed, data) in [(1, &["0x0a", "0x0b"][..]), (2, &["0x0c"])] {
-            let turn = logs.hub.tell_head(&Bytes::new());
+            let turn = logs.means.hub.tell_head(&Bytes::new());
             let entry = log_history::LogHistoryEntry {
                 hash: hash(seed),
                 turn,

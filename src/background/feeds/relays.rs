@@ -6,11 +6,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::background::feeds::resources::FeedResources;
 use crate::background::feeds::sockets::{OpenSockets, SocketCommand, TopicReport};
 use crate::clock;
-use crate::observe::metrics::ChainMetrics;
-use crate::shared::fleet_state::FleetState;
-use crate::shared::hub::Hub;
 use forebay_core::feed::subscription::Topic;
 use forebay_core::feed::takeover::{
     FeedSocket, FeedSource, RelayStep, Relays, TopicEvent, TopicRequest,
@@ -23,9 +21,7 @@ const NO_TELLER: &str = "no node tells this subscription any more: subscribe aga
 
 /// Passes topics on.
 pub struct RelayFeed {
-    pub fleet: Arc<FleetState>,
-    pub hub: Arc<Hub>,
-    pub metrics: Arc<ChainMetrics>,
+    pub means: Arc<FeedResources>,
     pub said: mpsc::Receiver<TopicReport>,
     pub open: watch::Receiver<OpenSockets>,
     pub relays: Relays,
@@ -36,8 +32,8 @@ pub struct RelayFeed {
 impl RelayFeed {
     /// Passes on, for ever.
     pub async fn run(&mut self) {
-        let mut wanted = self.hub.news();
-        let mut fleet_news = self.fleet.news();
+        let mut wanted = self.means.hub.news();
+        let mut fleet_news = self.means.fleet.news();
         let (mut is_due, mut is_seeking) = (true, false);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -71,8 +67,8 @@ impl RelayFeed {
                 self.hear(said);
             }
         }
-        let wanted = self.hub.passed().into_iter().collect();
-        let view = &self.fleet.snapshot().view;
+        let wanted = self.means.hub.passed().into_iter().collect();
+        let view = &self.means.fleet.snapshot().view;
         self.relays.follow(wanted, view, &open, clock::now());
         for (source, request) in std::mem::take(&mut self.not_ended) {
             self.end(source, request);
@@ -100,15 +96,17 @@ impl RelayFeed {
                     }
                 }
                 RelayStep::Unsubscribe(source, request) => self.end(source, request),
-                RelayStep::Begin(topic) => self.hub.settle(&topic, Ok(())),
+                RelayStep::Begin(topic) => self.means.hub.settle(&topic, Ok(())),
                 RelayStep::Tell(topic, news) => {
-                    self.hub.tell(&Topic::Passed(topic), &news);
+                    self.means.hub.tell(&Topic::Passed(topic), &news);
                 }
                 RelayStep::End(topic, why) => {
-                    self.hub.close(&Topic::Passed(topic.clone()), NO_TELLER);
-                    self.hub.settle(&topic, Err(why));
+                    self.means
+                        .hub
+                        .close(&Topic::Passed(topic.clone()), NO_TELLER);
+                    self.means.hub.settle(&topic, Err(why));
                 }
-                RelayStep::Count(why) => self.metrics.taken_over(why),
+                RelayStep::Count(why) => self.means.metrics.taken_over(why),
             }
         }
     }
@@ -152,8 +150,7 @@ impl RelayFeed {
 mod tests {
     use super::*;
     use crate::background::feeds::sockets::OpenSocket;
-    use crate::node::access::NodeAccess;
-    use crate::node::connector::Connector;
+    use crate::shared::fleet_state::FleetState;
     use crate::shared::node_clients::ClientFactory;
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
@@ -173,10 +170,10 @@ mod tests {
 
     /// One node, that takes commands.
     async fn scene() -> Scene {
-        let fleet = FleetState::new(testing::fleet());
-        let connector = Arc::new(Connector::new(&NodeAccess::plain()));
-        let metrics = ChainMetrics::alone();
-        let mut clients = ClientFactory::new(connector, metrics.clone(), fleet.places.clone(), 1);
+        let means = FeedResources::alone(FleetState::new(testing::fleet()));
+        let (fleet, metrics) = (&means.fleet, means.metrics.clone());
+        let connector = means.connector.clone();
+        let mut clients = ClientFactory::new(connector, metrics, fleet.places.clone(), 1);
         let node = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = clients.call(vec![node.unwrap()], &[]);
         let (node, epoch) = (upstreams[0].id, 7);
@@ -188,9 +185,7 @@ mod tests {
         let socket = OpenSocket { epoch, commands };
         let (open, opened) = watch::channel(HashMap::from([(node, socket)]));
         let feed = RelayFeed {
-            fleet: Arc::new(fleet),
-            hub: Arc::new(Hub::default()),
-            metrics,
+            means,
             said: saying,
             open: opened,
             relays: Relays::default(),
@@ -218,7 +213,7 @@ mod tests {
             outbox: &Arc<Outbox>,
         ) -> tokio::task::JoinHandle<Result<(), SubscriptionFailure>> {
             let id = SubscriptionId::read(id).unwrap();
-            let (hub, outbox) = (self.feed.hub.clone(), outbox.clone());
+            let (hub, outbox) = (self.feed.means.hub.clone(), outbox.clone());
             let mut comes = hub.news();
             let asking = tokio::spawn(async move {
                 let topic = Topic::Passed(RelayedTopic::Syncing);
@@ -240,7 +235,7 @@ mod tests {
         }
 
         fn taken_over(&self, why: TakeoverReason) -> u64 {
-            let text = self.feed.metrics.text();
+            let text = self.feed.means.metrics.text();
             let series = format!("{{chain=\"main\",reason=\"{}\"}} ", why.as_str());
             let prefix = format!("forebay_takeovers_total{series}");
             let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
@@ -307,7 +302,7 @@ mod tests {
             })
         };
         while scene.feed.command(source, other()) {}
-        scene.feed.hub.leave(&outbox);
+        scene.feed.means.hub.leave(&outbox);
         scene.feed.follow();
         while scene.commands.try_recv().is_ok() {}
         scene.feed.follow();

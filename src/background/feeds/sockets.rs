@@ -15,15 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::background::feeds::resources::FeedResources;
 pub use crate::background::feeds::sockets::messages::{SocketCommand, TopicReport};
 use crate::background::feeds::sockets::node_socket::NodeSocket;
-use crate::background::pacing::CurrentSettings;
-use crate::node::connector::Connector;
-use crate::node::probe::Prober;
 use crate::observe::logs;
-use crate::observe::metrics::ChainMetrics;
-use crate::shared::fleet_state::FleetState;
-use crate::shared::hub::{Hub, TOPICS_MAX};
+use crate::shared::hub::TOPICS_MAX;
 use crate::shared::node_clients::Upstream;
 use forebay_core::feed::head_tracker::NodeHead;
 use forebay_core::feed::takeover::{FeedSource, TopicRequest};
@@ -37,12 +33,7 @@ const COMMANDS_MAX: usize = 2 * TOPICS_MAX;
 
 /// What all sockets share.
 pub struct SocketContext {
-    pub fleet: Arc<FleetState>,
-    pub hub: Arc<Hub>,
-    pub metrics: Arc<ChainMetrics>,
-    pub connector: Arc<Connector>,
-    pub prober: Prober,
-    pub settings: CurrentSettings,
+    pub means: Arc<FeedResources>,
     pub heads: mpsc::Sender<NodeHead>,
     pub said: mpsc::Sender<TopicReport>,
     /// A permit for each byte of news that may wait there.
@@ -138,8 +129,8 @@ impl Drop for SocketTask {
 impl NodeSockets {
     /// Follows the list, for ever.
     pub async fn run(&self) {
-        let mut fleet = self.exchange.fleet.news();
-        let mut topics = self.exchange.hub.news();
+        let mut fleet = self.exchange.means.fleet.news();
+        let mut topics = self.exchange.means.hub.news();
         let mut kept: HashMap<NodeId, SocketTask> = HashMap::new();
         loop {
             self.follow(&mut kept);
@@ -151,21 +142,24 @@ impl NodeSockets {
     }
 
     fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
-        let snapshot = self.exchange.fleet.snapshot();
-        let is_wanted =
-            self.exchange.settings.say(|it| it.health.sockets) || !self.exchange.hub.is_idle();
+        let snapshot = self.exchange.means.fleet.snapshot();
+        let is_wanted = self.exchange.means.settings.say(|it| it.health.sockets)
+            || !self.exchange.means.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
         kept.retain(|_, socket| {
             let stays = nodes().any(|upstream| same_way(upstream, &socket.upstream));
             if !stays {
                 let name = &socket.upstream.spec.name;
-                self.exchange.metrics.hide_upstream_subscriptions(name);
+                self.exchange
+                    .means
+                    .metrics
+                    .hide_upstream_subscriptions(name);
             }
             stays
         });
         for upstream in nodes() {
             if offers_socket(upstream) && !kept.contains_key(&upstream.id) {
-                let chain = self.exchange.metrics.chain();
+                let chain = self.exchange.means.metrics.chain();
                 let socket = NodeSocket::new(self.exchange.clone(), upstream.clone());
                 let socket = SocketTask {
                     upstream: upstream.clone(),

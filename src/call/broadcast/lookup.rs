@@ -1,22 +1,18 @@
 //! What nodes are asked before a client is told that its transaction was refused: whether they have
 //! it, and what used up its nonce.
 
-use std::time::Instant;
-
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::held;
 use crate::call::answer::ServedAnswer;
 use crate::call::broadcast::BroadcastCall;
-use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
+use crate::call::fanout::{self, Fanout, NodeAnswer};
 use crate::call::pending_nonce;
 use crate::clock;
 use crate::observe::metrics::{CallOutcome, LookupOutcome, TransactionOutcome};
 use forebay_core::call::broadcast::BroadcastForm;
 use forebay_core::call::last_block::RECEIPT;
 use forebay_core::call::nonce::NonceUse;
-use forebay_core::call::trail::AttemptKind;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
@@ -38,7 +34,7 @@ impl BroadcastCall<'_> {
         let nodes = {
             let view = &self.state.fleet.snapshot().view;
             let doubted = (&self.broadcast, tx.signed.is_some());
-            (self.rounds).may_have_it(doubted, view, clock::now(), &mut clock::roll)
+            (self.rounds).possible_holders(doubted, view, clock::now(), &mut clock::roll)
         };
         if nodes.is_empty() {
             return None;
@@ -156,20 +152,11 @@ impl BroadcastCall<'_> {
 
     fn ask(&self, method: &'static str, params: &str, nodes: &[NodeId]) -> Fanout {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
-        let question = FanoutCall {
-            method: method.into(),
-            body: Bytes::from(body),
-            until: self.lookup_end(),
-            // A transaction alone may be longer than `SHORT_BYTES_MAX`.
-            bytes_max: self.context.bytes_max.min(fanout::LONG_BYTES_MAX),
-            trace: self.context.trace,
-            trail: self.context.request_context.part(AttemptKind::Lookup),
-        };
-        fanout::ask_all(&self.state.fleet, &self.state.admission, nodes, &question)
-    }
-
-    fn lookup_end(&self) -> Instant {
         let attempt = self.context.policy.settings.calls.attempt;
-        self.deadline.min(clock::now() + attempt)
+        let until = self.deadline.min(clock::now() + attempt);
+        // A transaction alone may be longer than `SHORT_BYTES_MAX`.
+        let bytes_max = fanout::LONG_BYTES_MAX;
+        let question = (self.context).lookup((method, body.into()), until, bytes_max);
+        fanout::ask_all(&self.state.fleet, &self.state.admission, nodes, &question)
     }
 }

@@ -1,11 +1,8 @@
 //! Nothing was found where another node may know more.
 
-use std::sync::{MutexGuard, PoisonError};
-
-use crate::call::context::CallState;
 use crate::call::forward::ForwardedCall;
 use crate::clock;
-use forebay_core::call::confirmation::{ConfirmationQuery, Confirmers, SearchMemory};
+use forebay_core::call::confirmation::{ConfirmationQuery, Confirmers};
 use forebay_core::call::plan::Affinity;
 use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::unindexed;
@@ -28,7 +25,7 @@ impl<'a> ForwardedCall<'a> {
     pub(super) fn hear_nothing(&mut self, said: &NodeView) -> ReplyAction {
         let (state, name, method) = (self.state, self.name(), &*self.call.method);
         if self.retry.digs(said.id) {
-            searched(state).note(name, clock::now());
+            state.searched.lock().note(name, clock::now());
         }
         let (holding, is_for_any_node) = (
             self.plan().holding,
@@ -48,8 +45,8 @@ impl<'a> ForwardedCall<'a> {
             }
             let view = &state.fleet.snapshot().view;
             let mut found = state.fleet.confirmers(said, sought);
-            if found.digger.is_some() && searched(state).knows(name, view.block_time, clock::now())
-            {
+            let is_searched = || (state.searched.lock()).knows(name, view.block_time, clock::now());
+            if found.digger.is_some() && is_searched() {
                 found = Confirmers::default();
             }
             if holding == LookupTarget::Transactions
@@ -73,9 +70,4 @@ impl<'a> ForwardedCall<'a> {
         let found = block.or_else(transaction);
         found.unwrap_or(ConfirmationSubject::Call(&call.method, call.params))
     }
-}
-
-fn searched(state: &CallState) -> MutexGuard<'_, SearchMemory> {
-    let searched = state.searched.lock();
-    searched.unwrap_or_else(PoisonError::into_inner)
 }

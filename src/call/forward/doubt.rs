@@ -49,7 +49,7 @@ impl ForwardedCall<'_> {
 
     /// A refusal that two nodes gave this caller alike is the caller's own.
     fn doubt(&mut self, verdict: Verdict, node: &NodeView, error: &RpcError<'_>) -> Verdict {
-        let mut disputes = self.state.disputes();
+        let mut disputes = self.state.disputes.lock();
         let dispute = disputes.name(
             (self.context.client, DisputeSubject::Node),
             &self.call.method,

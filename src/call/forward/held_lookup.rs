@@ -13,7 +13,6 @@ use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
 use forebay_core::method::Treatment;
-use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::tier::Tier;
@@ -89,17 +88,13 @@ impl<'a> ForwardedCall<'a> {
         let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {
             let Some(heard) = heard else { continue };
-            let Some(answer) = heard
-                .answer
-                .filter(|_| heard.verdict.class == AttemptClass::Ok)
-            else {
-                continue;
-            };
+            let node = heard.name.clone();
+            let Some(answer) = heard.good() else { continue };
             if answer.result() != Some(b"null") || believes_null {
                 return self.deliver(BestAnswer {
                     held: self.context.answer_budget.attempt(),
                     answer,
-                    node: heard.name,
+                    node,
                 });
             }
         }

@@ -1,7 +1,6 @@
 //! Leave to ask the leader, or another fallback node, for what own nodes said that they lack.
 
 use std::cell::Cell;
-use std::sync::PoisonError;
 
 use crate::call::context::CallState;
 use crate::call::forward::ForwardedCall;
@@ -110,8 +109,7 @@ impl LeaderAccess<'_> {
             share: self.share,
             block_time: fleet.snapshot().view.block_time,
         };
-        let left = self.state.leader_share.lock();
-        let mut left = left.unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.state.leader_share.lock();
         left.take(self.client, self.lack.question, rate, now)
     }
 }

@@ -137,7 +137,7 @@ impl EditedCall<'_> {
 
     /// Whether the caller was refused so of late as it wrote its call, too: it isn't what we wrote.
     pub(super) fn is_settled(&self, refusal: &RpcError<'_>) -> bool {
-        let disputes = self.state.disputes();
+        let disputes = self.state.disputes.lock();
         let matter = (self.client, DisputeSubject::Edits);
         let dispute = disputes.name(matter, &self.call.method, refusal);
         disputes.is_settled(dispute, clock::now())
@@ -152,7 +152,7 @@ impl EditedCall<'_> {
     ) {
         let (method, now) = (&*self.call.method, clock::now());
         if self.refusal(came).is_some() {
-            let mut disputes = self.state.disputes();
+            let mut disputes = self.state.disputes.lock();
             let matter = (self.client, DisputeSubject::Edits);
             let dispute = disputes.name(matter, method, refusal);
             disputes.settle(dispute, now);

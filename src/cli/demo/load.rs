@@ -4,9 +4,10 @@
 //! as a pause, not as fewer calls.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,7 +44,7 @@ const READS: [(&str, &str); 4] = [
 pub(super) struct LoadGenerator {
     client: reqwest::Client,
     url: String,
-    tally: Mutex<LoadStatistics>,
+    pub(super) tally: Mutex<LoadStatistics>,
 }
 
 impl LoadGenerator {
@@ -60,10 +61,6 @@ impl LoadGenerator {
             url: format!("http://{address}/{chain}"),
             tally: Mutex::default(),
         })
-    }
-
-    pub(super) fn tally(&self) -> MutexGuard<'_, LoadStatistics> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the balancer says that it is ready.
@@ -106,7 +103,7 @@ impl LoadGenerator {
                 trouble: Some(in_words(&why)),
                 ..LoadOutcome::default()
             });
-        self.tally().hear(heard, clock::now());
+        self.tally.lock().hear(heard, clock::now());
     }
 
     async fn ask(&self, body: String, calls: u64) -> reqwest::Result<LoadOutcome> {

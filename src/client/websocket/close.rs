@@ -71,19 +71,14 @@ impl CloseReason {
 
     /// Whether what the client sends can still be read as messages.
     pub fn leaves_codec_whole(&self) -> bool {
-        match self {
+        !matches!(
+            self,
             CloseReason::Protocol
-            | CloseReason::NotUtf8
-            | CloseReason::TooLarge
-            | CloseReason::Restless
-            | CloseReason::OverCapacity => false,
-            CloseReason::Left
-            | CloseReason::Broken
-            | CloseReason::Silent
-            | CloseReason::Unfinished
-            | CloseReason::Slow
-            | CloseReason::Closed(_) => true,
-        }
+                | CloseReason::NotUtf8
+                | CloseReason::TooLarge
+                | CloseReason::Restless
+                | CloseReason::OverCapacity
+        )
     }
 
     /// For the metrics.

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -88,13 +88,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
     /// There is none any more.
     pub async fn next(&self) -> Result<ClientMessage, CloseReason> {
         loop {
-            let next = poll_fn(|cx| self.socket().poll_next_unpin(cx)).await;
+            let next = poll_fn(|cx| self.socket.lock().poll_next_unpin(cx)).await;
             let message = match next {
                 Some(Ok(message)) => message,
-                Some(Err(_)) if self.metered(|metered| metered.has_no_room()) => {
+                Some(Err(_)) if self.metered(|metered| metered.has_no_room) => {
                     return Err(CloseReason::OverCapacity);
                 }
-                Some(Err(_)) if self.metered(|metered| metered.is_restless()) => {
+                Some(Err(_)) if self.metered(|metered| metered.is_restless) => {
                     return Err(CloseReason::Restless);
                 }
                 Some(Err(why)) => return Err(CloseReason::of_error(&why)),
@@ -131,12 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
 
     /// When the client was last heard of.
     pub fn heard_at(&self) -> Instant {
-        self.metered(|metered| metered.heard_at())
+        self.metered(|metered| metered.heard_at)
     }
 
     /// When the message that is not whole yet began.
     pub fn began_at(&self) -> Option<Instant> {
-        self.metered(|metered| metered.began_at())
+        self.metered(|metered| metered.began_at)
     }
 
     /// Closes the socket (§7.1), within a time of its own, and lets the connection go.
@@ -150,8 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
         let is_told = timeout(CLOSE_TIME_MAX, told)
             .await
             .is_ok_and(|told| told.is_ok());
-        let socket = self.socket.into_inner();
-        let mut socket = socket.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut socket = self.socket.into_inner();
         let rest = async {
             match ending {
                 CloseReason::Broken | CloseReason::Silent => {}
@@ -177,9 +176,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
     async fn send(&self, message: Message) -> Result<(), CloseReason> {
         let _turn = self.turn.lock().await;
         let sent = async {
-            poll_fn(|cx| self.socket().poll_ready_unpin(cx)).await?;
-            self.socket().start_send_unpin(message)?;
-            poll_fn(|cx| self.socket().poll_flush_unpin(cx)).await
+            poll_fn(|cx| self.socket.lock().poll_ready_unpin(cx)).await?;
+            self.socket.lock().start_send_unpin(message)?;
+            poll_fn(|cx| self.socket.lock().poll_flush_unpin(cx)).await
         };
         match timeout(WRITE_TIME_MAX, sent).await {
             Ok(sent) => sent.map_err(|why| CloseReason::of_error(&why)),
@@ -187,14 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
         }
     }
 
-    fn socket(&self) -> MutexGuard<'_, WebSocketStream<MeteredStream<S>>> {
-        self.socket
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     fn metered<T>(&self, look: impl FnOnce(&mut MeteredStream<S>) -> T) -> T {
-        look(self.socket().get_mut())
+        look(self.socket.lock().get_mut())
     }
 }
 

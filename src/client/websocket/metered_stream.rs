@@ -24,12 +24,14 @@ pub struct MeteredStream<S> {
     /// Of the message under way.
     bytes: usize,
     /// When the message under way began; `None`: there is none.
-    began_at: Option<Instant>,
+    pub began_at: Option<Instant>,
     /// When the client was last heard of.
-    heard_at: Instant,
-    has_no_room: bool,
+    pub heard_at: Instant,
+    /// Whether the stream was broken off because the process is full.
+    pub has_no_room: bool,
     fragments: WebsocketFrames,
-    is_restless: bool,
+    /// Whether it was broken off because of too many frames that do nothing.
+    pub is_restless: bool,
 }
 
 impl<S> MeteredStream<S> {
@@ -45,24 +47,6 @@ impl<S> MeteredStream<S> {
             fragments: WebsocketFrames::new(now),
             is_restless: false,
         }
-    }
-
-    pub fn heard_at(&self) -> Instant {
-        self.heard_at
-    }
-
-    pub fn began_at(&self) -> Option<Instant> {
-        self.began_at
-    }
-
-    /// Whether the stream was broken off because the process is full.
-    pub fn has_no_room(&self) -> bool {
-        self.has_no_room
-    }
-
-    /// Whether it was broken off because of too many frames that do nothing.
-    pub fn is_restless(&self) -> bool {
-        self.is_restless
     }
 
     /// A message is whole: its bytes are no longer counted here.
@@ -146,19 +130,19 @@ mod tests {
         let admission = Arc::new(Admission::default());
         let (mut client, server) = duplex(1 << 10);
         let mut metered = MeteredStream::new(server, admission.clone());
-        assert_eq!(metered.began_at(), None);
+        assert_eq!(metered.began_at, None);
         client.write_all(&[0; 100]).await.unwrap();
         let mut buffer = [0; 100];
         metered.read_exact(&mut buffer).await.unwrap();
         assert_eq!(admission.bytes(), 100);
         metered.end_control(14);
-        assert!(admission.bytes() == 80 && metered.began_at().is_some());
+        assert!(admission.bytes() == 80 && metered.began_at.is_some());
         metered.end_message();
-        assert!(admission.bytes() == 0 && metered.began_at().is_none());
+        assert!(admission.bytes() == 0 && metered.began_at.is_none());
         client.write_all(&[0; 6]).await.unwrap();
         metered.read_exact(&mut buffer[..6]).await.unwrap();
         metered.end_control(0);
-        assert_eq!(metered.began_at(), None, "a ping is no message");
+        assert_eq!(metered.began_at, None, "a ping is no message");
         client.write_all(&[0; 9]).await.unwrap();
         metered.read_exact(&mut buffer[..9]).await.unwrap();
         drop(metered);
@@ -177,7 +161,7 @@ mod tests {
         metered.read_exact(&mut buffer).await.unwrap();
         client.write_all(&[0; 1]).await.unwrap();
         assert!(metered.read_exact(&mut buffer[..1]).await.is_err());
-        assert!(metered.has_no_room());
+        assert!(metered.has_no_room);
         drop(metered);
         assert_eq!(admission.bytes(), bytes_max - 9);
     }

@@ -1,7 +1,7 @@
 //! The fleet's gauges: set from a view, removed with their node.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus::{IntGauge, IntGaugeVec};
@@ -43,7 +43,7 @@ impl ChainMetrics {
     /// Sets the fleet's gauges from `view`, and takes away those of nodes that it has no more.
     /// `unix_seconds` becomes the time of the last round when there has been one since.
     pub fn show_fleet(&self, view: &FleetView, now: Instant, unix_seconds: u64) {
-        let mut shown = self.shown();
+        let mut shown = self.shown.lock();
         for node in &view.nodes {
             self.show_node(&mut shown, node, now);
             self.show_chain_of(node, unix_seconds);
@@ -164,7 +164,7 @@ impl ChainMetrics {
 
     /// Sets the calls in flight of the nodes that are shown.
     pub(super) fn show_in_flight(&self, view: &FleetView) {
-        let shown = self.shown();
+        let shown = self.shown.lock();
         for node in &view.nodes {
             if let Some(old) = shown.nodes.get(&node.name) {
                 old.in_flight.set(i64::from(node.load.in_flight()));
@@ -173,7 +173,7 @@ impl ChainMetrics {
     }
 
     pub(super) fn hide_from_fleet(&self, name: &str) {
-        if let Some(old) = self.shown().nodes.remove(name) {
+        if let Some(old) = self.shown.lock().nodes.remove(name) {
             self.hide_node(name, old.reason);
         }
     }
@@ -202,11 +202,6 @@ impl ChainMetrics {
         for state in STATES {
             show(&self.families.node_state, &[name, state, reason], None);
         }
-    }
-
-    /// A poisoned lock guards nothing that could be half written for long: the next view sets it.
-    fn shown(&self) -> MutexGuard<'_, FleetGauges> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

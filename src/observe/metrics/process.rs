@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus::{IntCounter, TextEncoder};
 
 use super::families::{ProcessFamilies, register, unregister};
@@ -51,7 +52,7 @@ impl ProcessMetrics {
     /// The metrics of the chain called `name`, shown from now on until it is forgotten. Asked for
     /// again meanwhile, they are the same ones: what they count goes on.
     pub fn chain(&self, name: &ChainName) -> Arc<ChainMetrics> {
-        let mut chains = self.chains();
+        let mut chains = self.chains.lock();
         let make = || {
             let chain = Arc::new(ChainMetrics::new(name));
             register(&self.families.registry, chain.families.written.clone());
@@ -63,14 +64,9 @@ impl ProcessMetrics {
     /// Takes away all series of a chain that is served no more. What is still written to its
     /// metrics goes nowhere.
     pub fn forget_chain(&self, name: &ChainName) {
-        if let Some(chain) = self.chains().remove(name) {
+        if let Some(chain) = self.chains.lock().remove(name) {
             unregister(&self.families.registry, chain.families.written.clone());
         }
-    }
-
-    /// A poisoned lock guards nothing that could be half written.
-    fn chains(&self) -> MutexGuard<'_, BTreeMap<ChainName, Arc<ChainMetrics>>> {
-        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the exporter of spans; without it they have no series.

@@ -37,7 +37,7 @@ impl TableWrite {
             TableWrite::Put(row) => request.put(
                 Put::builder()
                     .table_name(&store.nodes)
-                    .set_item(Some(row.into_attributes()))
+                    .set_item(Some(row.attributes))
                     .condition_expression("attribute_not_exists(#url)")
                     .expression_attribute_names("#url", "url")
                     .build()
@@ -105,6 +105,17 @@ pub(super) struct TableChange<T> {
     pub outcome: T,
 }
 
+impl<T> TableChange<T> {
+    /// One that leaves nodes, or finds none.
+    fn of(writes: Vec<TableWrite>, outcome: T) -> TableChange<T> {
+        TableChange {
+            writes,
+            is_emptied: false,
+            outcome,
+        }
+    }
+}
+
 /// All of `records`, unless something was ever written.
 pub(super) fn seed(
     snapshot: &ListSnapshot,
@@ -117,11 +128,8 @@ pub(super) fn seed(
         let (item, _) = newcomer(&rows, record, lookup)?;
         rows.push(DynamoRow::of(&item));
     }
-    Ok(TableChange {
-        writes: rows.into_iter().map(TableWrite::Put).collect(),
-        is_emptied: false,
-        outcome: is_new,
-    })
+    let writes = rows.into_iter().map(TableWrite::Put);
+    Ok(TableChange::of(writes.collect(), is_new))
 }
 
 pub(super) fn add(
@@ -130,11 +138,8 @@ pub(super) fn add(
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<RegistryItem>, RegistryError> {
     let (item, _) = newcomer(&snapshot.rows, record, lookup)?;
-    Ok(TableChange {
-        writes: vec![TableWrite::Put(DynamoRow::of(&item))],
-        is_emptied: false,
-        outcome: item,
-    })
+    let writes = vec![TableWrite::Put(DynamoRow::of(&item))];
+    Ok(TableChange::of(writes, item))
 }
 
 pub(super) fn set(
@@ -155,11 +160,7 @@ pub(super) fn set(
         let others = others.filter(|other| other.is_leader() && other.url() != row.url());
         writes.extend(others.map(|other| TableWrite::Patch(other.clone(), own())));
     }
-    Ok(TableChange {
-        writes,
-        is_emptied: false,
-        outcome: item,
-    })
+    Ok(TableChange::of(writes, item))
 }
 
 fn own() -> AttributePatch {
@@ -184,9 +185,10 @@ pub(super) fn remove(
     let row = find(&snapshot.rows, key, lookup)?;
     // What can't be read is no node that would be left.
     let is_none = |other: &DynamoRow| other.url() == row.url() || other.item(lookup).is_err();
+    let writes = vec![TableWrite::Delete(row.clone())];
+    let removed = row.item(lookup).unwrap_or_else(|_| row.remains());
     Ok(TableChange {
-        writes: vec![TableWrite::Delete(row.clone())],
         is_emptied: snapshot.rows.iter().all(is_none),
-        outcome: row.item(lookup).unwrap_or_else(|_| row.remains()),
+        ..TableChange::of(writes, removed)
     })
 }

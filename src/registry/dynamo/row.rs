@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::registry::dynamo::requests::{Attributes, natural, number, text, written};
 use crate::registry::node_list::{self, StoredNode as _};
 use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
-use crate::registry::{ItemOrigin, NodeEdit, RegistryItem, StoredHealth};
+use crate::registry::{NodeEdit, RegistryItem, StoredHealth};
 use forebay_core::vocabulary::hex;
 use forebay_core::vocabulary::node::{
     InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, ServedMethods, Weight,
@@ -30,7 +30,7 @@ pub(super) enum DynamoRowError {
 
 #[derive(Clone, Debug)]
 pub(super) struct DynamoRow {
-    attributes: Attributes,
+    pub(super) attributes: Attributes,
 }
 
 /// What an edit makes of attributes: `None` takes one away.
@@ -59,10 +59,6 @@ impl DynamoRow {
             former_weight: item.former_weight,
             ..NodeEdit::from(record)
         }))
-    }
-
-    pub(super) fn into_attributes(self) -> Attributes {
-        self.attributes
     }
 
     pub(super) fn when_added(&self) -> &str {
@@ -132,11 +128,9 @@ impl DynamoRow {
 
     fn item_of(&self, record: NodeRecord) -> RegistryItem {
         RegistryItem {
-            record,
-            when_added: self.when_added().to_string(),
             former_weight: self.former_weight(),
-            origin: ItemOrigin::Registry,
             health: self.health(),
+            ..RegistryItem::new(record, self.when_added().to_string())
         }
     }
 
@@ -204,12 +198,7 @@ impl DynamoRow {
 
     fn role(&self) -> Result<Role, DynamoRowError> {
         let is_leader = self.boolean("is_leader")?;
-        let is_fallback = self.boolean("is_fallback")?;
-        Ok(match (is_leader, is_fallback) {
-            (true, _) => Role::Leader,
-            (false, true) => Role::Fallback,
-            (false, false) => Role::Own,
-        })
+        Ok(Role::of(is_leader, self.boolean("is_fallback")?))
     }
 
     fn boolean(&self, name: &'static str) -> Result<bool, DynamoRowError> {

@@ -1,8 +1,8 @@
 //! What is written behind: in the order in which it came, up to a number and to so many bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use redis::Cmd;
 use tokio::sync::Notify;
 
@@ -35,7 +35,7 @@ impl WriteQueue {
 
     /// `command`, with a value of so many bytes; `false`: there is no room.
     pub(super) fn push(&self, command: Cmd, bytes: usize) -> bool {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         let bytes = bytes + WRITE_BYTES;
         let has_room = waiting.writes.len() < WRITES_MAX && waiting.bytes + bytes <= self.bytes_max;
         if has_room {
@@ -60,20 +60,16 @@ impl WriteQueue {
 
     /// What waits is forgotten: it is of a time before the store was lost.
     pub(super) fn clear(&self) {
-        *self.waiting() = WaitingWrites::default();
+        *self.waiting.lock() = WaitingWrites::default();
     }
 
     fn take_now(&self, most: usize) -> Vec<Cmd> {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         let count = waiting.writes.len().min(most);
         let taken: Vec<_> = waiting.writes.drain(..count).collect();
         let bytes: usize = taken.iter().map(|(_, bytes)| bytes).sum();
         waiting.bytes -= bytes;
         taken.into_iter().map(|(command, _)| command).collect()
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, WaitingWrites> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

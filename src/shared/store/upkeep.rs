@@ -63,7 +63,7 @@ impl SharedStore {
 
     fn lose(&self, why: &str) {
         self.connection.store(None);
-        if self.circuit().lost() {
+        if self.circuit.lock().lost() {
             self.tell_off(why);
         }
         self.queue.clear();
@@ -77,7 +77,7 @@ impl SharedStore {
             match timeout(PING_MAX, connection.ask(&question)).await {
                 Ok(Ok(_)) => {
                     failed = 0;
-                    if self.circuit().pinged() {
+                    if self.circuit.lock().pinged() {
                         self.metrics.store_is(true);
                         log::info!("the shared store answers");
                     }
@@ -88,7 +88,7 @@ impl SharedStore {
                 Ok(Err(_)) | Err(_) => {
                     failed += 1;
                     self.metrics.store_failed("ping");
-                    if self.circuit().failed() {
+                    if self.circuit.lock().failed() {
                         self.tell_off("it doesn't answer pings");
                     }
                 }
@@ -112,7 +112,7 @@ impl SharedStore {
                 }
                 Err(_) => {
                     self.metrics.store_failed("write");
-                    if self.circuit().failed() {
+                    if self.circuit.lock().failed() {
                         self.tell_off("it doesn't take what is written");
                     }
                 }
@@ -165,7 +165,7 @@ impl SharedStore {
 
     /// Tells all listeners, those that come meanwhile too.
     fn begin_to_listen(&self) {
-        let listeners = self.listeners();
+        let listeners = self.listeners.lock();
         self.listening.fetch_add(1, Ordering::AcqRel);
         for listener in listeners.iter() {
             self.tell_one(listener, StoreNews::Begun);
@@ -173,7 +173,7 @@ impl SharedStore {
     }
 
     fn tell(&self, channel: &str, news: &StoreNews) {
-        let mut listeners = self.listeners();
+        let mut listeners = self.listeners.lock();
         listeners.retain(|listener| !listener.news.is_closed());
         for listener in listeners.iter().filter(|it| it.channel == channel) {
             self.tell_one(listener, news.clone());

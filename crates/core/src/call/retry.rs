@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-pub use crate::call::retry::disclosure::after;
+pub use crate::call::retry::disclosure::verdict_after;
 use crate::call::retry::disclosure::{passes_on, says_as_much};
 use crate::call::retry::doubted::DoubtedAnswer;
 use crate::call::retry::failures::AttemptFailures;

@@ -2,8 +2,9 @@
 //! nodes never multiplies the load on them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Over this time what calls and what seconds earn is compared.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -84,10 +85,7 @@ impl RetryBudget {
 
     /// The bucket, with all in it that was earned until now.
     fn settled(&self, now: Instant) -> MutexGuard<'_, BudgetBucket> {
-        let mut bucket = self
-            .bucket
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut bucket = self.bucket.lock();
         let calls = self.calls.swap(0, Ordering::Relaxed) as f64;
         bucket.settle(calls, now);
         bucket

@@ -3,9 +3,11 @@
 //! Answers are counted without a lock, on every call's path; faults, which are rare, under one.
 //! What is a fault is for the call to say that met it: see [`crate::call::doubts`].
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::vocabulary::recent::SlidingCounter;
 
@@ -125,7 +127,7 @@ impl Conduct {
 
     /// Of those it answered, one was of `method`.
     pub fn answered_method(&self, method: &str, now: Instant) {
-        let mut faults = self.faults();
+        let mut faults = self.faults.lock();
         if let Some(record) = faults.record_of(method) {
             record.hear_answer(now);
         }
@@ -148,7 +150,7 @@ impl Conduct {
 
     /// The calls of late that it answered, and its faults at others than `method`.
     pub fn of_late(&self, method: &str, now: Instant) -> (u32, u32) {
-        let mut faults = self.faults();
+        let mut faults = self.faults.lock();
         let own = faults
             .record_of(method)
             .map_or(0, |record| record.faults.count.sum(now));
@@ -161,7 +163,7 @@ impl Conduct {
     pub fn spare(&self, at: Instant, now: Instant) -> bool {
         let last_answer = self.last_answer();
         let began = last_answer.unwrap_or(self.born);
-        let mut faults = self.faults();
+        let mut faults = self.faults.lock();
         faults.spared.add(at, last_answer, now);
         faults.spared.is_silent(began, at, now)
     }
@@ -171,7 +173,7 @@ impl Conduct {
     pub fn faulted(&self, method: &str, at: Instant, now: Instant) -> Option<Penalty> {
         self.suspect(at, now);
         let last_answer = self.last_answer();
-        let mut faults = self.faults();
+        let mut faults = self.faults.lock();
         faults.of_all.add(at, last_answer, now);
         let began = last_answer.unwrap_or(self.born);
         let answers = self.answers.sum(now);
@@ -249,10 +251,6 @@ impl Conduct {
     /// In microseconds; never 0.
     fn age(&self, now: Instant) -> u64 {
         micros(now.saturating_duration_since(self.born))
-    }
-
-    fn faults(&self) -> MutexGuard<'_, FaultRecords> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,8 +13,9 @@ mod pace;
 mod simulation_tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::fleet::limiter::control::LimitController;
 use crate::fleet::limiter::latency::LatencyWindow;
@@ -109,7 +110,7 @@ impl Limiter {
 
     /// Holds to `most` calls from now on; `None`: to as many as the node turns out to take.
     pub fn fix(&self, most: Option<u32>, now: Instant) {
-        let mut control = self.control();
+        let mut control = self.control.lock();
         if let Some(limit) = control.fix(most, now) {
             self.show(&control, limit);
         }
@@ -135,7 +136,7 @@ impl Limiter {
     /// The same of any node. That there was none is remembered.
     pub fn try_begin_at(&self, now: Instant) -> Option<u32> {
         let taken = if self.limit.load(Ordering::Relaxed) == PACED {
-            let mut control = self.control();
+            let mut control = self.control.lock();
             let taken = self.taken();
             control.pace(taken, now).then(|| {
                 self.begin();
@@ -220,7 +221,7 @@ impl Limiter {
     /// When the next place is given, where that goes by the clock.
     pub fn next_place(&self) -> Option<Instant> {
         let is_paced = self.limit.load(Ordering::Relaxed) == PACED;
-        is_paced.then(|| self.control().next_place())?
+        is_paced.then(|| self.control.lock().next_place())?
     }
 
     /// Whether the caller is to give its places by the clock; `false`: another task does.
@@ -288,7 +289,7 @@ impl Limiter {
 
     /// The node refused the call that took the place `number`: it said that it has too much to do.
     pub fn refused(&self, number: u32, now: Instant) {
-        let mut control = self.control();
+        let mut control = self.control.lock();
         let count = self.sum.load(Ordering::Relaxed) >> COUNT_SHIFT;
         let began = self.born + Duration::from_micros(self.began.load(Ordering::Relaxed));
         let limit = self.limit.load(Ordering::Relaxed);
@@ -298,7 +299,7 @@ impl Limiter {
 
     /// A call waited in vain.
     pub fn timed_out(&self, now: Instant) {
-        let mut control = self.control();
+        let mut control = self.control.lock();
         let limit = self.limit.load(Ordering::Relaxed);
         let limit = control.timed_out(limit, now);
         self.show(&control, limit);
@@ -307,7 +308,7 @@ impl Limiter {
     /// The window is over, if it has enough answers, and is learnt from.
     #[cold]
     fn turn(&self, age: u64, now: Instant) {
-        let Ok(mut control) = self.control.try_lock() else {
+        let Some(mut control) = self.control.try_lock() else {
             return;
         };
         if age < self.until.load(Ordering::Relaxed) {
@@ -386,10 +387,6 @@ impl Limiter {
     fn age(&self, now: Instant) -> u64 {
         let age = now.saturating_duration_since(self.born).as_micros();
         u64::try_from(age).unwrap_or(u64::MAX)
-    }
-
-    fn control(&self) -> MutexGuard<'_, LimitController> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -95,14 +95,10 @@ pub struct CallTimeouts {
 impl CallTimeouts {
     /// How long a call of a method treated so may take in all.
     pub fn deadline_of(&self, treatment: Treatment) -> Duration {
-        match treatment {
-            Treatment::Heavy => self.heavy.max(self.deadline),
-            Treatment::Local(_)
-            | Treatment::Read
-            | Treatment::Broadcast
-            | Treatment::Once
-            | Treatment::Unknown
-            | Treatment::Denied => self.deadline,
+        if treatment == Treatment::Heavy {
+            self.heavy.max(self.deadline)
+        } else {
+            self.deadline
         }
     }
 
@@ -114,14 +110,10 @@ impl CallTimeouts {
 
     /// How long one node has to answer a call of a method treated so.
     pub fn attempt_of(&self, treatment: Treatment) -> Duration {
-        match treatment {
-            Treatment::Heavy => self.heavy,
-            Treatment::Local(_)
-            | Treatment::Read
-            | Treatment::Broadcast
-            | Treatment::Once
-            | Treatment::Unknown
-            | Treatment::Denied => self.attempt,
+        if treatment == Treatment::Heavy {
+            self.heavy
+        } else {
+            self.attempt
         }
     }
 }

@@ -26,6 +26,11 @@ pub fn data_text(bytes: &[u8]) -> String {
 /// The same without memory of its own.
 pub(crate) fn write_data(bytes: &[u8], to: &mut impl fmt::Write) -> fmt::Result {
     to.write_str("0x")?;
+    write_digits(bytes, to)
+}
+
+/// The digits alone.
+pub(crate) fn write_digits(bytes: &[u8], to: &mut impl fmt::Write) -> fmt::Result {
     let mut digits = [0; 2 * WRITTEN_BYTES];
     for bytes in bytes.chunks(WRITTEN_BYTES) {
         let digits = &mut digits[..2 * bytes.len()];

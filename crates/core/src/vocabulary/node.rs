@@ -6,6 +6,7 @@
 mod fault;
 mod in_flight_max;
 mod purpose;
+mod role;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use self::in_flight_max::InFlightMax;
 pub use self::purpose::{
     NodePurpose, RECENT_BLOCKS_MAX, RecentBlocks, SERVED_GLOBS_MAX, ServedMethods,
 };
+pub use self::role::Role;
 pub use self::secret::Secret;
 pub use crate::vocabulary::node::fault::NodeSpecError;
 
@@ -70,31 +72,6 @@ impl Weight {
             (false, true) => Some(self),
             (true, true) => former,
             (_, false) => None,
-        }
-    }
-}
-
-/// Where a node stands in the order of asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// One of our own: asked first.
-    Own,
-    /// The reference for the head of the chain, and the fallback.
-    Leader,
-    /// Asked, beside the leader, only when no own node is fit.
-    Fallback,
-}
-
-impl Role {
-    /// Best first.
-    pub const ALL: [Role; 3] = [Role::Own, Role::Leader, Role::Fallback];
-
-    /// The value of the label `rung`, and the word of the registry and the status page.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Own => "own",
-            Role::Leader => "leader",
-            Role::Fallback => "fallback",
         }
     }
 }

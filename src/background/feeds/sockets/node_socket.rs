@@ -113,7 +113,7 @@ impl NodeSocket {
     async fn live(&mut self) -> SocketFailure {
         let spec = &self.upstream.spec;
         let url = spec.ws_url.as_ref().unwrap_or(&spec.url).reveal();
-        let opened = UpstreamSocket::open(&self.exchange.connector, spec, url).await;
+        let opened = UpstreamSocket::open(&self.exchange.means.connector, spec, url).await;
         let mut live = match opened {
             Ok(socket) => {
                 let node = self.upstream.id;
@@ -131,7 +131,7 @@ impl NodeSocket {
         let end = self.listen(&mut live).await;
         // What its node held in memory may have gone with it.
         if matches!(end, SocketFailure::Fault(_)) {
-            self.exchange.fleet.doubt_depth(self.upstream.id);
+            self.exchange.means.fleet.doubt_depth(self.upstream.id);
         }
         self.close(live, &end).await;
         end
@@ -139,7 +139,7 @@ impl NodeSocket {
 
     async fn listen(&mut self, live: &mut SocketState) -> SocketFailure {
         live.subscriptions.want(CallPurpose::Heads);
-        let look = (self.exchange.settings.say(|it| it.chain.block_time) / 2)
+        let look = (self.exchange.means.settings.say(|it| it.chain.block_time) / 2)
             .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
         let mut pings = tokio::time::interval(PING_EVERY);
@@ -171,7 +171,7 @@ impl NodeSocket {
     /// Silent for long while others move, or not even alive.
     fn look(&self, live: &mut SocketState) -> Result<(), SocketFailure> {
         let now = clock::now();
-        let block_time = self.exchange.settings.say(|it| it.chain.block_time);
+        let block_time = self.exchange.means.settings.say(|it| it.chain.block_time);
         let told = self.exchange.told();
         if live.staleness.is_stale(told, block_time, now) {
             return Err(SocketFailure::Stale);
@@ -330,13 +330,16 @@ impl NodeSocket {
 
     fn count(&self, live: &SocketState) {
         let name = &self.upstream.spec.name;
-        let metrics = &self.exchange.metrics;
+        let metrics = &self.exchange.means.metrics;
         metrics.show_upstream_subscriptions(name, live.subscriptions.len());
     }
 
     async fn close(&mut self, mut live: SocketState, end: &SocketFailure) {
         let name = &self.upstream.spec.name;
-        self.exchange.metrics.show_upstream_subscriptions(name, 0);
+        self.exchange
+            .means
+            .metrics
+            .show_upstream_subscriptions(name, 0);
         let unheeded = live
             .place
             .as_mut()
@@ -350,7 +353,7 @@ impl NodeSocket {
         // Not before all is said: a relay that finds the socket gone asks for no reason.
         drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
-        self.exchange.fleet.hurry();
+        self.exchange.means.fleet.hurry();
     }
 }
 

@@ -128,7 +128,7 @@ impl<'a> BroadcastRounds<'a> {
 
     /// The nodes that are asked whether they have it before it is said to have failed: where one may, those that were
     /// sent it and the own fit ones; else, of a transaction that is known to be sound, those that refused it, once.
-    pub fn may_have_it(
+    pub fn possible_holders(
         &mut self,
         (broadcast, is_sound): (&Broadcast, bool),
         view: &FleetView,
@@ -345,7 +345,7 @@ mod tests {
         rounds.hear((NodeId(1), AttemptClass::RpcError), refused);
         rounds.hear((NodeId(2), AttemptClass::Limit), unheard);
         let mut asked = |broadcast: &Broadcast, is_sound, rounds: &mut BroadcastRounds<'_>| {
-            let mut nodes = rounds.may_have_it((broadcast, is_sound), &view, now, dice);
+            let mut nodes = rounds.possible_holders((broadcast, is_sound), &view, now, dice);
             nodes.sort_unstable();
             nodes
         };

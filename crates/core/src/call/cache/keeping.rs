@@ -117,11 +117,8 @@ fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Condi
         NamedBlock::Unclear => return Err(NotKept::Unknown),
         NamedBlock::One(number, hash) => (number, hash),
     };
-    let told = moment.view.told.hash_at(number);
-    if told.is_some_and(|told| told != hash) {
-        return Err(not_this(plan, hash));
-    }
     let is_it = match plan.block {
+        _ if !is_told(number, hash, moment) => false,
         KeptBlock::Told(wanted, wanted_hash) => (number, hash) == (wanted, wanted_hash),
         KeptBlock::Hashed(wanted) => hash == wanted,
         KeptBlock::Final(wanted) => number == wanted && moment.is_on_the_branch(number),
@@ -131,6 +128,12 @@ fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Condi
         true => Ok((number, KeptCondition::Always)),
         false => Err(not_this(plan, hash)),
     }
+}
+
+/// Whether clients were told no other block of that number, as far as is remembered.
+fn is_told(number: BlockNumber, hash: BlockHash, moment: AnswerMoment<'_>) -> bool {
+    let told = moment.view.told.hash_at(number);
+    told.is_none_or(|told| told == hash)
 }
 
 /// Of an answer that names the block `hash`, which isn't the one that it should be of, or isn't told.
@@ -178,11 +181,8 @@ fn found_in(
     let mut found = None;
     for named in naming::of_logs(result) {
         let (number, hash) = named.ok_or(NotKept::Unknown)?;
-        let told = moment.view.told.hash_at(number);
-        if told.is_some_and(|told| told != hash) {
-            return Err(not_this(plan, hash));
-        }
         let is_it = match (plan.block, plan.from) {
+            _ if !is_told(number, hash, moment) => false,
             (KeptBlock::Hashed(wanted), _) => hash == wanted,
             (KeptBlock::Told(wanted, wanted_hash), None) => (number, hash) == (wanted, wanted_hash),
             (KeptBlock::Told(last, _) | KeptBlock::Final(last), from) => {

@@ -8,6 +8,7 @@ use crate::call::cache::kept_block::{self, KeptBlock, WRITTEN_BYTES};
 use crate::call::cache::subject::{self, CachePlan};
 use crate::method;
 use crate::vocabulary::chain::ChainId;
+use crate::vocabulary::hex;
 
 /// What all balancers that share a store have alike, and the store hasn't.
 #[derive(Clone)]
@@ -46,7 +47,7 @@ pub struct StoredKey(pub [u8; 32]);
 
 impl std::fmt::Display for StoredKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write_digits(&self.0, f)
     }
 }
 
@@ -120,7 +121,7 @@ mod tests {
             wanted.update(parts.concat());
             let name = of(&secret, ChainId(0x102), &plan, params);
             assert_eq!(name, Some(StoredKey(wanted.finalize().into())));
-            assert_eq!(hex::encode(&name.unwrap().0[..8]), digits);
+            assert_eq!(hex::digits_text(&name.unwrap().0[..8]), digits);
         }
     }
 }

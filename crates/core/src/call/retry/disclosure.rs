@@ -21,7 +21,7 @@ const TIME_LIMITS: &[(&str, &str)] = &[
 
 /// What `verdict` comes to where the node gave its `answer` after `took`: a call that runs for longer than nodes let any
 /// call run has its answer.
-pub fn after(took: Duration, verdict: Verdict, answer: &WholeAnswer) -> Verdict {
+pub fn verdict_after(took: Duration, verdict: Verdict, answer: &WholeAnswer) -> Verdict {
     let is_calls = || {
         let error = answer.error();
         error.is_some_and(|error| is_time_limit(&error.message, took))
@@ -42,23 +42,15 @@ fn is_time_limit(message: &str, took: Duration) -> bool {
 
 /// Whether a node's own error is fit for a client's eyes.
 pub(super) fn passes_on(class: AttemptClass) -> bool {
-    match class {
+    matches!(
+        class,
         AttemptClass::RpcError
-        | AttemptClass::Limit
-        | AttemptClass::Unsupported
-        | AttemptClass::MissingData
-        | AttemptClass::NodeTimeout
-        | AttemptClass::Unknown => true,
-        AttemptClass::Ok
-        | AttemptClass::RequestSize
-        | AttemptClass::Throttled
-        | AttemptClass::Shut
-        | AttemptClass::Timeout
-        | AttemptClass::NoConnection
-        | AttemptClass::Transport
-        | AttemptClass::BadAnswer
-        | AttemptClass::Cancelled => false,
-    }
+            | AttemptClass::Limit
+            | AttemptClass::Unsupported
+            | AttemptClass::MissingData
+            | AttemptClass::NodeTimeout
+            | AttemptClass::Unknown
+    )
 }
 
 /// Whether `new` tells the client as much as `told` did: the later of two equals is told, and of
@@ -101,7 +93,7 @@ mod tests {
         let class_after = |message: &str, millis, class: AttemptClass| {
             let body = format!(r#"{{"id":1,"error":{{"code":-32000,"message":"{message}"}}}}"#);
             let answer = testing::whole_answer(&body);
-            after(Duration::from_millis(millis), class.into(), &answer).class
+            verdict_after(Duration::from_millis(millis), class.into(), &answer).class
         };
         let timeout = AttemptClass::NodeTimeout;
         for (message, millis, class, wanted) in [

@@ -254,13 +254,17 @@ fn named_at(params: &str, at: Range<usize>, null_is_latest: bool) -> BlockArgume
 
 /// The block that a filter names by its hash alone.
 fn read_filters_hash(params: &str, filter: usize) -> Option<BlockName> {
+    match filters_ends(params, filter)? {
+        [None, None, Some(hash)] => Some(named(&params[hash])),
+        _ => None,
+    }
+}
+
+/// Where the blocks of the filter at `filter` stand: the first, the last, the one of a hash.
+fn filters_ends(params: &str, filter: usize) -> Option<[Option<Range<usize>>; 3]> {
     let mut found = [const { None }; 3];
     let keys = ["fromBlock", "toBlock", "blockHash"];
-    let is_clear = find_members(params, filter, &keys, &mut found);
-    let [None, None, Some(hash)] = found else {
-        return None;
-    };
-    is_clear.then(|| named(&params[hash]))
+    find_members(params, filter, &keys, &mut found).then_some(found)
 }
 
 fn read_range(
@@ -268,10 +272,9 @@ fn read_range(
     filter: usize,
     missing: BlockName,
 ) -> Option<(BlockArgument, BlockArgument)> {
-    let mut found = [const { None }; 3];
-    let keys = ["fromBlock", "toBlock", "blockHash"];
-    let is_clear = find_members(params, filter, &keys, &mut found);
-    let [from, to, None] = found else { return None };
+    let [from, to, None] = filters_ends(params, filter)? else {
+        return None;
+    };
     let inside = filter + 1;
     let text = params.as_bytes();
     let is_bare = text.get(scanner::skip_space(text, inside)) == Some(&b'}');
@@ -292,8 +295,7 @@ fn read_range(
     } else {
         &("\"toBlock\":", ",")
     };
-    let arguments = (end(from, &("\"fromBlock\":", ",")), end(to, around_to));
-    is_clear.then_some(arguments)
+    Some((end(from, &("\"fromBlock\":", ",")), end(to, around_to)))
 }
 
 /// Finds the values of `keys` in the object at `at`; `false` if it can be read in two ways: by a

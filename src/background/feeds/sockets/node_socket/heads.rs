@@ -34,17 +34,17 @@ impl NodeSocket {
         };
         // An error says that no task follows heads any more: the process ends.
         drop(self.exchange.heads.send(head).await);
-        self.exchange.fleet.hear_head(id, &header).await;
+        self.exchange.means.fleet.hear_head(id, &header).await;
         self.hurry(&header);
     }
 
     /// Calls aren't served the block yet: nodes without a socket are asked soon whether they have it, too.
     fn hurry(&self, header: &Header) {
-        let view = &self.exchange.fleet.snapshot().view;
+        let view = &self.exchange.means.fleet.snapshot().view;
         let open = self.exchange.open.borrow();
         let is_silent = |id: &NodeId| !open.contains_key(id);
         if Some(header.number) > view.served_head && witnesses(view).iter().any(is_silent) {
-            self.exchange.fleet.hurry();
+            self.exchange.means.fleet.hurry();
         }
     }
 
@@ -59,8 +59,14 @@ impl NodeSocket {
             let answer = async move {
                 tokio::time::sleep_until(from.into()).await;
                 let asked_at = clock::now();
-                let timeout = exchange.settings.say(|settings| settings.health.timeout);
-                let asked = exchange.prober.header_at(&upstream.spec, number, timeout);
+                let timeout = exchange
+                    .means
+                    .settings
+                    .say(|settings| settings.health.timeout);
+                let asked = exchange
+                    .means
+                    .prober
+                    .header_at(&upstream.spec, number, timeout);
                 BlockAnswer {
                     number,
                     asked_at,
@@ -88,7 +94,7 @@ impl NodeSocket {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
                     let same = told.iter().filter(|(told, _)| told.hash == block.hash);
-                    same.for_each(|(told, _)| self.exchange.hub.compare(told, block));
+                    same.for_each(|(told, _)| self.exchange.means.hub.compare(told, block));
                 }
                 for (head, as_of) in told {
                     self.tell(head, as_of).await;
