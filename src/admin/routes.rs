@@ -81,10 +81,19 @@ impl AdminRoute {
 
     /// Whether the token is asked for: for all that tells of nodes or changes them.
     pub(super) fn needs_token(&self) -> bool {
-        !matches!(
-            self,
-            AdminRoute::Asset(_) | AdminRoute::Live | AdminRoute::Ready | AdminRoute::Description
-        )
+        match self {
+            AdminRoute::Asset(_)
+            | AdminRoute::Live
+            | AdminRoute::Ready
+            | AdminRoute::Description => false,
+            AdminRoute::Status
+            | AdminRoute::List
+            | AdminRoute::Add
+            | AdminRoute::Change
+            | AdminRoute::Remove
+            | AdminRoute::Turn(..)
+            | AdminRoute::Purge => true,
+        }
     }
 
     pub(super) fn body(&self) -> BodyRule {

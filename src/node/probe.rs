@@ -315,10 +315,15 @@ pub(super) async fn within<T>(
 }
 
 fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {
-    let probe = if let RpcFailure::Throttled { rest, .. } = failure {
-        ProbeOutcome::Throttled(*rest)
-    } else {
-        ProbeOutcome::Failed
+    let probe = match failure {
+        RpcFailure::Throttled { rest, .. } => ProbeOutcome::Throttled(*rest),
+        RpcFailure::Timeout(_)
+        | RpcFailure::Connect { .. }
+        | RpcFailure::Http { .. }
+        | RpcFailure::NoAnswer { .. }
+        | RpcFailure::BadAnswer(_)
+        | RpcFailure::TooLarge(_)
+        | RpcFailure::RpcError { .. } => ProbeOutcome::Failed,
     };
     ProbeReply {
         probe,

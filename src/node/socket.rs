@@ -60,10 +60,17 @@ pub enum SocketFault {
 impl SocketFault {
     /// Whether the node has spoken, and has no WebSocket there.
     pub fn is_refusal(&self) -> bool {
-        if let SocketFault::Http(status) = self {
-            return *status < 500 && *status != 429;
+        match self {
+            SocketFault::Http(status) => *status < 500 && *status != 429,
+            SocketFault::NoHandshake => true,
+            SocketFault::Unresolved
+            | SocketFault::NoStream(_)
+            | SocketFault::Timeout
+            | SocketFault::Closed
+            | SocketFault::TooLarge
+            | SocketFault::Protocol
+            | SocketFault::Headers => false,
         }
-        matches!(self, SocketFault::NoHandshake)
     }
 }
 

@@ -121,13 +121,17 @@ async fn deny<S: AsyncWrite + Unpin>(stream: &mut S, why: HandshakeRefusal, endp
     if let Some(seconds) = why.retry_after_seconds() {
         answer.push_str(&format!("Retry-After: {}\r\n", retry_after(seconds)));
     }
-    if let HandshakeRefusal::Version = why {
+    match &why {
         // RFC 9110 §15.5.22 wants `Upgrade`, too.
-        answer.push_str(&format!(
+        HandshakeRefusal::Version => answer.push_str(&format!(
             "Sec-WebSocket-Version: {VERSION}\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
-        ));
-    } else {
-        answer.push_str("Connection: close\r\n");
+        )),
+        HandshakeRefusal::Malformed(_)
+        | HandshakeRefusal::Origin
+        | HandshakeRefusal::Process
+        | HandshakeRefusal::Address
+        | HandshakeRefusal::Closing
+        | HandshakeRefusal::Chain(_) => answer.push_str("Connection: close\r\n"),
     }
     answer.push_str("\r\n");
     answer.push_str(&why.sentence());

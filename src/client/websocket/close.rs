@@ -71,14 +71,19 @@ impl CloseReason {
 
     /// Whether what the client sends can still be read as messages.
     pub fn leaves_codec_whole(&self) -> bool {
-        !matches!(
-            self,
+        match self {
             CloseReason::Protocol
-                | CloseReason::NotUtf8
-                | CloseReason::TooLarge
-                | CloseReason::Restless
-                | CloseReason::OverCapacity
-        )
+            | CloseReason::NotUtf8
+            | CloseReason::TooLarge
+            | CloseReason::Restless
+            | CloseReason::OverCapacity => false,
+            CloseReason::Left
+            | CloseReason::Broken
+            | CloseReason::Silent
+            | CloseReason::Unfinished
+            | CloseReason::Slow
+            | CloseReason::Closed(_) => true,
+        }
     }
 
     /// For the metrics.

@@ -18,14 +18,28 @@ pub(crate) const WORDLESS: Duration = Duration::from_millis(100);
 
 /// What `verdict` would be a sign of at a node that answers others.
 fn sign(verdict: &Verdict) -> Option<Overload> {
-    let (class, meaning) = (verdict.class, verdict.meaning);
-    if class == AttemptClass::Timeout {
-        return Some(Overload::Waited);
+    let is_nodes = verdict.meaning != Some(Meaning::MethodThrottled);
+    match verdict.class {
+        AttemptClass::Throttled if is_nodes && verdict.rest.is_none() => Some(Overload::Refused),
+        AttemptClass::Transport if verdict.meaning == Some(Meaning::Busy) => {
+            Some(Overload::Refused)
+        }
+        AttemptClass::Timeout => Some(Overload::Waited),
+        AttemptClass::Ok
+        | AttemptClass::RpcError
+        | AttemptClass::Limit
+        | AttemptClass::RequestSize
+        | AttemptClass::Throttled
+        | AttemptClass::Shut
+        | AttemptClass::Unsupported
+        | AttemptClass::MissingData
+        | AttemptClass::NodeTimeout
+        | AttemptClass::NoConnection
+        | AttemptClass::Transport
+        | AttemptClass::BadAnswer
+        | AttemptClass::Unknown
+        | AttemptClass::Cancelled => None,
     }
-    let is_nodes = meaning != Some(Meaning::MethodThrottled);
-    let is_throttled = class == AttemptClass::Throttled && is_nodes && verdict.rest.is_none();
-    let is_busy = class == AttemptClass::Transport && meaning == Some(Meaning::Busy);
-    (is_throttled || is_busy).then_some(Overload::Refused)
 }
 
 /// Whether `verdict` says that a node that does so has too much to do.

@@ -95,10 +95,14 @@ pub struct CallTimeouts {
 impl CallTimeouts {
     /// How long a call of a method treated so may take in all.
     pub fn deadline_of(&self, treatment: Treatment) -> Duration {
-        if treatment == Treatment::Heavy {
-            self.heavy.max(self.deadline)
-        } else {
-            self.deadline
+        match treatment {
+            Treatment::Heavy => self.heavy.max(self.deadline),
+            Treatment::Local(_)
+            | Treatment::Read
+            | Treatment::Broadcast
+            | Treatment::Once
+            | Treatment::Unknown
+            | Treatment::Denied => self.deadline,
         }
     }
 
@@ -110,10 +114,14 @@ impl CallTimeouts {
 
     /// How long one node has to answer a call of a method treated so.
     pub fn attempt_of(&self, treatment: Treatment) -> Duration {
-        if treatment == Treatment::Heavy {
-            self.heavy
-        } else {
-            self.attempt
+        match treatment {
+            Treatment::Heavy => self.heavy,
+            Treatment::Local(_)
+            | Treatment::Read
+            | Treatment::Broadcast
+            | Treatment::Once
+            | Treatment::Unknown
+            | Treatment::Denied => self.attempt,
         }
     }
 }

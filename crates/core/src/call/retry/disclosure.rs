@@ -42,15 +42,23 @@ fn is_time_limit(message: &str, took: Duration) -> bool {
 
 /// Whether a node's own error is fit for a client's eyes.
 pub(super) fn passes_on(class: AttemptClass) -> bool {
-    matches!(
-        class,
+    match class {
         AttemptClass::RpcError
-            | AttemptClass::Limit
-            | AttemptClass::Unsupported
-            | AttemptClass::MissingData
-            | AttemptClass::NodeTimeout
-            | AttemptClass::Unknown
-    )
+        | AttemptClass::Limit
+        | AttemptClass::Unsupported
+        | AttemptClass::MissingData
+        | AttemptClass::NodeTimeout
+        | AttemptClass::Unknown => true,
+        AttemptClass::Ok
+        | AttemptClass::RequestSize
+        | AttemptClass::Throttled
+        | AttemptClass::Shut
+        | AttemptClass::Timeout
+        | AttemptClass::NoConnection
+        | AttemptClass::Transport
+        | AttemptClass::BadAnswer
+        | AttemptClass::Cancelled => false,
+    }
 }
 
 /// Whether `new` tells the client as much as `told` did: the later of two equals is told, and of

@@ -116,9 +116,26 @@ impl Meaning {
 
     /// The same, where the text may be a caller's own: nothing that speaks against the node.
     pub(super) fn without_blame(self) -> Meaning {
-        if let Meaning::Throttled | Meaning::MethodThrottled | Meaning::Shut(_) = self {
-            return Meaning::Unknown;
+        match self {
+            Meaning::Throttled | Meaning::MethodThrottled | Meaning::Shut(_) => Meaning::Unknown,
+            Meaning::Execution
+            | Meaning::Invalid
+            | Meaning::Doubtful
+            | Meaning::AlreadyKnown
+            | Meaning::NonceTooLow
+            | Meaning::PoolRefusal
+            | Meaning::Range
+            | Meaning::OddRange
+            | Meaning::RequestSize
+            | Meaning::ResponseSize
+            | Meaning::FutureRange
+            | Meaning::Unsupported
+            | Meaning::UnsupportedForm
+            | Meaning::NoResult
+            | Meaning::Missing(_)
+            | Meaning::NodeTimeout
+            | Meaning::Busy
+            | Meaning::Unknown => self,
         }
-        self
     }
 }

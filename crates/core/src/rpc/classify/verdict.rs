@@ -46,10 +46,29 @@ impl Verdict {
     /// Which way the data lies that the node doesn't have. Said of [`AttemptClass::MissingData`], and of
     /// a range that ends beyond the node's head.
     pub fn missing(&self) -> Option<MissingKind> {
-        if let Some(Meaning::Missing(missing)) = self.meaning {
-            return Some(missing);
+        match self.meaning? {
+            Meaning::Missing(missing) => Some(missing),
+            Meaning::FutureRange => Some(MissingKind::Newer),
+            Meaning::Execution
+            | Meaning::Invalid
+            | Meaning::Doubtful
+            | Meaning::AlreadyKnown
+            | Meaning::NonceTooLow
+            | Meaning::PoolRefusal
+            | Meaning::Range
+            | Meaning::OddRange
+            | Meaning::RequestSize
+            | Meaning::ResponseSize
+            | Meaning::Throttled
+            | Meaning::MethodThrottled
+            | Meaning::Shut(_)
+            | Meaning::Unsupported
+            | Meaning::UnsupportedForm
+            | Meaning::NoResult
+            | Meaning::NodeTimeout
+            | Meaning::Busy
+            | Meaning::Unknown => None,
         }
-        (self.meaning == Some(Meaning::FutureRange)).then_some(MissingKind::Newer)
     }
 
     /// Why the node refuses our credentials: an operator has to see to it. Said of [`AttemptClass::Shut`].
