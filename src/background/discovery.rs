@@ -399,8 +399,8 @@ fn has_way_to(upstreams: &[Arc<Upstream>], node: &Upstream) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use std::path::PathBuf;
-    use std::sync::Mutex;
 
     use crate::node::access::NodeAccess;
 
@@ -428,7 +428,7 @@ mod tests {
         }
 
         fn set_key(&self, key: Option<&str>) {
-            *self.key.lock().unwrap() = key.map(str::to_string);
+            *self.key.lock() = key.map(str::to_string);
         }
 
         async fn add(&self, url: &str) {
@@ -444,7 +444,7 @@ mod tests {
             let places = fleet.places.clone();
             NodeDiscovery {
                 registry: self.registry.clone(),
-                environment: Arc::new(move |_| key.lock().unwrap().clone()),
+                environment: Arc::new(move |_| key.lock().clone()),
                 fleet,
                 clients: ClientFactory::new(connector, metrics.clone(), places, 1),
                 metrics,

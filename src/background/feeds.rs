@@ -36,15 +36,15 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    pub fn new(means: FeedResources) -> Feeds {
+    pub fn new(resources: FeedResources) -> Feeds {
         let (heads, heard) = mpsc::channel(HEADS_MAX);
         let (said, saying) = mpsc::channel(SAID_MAX);
         let (events, written) = mpsc::channel(heads::EVENTS_MAX);
         let (open, opened) = watch::channel(HashMap::new());
         let told = Arc::default();
-        let means = Arc::new(means);
+        let resources = Arc::new(resources);
         let exchange = SocketContext {
-            means: means.clone(),
+            resources: resources.clone(),
             heads: heads.clone(),
             said,
             said_room: Arc::new(Semaphore::new(SAID_BYTES_MAX)),
@@ -53,14 +53,14 @@ impl Feeds {
             epochs: AtomicU64::default(),
         };
         let head_feed = HeadFeed {
-            means: means.clone(),
+            resources: resources.clone(),
             heads: heard,
             events,
             told,
         };
-        let logs = LogFeed::new(means.clone(), written);
+        let logs = LogFeed::new(resources.clone(), written);
         let relays = RelayFeed {
-            means,
+            resources,
             said: saying,
             open: opened,
             relays: Relays::default(),

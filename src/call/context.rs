@@ -102,9 +102,10 @@ impl CallContext<'_> {
     }
 
     /// What nodes are asked for its sake, `until` then: `body`, a call of `method`.
-    pub fn lookup(
+    pub fn fanout_call(
         &self,
-        (method, body): (&str, Bytes),
+        method: &str,
+        body: Bytes,
         until: Instant,
         bytes_max: u64,
     ) -> FanoutCall {
@@ -118,7 +119,7 @@ impl CallContext<'_> {
         }
     }
 
-    /// Until when one node may be asked for it that is asked `now`, as for a plain read.
+    /// By when a node that is asked for it `now` must have answered: as soon as a plain read.
     pub fn read_end(&self, now: Instant) -> Instant {
         let times = self.policy.usual_times();
         times.attempt_end(Treatment::Read, self.arrived_at, now)

@@ -124,7 +124,7 @@ async fn ask(
     state.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
     let until = context.read_end(now);
-    let question = context.lookup((COUNT, body), until, fanout::SHORT_BYTES_MAX);
+    let question = context.fanout_call(COUNT, body, until, fanout::SHORT_BYTES_MAX);
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
     let mut best = None;
@@ -201,7 +201,7 @@ async fn counted(
     let params = format!("[\"{sender}\",\"{tag}\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
     let until = context.read_end(clock::now());
-    let question = context.lookup((COUNT, body.into()), until, fanout::SHORT_BYTES_MAX);
+    let question = context.fanout_call(COUNT, body.into(), until, fanout::SHORT_BYTES_MAX);
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, nodes, &question);
     let mut counts = Vec::new();
     while let Some(heard) = fanout.next().await {

@@ -105,7 +105,7 @@ async fn mined(
 ) -> Option<CallReply> {
     let body = call.for_node().into();
     let until = context.read_end(clock::now());
-    let question = context.lookup((BY_HASH, body), until, fanout::LONG_BYTES_MAX);
+    let question = context.fanout_call(BY_HASH, body, until, fanout::LONG_BYTES_MAX);
     let mut fanout = fanout::ask_all(&state.fleet, &state.admission, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fanout.next().await {

@@ -246,7 +246,10 @@ fn row(
 ) -> ProbeRow {
     let now = clock::now();
     let reason = node.reason(now);
-    let has_answered = matches!(probed.probe, ProbeOutcome::Answered { .. });
+    let has_answered = match probed.probe {
+        ProbeOutcome::Answered { .. } => true,
+        ProbeOutcome::Failed | ProbeOutcome::Throttled(_) => false,
+    };
     ProbeRow {
         name: node.name.to_string(),
         url: spec.url.to_string(),

@@ -2,7 +2,7 @@
 //! that stays is weighed as if it were alone.
 
 use super::chains::{CHAINS, is_a_chains, key_in_chain};
-use super::setting::{Fate, Setting};
+use super::setting::Fate;
 use super::settings::{NamedChain, Settings, table};
 use forebay_core::vocabulary::chain::ChainName;
 
@@ -11,28 +11,6 @@ use forebay_core::vocabulary::chain::ChainName;
 pub(super) struct ChainChanges {
     pub applied: Vec<String>,
     pub waiting: Vec<String>,
-}
-
-impl ChainChanges {
-    /// The list that is to tell of `setting`, where it differs. What waits keeps its former value in `kept`.
-    pub(super) fn list_of(
-        &mut self,
-        setting: &Setting<Settings>,
-        (running, wanted): (&Settings, &Settings),
-        kept: &mut Settings,
-    ) -> Option<&mut Vec<String>> {
-        if !setting.value.differs(running, wanted) {
-            return None;
-        }
-        match setting.when.fate(running, wanted) {
-            Fate::Untold => None,
-            Fate::Applies => Some(&mut self.applied),
-            Fate::Waits => {
-                setting.value.keep(running, kept);
-                Some(&mut self.waiting)
-            }
-        }
-    }
 }
 
 /// Why the chains of `wanted` can't take the place of those in force: another one than before would be the
@@ -103,10 +81,17 @@ fn weigh_one(
 ) {
     let path = path_of(&chain.name);
     let (running, wanted) = (&before.settings, chain.settings.clone());
-    for setting in table().iter().filter(|it| is_a_chains(it.key)) {
-        let kept = &mut chain.settings;
-        let Some(list) = changes.list_of(setting, (running, &wanted), kept) else {
+    for setting in table() {
+        if !is_a_chains(setting.key) || !setting.value.differs(running, &wanted) {
             continue;
+        }
+        let list = match setting.when.fate(running, &wanted) {
+            Fate::Untold => continue,
+            Fate::Applies => &mut changes.applied,
+            Fate::Waits => {
+                setting.value.keep(running, &mut chain.settings);
+                &mut changes.waiting
+            }
         };
         if told.contains(&setting.told_key()) {
             continue;

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json};
 
-use super::chain_change::{self, ChainChanges};
+use super::chain_change;
+use super::setting::Fate;
 use super::settings::{Settings, table};
 
 /// The difference between the settings in force and others.
@@ -26,10 +27,22 @@ pub struct SettingsChange {
 
 /// Compares `wanted` with `running`, what is in force.
 pub fn weigh(running: &Settings, wanted: Settings) -> SettingsChange {
-    let (mut change, mut settings) = (ChainChanges::default(), wanted.clone());
+    let mut change = SettingsChange {
+        applied: Vec::new(),
+        waiting: Vec::new(),
+        settings: wanted.clone(),
+    };
     for setting in table() {
-        let Some(told) = change.list_of(&setting, (running, &wanted), &mut settings) else {
+        if !setting.value.differs(running, &wanted) {
             continue;
+        }
+        let told = match setting.when.fate(running, &wanted) {
+            Fate::Untold => continue,
+            Fate::Applies => &mut change.applied,
+            Fate::Waits => {
+                setting.value.keep(running, &mut change.settings);
+                &mut change.waiting
+            }
         };
         let key = setting.told_key();
         if told.last() != Some(&key) {
@@ -37,12 +50,10 @@ pub fn weigh(running: &Settings, wanted: Settings) -> SettingsChange {
         }
     }
     let told = [&change.applied[..], &change.waiting].concat();
-    let chains = chain_change::weigh(running, &mut settings, &told);
-    SettingsChange {
-        applied: [change.applied, chains.applied].concat(),
-        waiting: [change.waiting, chains.waiting].concat(),
-        settings,
-    }
+    let chains = chain_change::weigh(running, &mut change.settings, &told);
+    change.applied.extend(chains.applied);
+    change.waiting.extend(chains.waiting);
+    change
 }
 
 /// Pingora's own keys with their values. It reads them once.

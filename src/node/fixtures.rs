@@ -1,10 +1,11 @@
 //! Fixtures for tests: a node on a real socket that plays a script, byte for byte.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora::server::configuration::ServerConf;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -107,7 +108,7 @@ impl ScriptedNode {
 
     /// The requests so far, whole.
     pub(super) fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().clone()
     }
 
     /// Waits until one more connection has ended, on either side's wish.
@@ -157,7 +158,7 @@ where
     for line in script {
         match line {
             ScriptLine::Hear => match hear(&mut socket).await {
-                Some(request) => heard.lock().unwrap().push(request),
+                Some(request) => heard.lock().push(request),
                 None => return,
             },
             ScriptLine::Say(bytes) => {

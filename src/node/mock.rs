@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -94,7 +95,7 @@ impl MockNode {
 
     /// Head and body of each request so far.
     pub fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
+        self.heard.lock().clone()
     }
 }
 
@@ -107,7 +108,7 @@ async fn perform(
     let mut reading = BufReader::new(reading);
     while let Some((head, body)) = request(&mut reading).await {
         let call: serde_json::Value = serde_json::from_str(&body).unwrap();
-        heard.lock().unwrap().push(format!("{head}{body}"));
+        heard.lock().push(format!("{head}{body}"));
         let method = call["method"].as_str().unwrap();
         let unknown = || error(r#"{"code":-32601,"message":"the method does not exist"}"#);
         let Some(said) = script.get(method).cloned().unwrap_or_else(unknown) else {

@@ -336,12 +336,13 @@ mod tests {
                 false,
             ),
             ("Content-Length: 7\r\nConnection: closed", Length(7), true),
-            ("", UntilClose, false),
+            ("A: b", UntilClose, false),
         ] {
-            let ends = if headers.is_empty() { "" } else { "\r\n" };
-            let head = head(&format!("{headers}{ends}"));
+            let head = head(&format!("{headers}\r\n"));
             assert_eq!((head.framing, head.keeps), (framing, keeps), "{headers:?}");
         }
+        let none = head("");
+        assert_eq!((none.framing, none.keeps), (UntilClose, false));
     }
 
     #[test]

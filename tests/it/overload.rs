@@ -211,8 +211,9 @@ async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_
         open.extend(TcpStream::connect(address).await);
     }
     assert_eq!(quiet_call(address).await.status, 200);
-    // As soon as those that say nothing have had their time.
+    // As soon as those that say nothing have had their time. Each that ended since the others came left one more place.
     soon("a no is told", async || {
+        open.extend(TcpStream::connect(address).await);
         let mut wire = Wire::connect(address).await;
         wire.send(last_call("eth_getBalance")).await;
         let refused = wire.answer().await;

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{Answer, PATIENCE, Pretend, SECRET, call, soon, status_fault};
 use forebay_fake::Fault;
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -134,7 +135,7 @@ async fn nothing_secret_is_in_any_span_and_the_collector_gets_its_header() {
         })
         .await;
     assert!(spans.iter().any(|span| span.name == "call other"));
-    let requests = collector.heard.lock().unwrap().clone();
+    let requests = collector.heard.lock().clone();
     for (head, body) in &requests {
         assert!(!body.contains(SECRET), "{body}");
         assert!(head.starts_with("POST /base/v1/traces HTTP/1.1"), "{head}");
@@ -153,7 +154,7 @@ async fn a_collector_that_is_gone_costs_calls_nothing_and_the_last_spans_go_out_
     let mut scene = Pretend::set(&[1], &exporting(&collector, "1")).await;
     scene.is_well().await;
     collector.spans_until(|spans| !spans.is_empty()).await;
-    *collector.status.lock().unwrap() = 400;
+    *collector.status.lock() = 400;
     scene.is_well().await;
     soon("it is told and counted", async || {
         let labels = [("outcome", "failed")];
@@ -162,7 +163,7 @@ async fn a_collector_that_is_gone_costs_calls_nothing_and_the_last_spans_go_out_
         failed.await == Some(2.0) && printed.contains("takes no traces: it answers 400")
     })
     .await;
-    *collector.status.lock().unwrap() = 200;
+    *collector.status.lock() = 200;
     let before = collector.spans().len();
     scene.is_well().await;
     scene.balancer.process.signal(Signal::INT);
@@ -263,7 +264,7 @@ impl Collector {
     }
 
     fn spans(&self) -> Vec<Span> {
-        let heard = self.heard.lock().unwrap();
+        let heard = self.heard.lock();
         let mut spans = Vec::new();
         for (_, body) in heard.iter() {
             let request: Value = serde_json::from_str(body).unwrap();
@@ -298,9 +299,9 @@ async fn receive(
             }
         };
         bytes.drain(..whole);
-        let status = *status.lock().unwrap();
+        let status = *status.lock();
         if status == 200 {
-            heard.lock().unwrap().push((head, body));
+            heard.lock().push((head, body));
         }
         let answer = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"

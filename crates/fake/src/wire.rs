@@ -65,7 +65,10 @@ enum FakeFraming {
 
 impl FakeFraming {
     fn is_whole(self) -> bool {
-        matches!(self, FakeFraming::Length | FakeFraming::Chunked)
+        match self {
+            FakeFraming::Length | FakeFraming::Chunked => true,
+            FakeFraming::LengthTooLarge | FakeFraming::ChunkedCutOff => false,
+        }
     }
 }
 

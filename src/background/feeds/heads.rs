@@ -36,7 +36,7 @@ pub enum BlockEvent {
 
 /// Tells the heads.
 pub struct HeadFeed {
-    pub means: Arc<FeedResources>,
+    pub resources: Arc<FeedResources>,
     pub heads: mpsc::Receiver<NodeHead>,
     /// To the task that tells the logs.
     pub events: mpsc::Sender<BlockEvent>,
@@ -68,12 +68,12 @@ impl HeadFeed {
     /// Tells, for ever.
     pub async fn run(&mut self) {
         let mut head_tracker = HeadTracker::new(
-            self.means
+            self.resources
                 .settings
                 .say(|settings| settings.chain.block_time),
         );
         let mut notes = HeadFeedState::default();
-        let mut fleet_news = self.means.fleet.news();
+        let mut fleet_news = self.resources.fleet.news();
         let mut fetch: Option<HeaderFetch> = None;
         loop {
             // All that was said before calls were served a head: else it would be one node's alone.
@@ -106,7 +106,7 @@ impl HeadFeed {
         fetch: &mut Option<HeaderFetch>,
     ) -> Option<Instant> {
         self.release(notes);
-        let snapshot = self.means.fleet.snapshot();
+        let snapshot = self.resources.fleet.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
         head_tracker.set_block_time(snapshot.view.block_time);
         head_tracker.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
@@ -136,7 +136,7 @@ impl HeadFeed {
         let fetched = headers
             .clone()
             .filter(|it| notes.fetched.contains(&it.hash));
-        self.means
+        self.resources
             .metrics
             .told_heads(fetched.count(), !update.abandoned.is_empty());
         notes.fetched.clear();
@@ -149,8 +149,11 @@ impl HeadFeed {
             // A client that subscribes again from here on has missed nothing.
             notes.held.iter_mut().for_each(|held| held.until = now);
         } else {
-            until +=
-                held_from_subscribers(&self.means.fleet.snapshot().view, self.means.others, now);
+            until += held_from_subscribers(
+                &self.resources.fleet.snapshot().view,
+                self.resources.others,
+                now,
+            );
         }
         notes.held.push_back(HeldUpdate { until, update });
     }
@@ -179,10 +182,10 @@ impl HeadFeed {
             head_tracker.head().map(|head| head.hash),
         );
         let head = head_tracker.head().map(|head| head.number);
-        let is_cut = || head.is_some_and(|head| self.means.fleet.snapshot().view.has_cut(head));
+        let is_cut = || head.is_some_and(|head| self.resources.fleet.snapshot().view.has_cut(head));
         if notes.published != ends || is_cut() {
             notes.published = ends;
-            self.means
+            self.resources
                 .fleet
                 .hear_told(PublishedChain::of(head_tracker.told()));
         }
@@ -192,16 +195,18 @@ impl HeadFeed {
     fn foretell(&self, update: &ChainUpdate) {
         let head = update.headers.last().map(|head| head.number);
         if let Some(head) =
-            head.filter(|head| Some(*head) > self.means.fleet.snapshot().view.served_head)
+            head.filter(|head| Some(*head) > self.resources.fleet.snapshot().view.served_head)
         {
-            self.means.fleet.foretell(self.means.hub.followers(), head);
+            self.resources
+                .fleet
+                .foretell(self.resources.hub.followers(), head);
         }
     }
 
     fn tell(&self, update: &ChainUpdate, notes: &mut HeadFeedState) {
         if update.is_torn {
             log::warn!("{TORN}");
-            self.means.hub.close_chain(TORN);
+            self.resources.hub.close_chain(TORN);
             notes.turns.clear();
         }
         // Logs are taken back in the order in which they were told, as geth does it.
@@ -212,7 +217,7 @@ impl HeadFeed {
             }
         }
         for header in &update.headers {
-            let turn = self.means.hub.tell_head(&header.json);
+            let turn = self.resources.hub.tell_head(&header.json);
             notes.turns.insert(header.hash, turn);
             let header = header.clone();
             self.pass_on(BlockEvent::Told { header, turn });
@@ -230,17 +235,20 @@ impl HeadFeed {
     /// Heads don't wait for logs: where those are far behind, clients that listen to them must go.
     fn pass_on(&self, event: BlockEvent) {
         if self.events.try_send(event).is_err() {
-            self.means.hub.close_logs(u64::MAX, BEHIND);
+            self.resources.hub.close_logs(u64::MAX, BEHIND);
         }
     }
 
     /// Asks one node after another.
     fn fetch(&self, hash: BlockHash, child: BlockNumber, from: &[NodeId]) -> HeaderFetch {
-        let snapshot = self.means.fleet.snapshot();
+        let snapshot = self.resources.fleet.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
-        let timeout = self.means.settings.say(|settings| settings.health.timeout);
-        let prober = self.means.prober.clone();
+        let timeout = self
+            .resources
+            .settings
+            .say(|settings| settings.health.timeout);
+        let prober = self.resources.prober.clone();
         Box::pin(async move {
             let mut answers = HeaderAnswers::before(child);
             for upstream in upstreams {

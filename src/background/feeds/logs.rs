@@ -31,7 +31,7 @@ const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscri
 
 /// Tells the logs.
 pub struct LogFeed {
-    pub means: Arc<FeedResources>,
+    pub resources: Arc<FeedResources>,
     pub events: mpsc::Receiver<BlockEvent>,
     waiting: VecDeque<BlockEvent>,
     log_history: LogHistory,
@@ -39,9 +39,9 @@ pub struct LogFeed {
 }
 
 impl LogFeed {
-    pub fn new(means: Arc<FeedResources>, events: mpsc::Receiver<BlockEvent>) -> LogFeed {
+    pub fn new(resources: Arc<FeedResources>, events: mpsc::Receiver<BlockEvent>) -> LogFeed {
         LogFeed {
-            means,
+            resources,
             events,
             waiting: VecDeque::new(),
             log_history: LogHistory::default(),
@@ -79,23 +79,23 @@ impl LogFeed {
     fn take_back(&mut self, hash: BlockHash, turn: u64) {
         match self.log_history.tear(hash, turn) {
             LogHistoryLookup::Nothing => {}
-            LogHistoryLookup::Forgotten => self.means.hub.close_logs(turn, FORGOTTEN),
+            LogHistoryLookup::Forgotten => self.resources.hub.close_logs(turn, FORGOTTEN),
             LogHistoryLookup::Found(entry) => {
-                for filter in self.means.hub.filters(turn) {
+                for filter in self.resources.hub.filters(turn) {
                     let passing = passing(&filter, &entry.logs);
                     let removed: Vec<_> = passing.map(Log::removed).collect();
-                    self.means.hub.tell_logs(&filter, turn, &removed);
+                    self.resources.hub.tell_logs(&filter, turn, &removed);
                 }
             }
         }
     }
 
     async fn tell(&mut self, header: &Header, turn: u64) {
-        let filters = self.means.hub.filters(turn);
+        let filters = self.resources.hub.filters(turn);
         if filters.is_empty() {
             return;
         }
-        let view = &self.means.fleet.snapshot().view;
+        let view = &self.resources.fleet.snapshot().view;
         self.trust.mind(view.chain_id.or(view.nodes_chain));
         let Some(logs) = self.bring(header, turn).await else {
             return;
@@ -106,7 +106,7 @@ impl LogFeed {
             let passing: Vec<_> = passing(filter, &logs)
                 .map(|log| log.json().clone())
                 .collect();
-            self.means.hub.tell_logs(filter, turn, &passing);
+            self.resources.hub.tell_logs(filter, turn, &passing);
         }
         self.log_history.write(log_history::LogHistoryEntry {
             hash: header.hash,
@@ -123,7 +123,7 @@ impl LogFeed {
         let mut testimony = LogEvidence::default();
         let mut failed: Option<NodeId> = None;
         loop {
-            let view = &self.means.fleet.snapshot().view;
+            let view = &self.resources.fleet.snapshot().view;
             let since = clock::now().saturating_duration_since(began_at);
             testimony.awaits_others = are_others_awaited(view, header.number, since);
             for id in holders(view, header.number) {
@@ -133,7 +133,9 @@ impl LogFeed {
                 let believed = answer.and_then(|logs| testimony.hear(id, logs, bloom, &self.trust));
                 if let Some(logs) = believed {
                     if failed.is_some_and(|before| before != id) {
-                        self.means.metrics.taken_over(TakeoverReason::Unanswered);
+                        self.resources
+                            .metrics
+                            .taken_over(TakeoverReason::Unanswered);
                     }
                     return Some(logs);
                 }
@@ -143,7 +145,7 @@ impl LogFeed {
                 }
             }
             if clock::now() >= deadline {
-                self.means.hub.close_logs(turn, UNANSWERED);
+                self.resources.hub.close_logs(turn, UNANSWERED);
                 return None;
             }
             let pause = testimony.pause(&self.trust);
@@ -160,14 +162,14 @@ impl LogFeed {
     fn is_past(&mut self, block: BlockHash, turn: u64) -> bool {
         self.take_in();
         let abandons = |event: &BlockEvent| matches!(event, BlockEvent::Abandoned { hash, .. } if *hash == block);
-        self.waiting.iter().any(abandons) || self.means.hub.filters(turn).is_empty()
+        self.waiting.iter().any(abandons) || self.resources.hub.filters(turn).is_empty()
     }
 
     async fn ask(&self, id: NodeId, header: &Header) -> Option<BlockLogs> {
-        let snapshot = self.means.fleet.snapshot();
+        let snapshot = self.resources.fleet.snapshot();
         let upstream = snapshot.upstream(id)?;
         match self
-            .means
+            .resources
             .prober
             .logs(&upstream.spec, header.hash, ATTEMPT)
             .await
@@ -196,14 +198,14 @@ mod tests {
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
-        let means = FeedResources::alone(FleetState::new(testing::fleet()));
+        let resources = FeedResources::alone(FleetState::new(testing::fleet()));
         let (events, written) = mpsc::channel(8);
         let outbox = Arc::<Outbox>::default();
         let topic = Topic::Logs(Arc::default());
         let id = SubscriptionId::read("0x1").unwrap();
-        means.hub.subscribe(topic, id, &outbox).await.unwrap();
+        resources.hub.subscribe(topic, id, &outbox).await.unwrap();
         assert_eq!(outbox.take(), Some(OutboxItem::Begun(id)));
-        (LogFeed::new(means, written), events, outbox)
+        (LogFeed::new(resources, written), events, outbox)
     }
 
     fn hash(seed: u8) -> BlockHash {
@@ -227,7 +229,7 @@ mod tests {
     async fn a_block_that_is_abandoned_before_its_logs_could_be_had_is_passed_over() {
         let (mut logs, events, outbox) = scene().await;
         let header = Arc::new(forebay_core::testing::header(1, hash(1), hash(0)));
-        let turn = logs.means.hub.tell_head(&header.json);
+        let turn = logs.resources.hub.tell_head(&header.json);
         let hash = header.hash;
         events
             .send(BlockEvent::Told { header, turn })
@@ -248,14 +250,14 @@ mod tests {
         let logs = logs.expect("it waits no longer").unwrap();
         assert_eq!(outbox.take(), None, "neither the logs nor their removal");
         assert!(!outbox.is_closing());
-        assert!(!logs.means.hub.is_idle());
+        assert!(!logs.resources.hub.is_idle());
     }
 
     #[tokio::test]
     async fn logs_are_taken_back_in_the_order_in_which_they_were_told() {
         let (mut logs, events, outbox) = scene().await;
         for (seed, data) in [(1, &["0x0a", "0x0b"][..]), (2, &["0x0c"])] {
-            let turn = logs.means.hub.tell_head(&Bytes::new());
+            let turn = logs.resources.hub.tell_head(&Bytes::new());
             let entry = log_history::LogHistoryEntry {
                 hash: hash(seed),
                 turn,

@@ -21,7 +21,7 @@ const NO_TELLER: &str = "no node tells this subscription any more: subscribe aga
 
 /// Passes topics on.
 pub struct RelayFeed {
-    pub means: Arc<FeedResources>,
+    pub resources: Arc<FeedResources>,
     pub said: mpsc::Receiver<TopicReport>,
     pub open: watch::Receiver<OpenSockets>,
     pub relays: Relays,
@@ -32,8 +32,8 @@ pub struct RelayFeed {
 impl RelayFeed {
     /// Passes on, for ever.
     pub async fn run(&mut self) {
-        let mut wanted = self.means.hub.news();
-        let mut fleet_news = self.means.fleet.news();
+        let mut wanted = self.resources.hub.news();
+        let mut fleet_news = self.resources.fleet.news();
         let (mut is_due, mut is_seeking) = (true, false);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,8 +67,8 @@ impl RelayFeed {
                 self.hear(said);
             }
         }
-        let wanted = self.means.hub.passed().into_iter().collect();
-        let view = &self.means.fleet.snapshot().view;
+        let wanted = self.resources.hub.passed().into_iter().collect();
+        let view = &self.resources.fleet.snapshot().view;
         self.relays.follow(wanted, view, &open, clock::now());
         for (source, request) in std::mem::take(&mut self.not_ended) {
             self.end(source, request);
@@ -96,17 +96,17 @@ impl RelayFeed {
                     }
                 }
                 RelayStep::Unsubscribe(source, request) => self.end(source, request),
-                RelayStep::Begin(topic) => self.means.hub.settle(&topic, Ok(())),
+                RelayStep::Begin(topic) => self.resources.hub.settle(&topic, Ok(())),
                 RelayStep::Tell(topic, news) => {
-                    self.means.hub.tell(&Topic::Passed(topic), &news);
+                    self.resources.hub.tell(&Topic::Passed(topic), &news);
                 }
                 RelayStep::End(topic, why) => {
-                    self.means
+                    self.resources
                         .hub
                         .close(&Topic::Passed(topic.clone()), NO_TELLER);
-                    self.means.hub.settle(&topic, Err(why));
+                    self.resources.hub.settle(&topic, Err(why));
                 }
-                RelayStep::Count(why) => self.means.metrics.taken_over(why),
+                RelayStep::Count(why) => self.resources.metrics.taken_over(why),
             }
         }
     }
@@ -170,9 +170,9 @@ mod tests {
 
     /// One node, that takes commands.
     async fn scene() -> Scene {
-        let means = FeedResources::alone(FleetState::new(testing::fleet()));
-        let (fleet, metrics) = (&means.fleet, means.metrics.clone());
-        let connector = means.connector.clone();
+        let resources = FeedResources::alone(FleetState::new(testing::fleet()));
+        let (fleet, metrics) = (&resources.fleet, resources.metrics.clone());
+        let connector = resources.connector.clone();
         let mut clients = ClientFactory::new(connector, metrics, fleet.places.clone(), 1);
         let node = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = clients.call(vec![node.unwrap()], &[]);
@@ -185,7 +185,7 @@ mod tests {
         let socket = OpenSocket { epoch, commands };
         let (open, opened) = watch::channel(HashMap::from([(node, socket)]));
         let feed = RelayFeed {
-            means,
+            resources,
             said: saying,
             open: opened,
             relays: Relays::default(),
@@ -213,7 +213,7 @@ mod tests {
             outbox: &Arc<Outbox>,
         ) -> tokio::task::JoinHandle<Result<(), SubscriptionFailure>> {
             let id = SubscriptionId::read(id).unwrap();
-            let (hub, outbox) = (self.feed.means.hub.clone(), outbox.clone());
+            let (hub, outbox) = (self.feed.resources.hub.clone(), outbox.clone());
             let mut comes = hub.news();
             let asking = tokio::spawn(async move {
                 let topic = Topic::Passed(RelayedTopic::Syncing);
@@ -235,7 +235,7 @@ mod tests {
         }
 
         fn taken_over(&self, why: TakeoverReason) -> u64 {
-            let text = self.feed.means.metrics.text();
+            let text = self.feed.resources.metrics.text();
             let series = format!("{{chain=\"main\",reason=\"{}\"}} ", why.as_str());
             let prefix = format!("forebay_takeovers_total{series}");
             let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
@@ -302,7 +302,7 @@ mod tests {
             })
         };
         while scene.feed.command(source, other()) {}
-        scene.feed.means.hub.leave(&outbox);
+        scene.feed.resources.hub.leave(&outbox);
         scene.feed.follow();
         while scene.commands.try_recv().is_ok() {}
         scene.feed.follow();

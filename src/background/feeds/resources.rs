@@ -10,6 +10,7 @@ use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use forebay_core::fleet::awaited_blocks::OtherBalancers;
 
+/// One of them for each chain.
 pub struct FeedResources {
     pub fleet: Arc<FleetState>,
     pub hub: Arc<Hub>,

@@ -33,7 +33,7 @@ const COMMANDS_MAX: usize = 2 * TOPICS_MAX;
 
 /// What all sockets share.
 pub struct SocketContext {
-    pub means: Arc<FeedResources>,
+    pub resources: Arc<FeedResources>,
     pub heads: mpsc::Sender<NodeHead>,
     pub said: mpsc::Sender<TopicReport>,
     /// A permit for each byte of news that may wait there.
@@ -129,8 +129,8 @@ impl Drop for SocketTask {
 impl NodeSockets {
     /// Follows the list, for ever.
     pub async fn run(&self) {
-        let mut fleet = self.exchange.means.fleet.news();
-        let mut topics = self.exchange.means.hub.news();
+        let mut fleet = self.exchange.resources.fleet.news();
+        let mut topics = self.exchange.resources.hub.news();
         let mut kept: HashMap<NodeId, SocketTask> = HashMap::new();
         loop {
             self.follow(&mut kept);
@@ -142,16 +142,16 @@ impl NodeSockets {
     }
 
     fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
-        let snapshot = self.exchange.means.fleet.snapshot();
-        let is_wanted = self.exchange.means.settings.say(|it| it.health.sockets)
-            || !self.exchange.means.hub.is_idle();
+        let snapshot = self.exchange.resources.fleet.snapshot();
+        let is_wanted = self.exchange.resources.settings.say(|it| it.health.sockets)
+            || !self.exchange.resources.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
         kept.retain(|_, socket| {
             let stays = nodes().any(|upstream| same_way(upstream, &socket.upstream));
             if !stays {
                 let name = &socket.upstream.spec.name;
                 self.exchange
-                    .means
+                    .resources
                     .metrics
                     .hide_upstream_subscriptions(name);
             }
@@ -159,7 +159,7 @@ impl NodeSockets {
         });
         for upstream in nodes() {
             if offers_socket(upstream) && !kept.contains_key(&upstream.id) {
-                let chain = self.exchange.means.metrics.chain();
+                let chain = self.exchange.resources.metrics.chain();
                 let socket = NodeSocket::new(self.exchange.clone(), upstream.clone());
                 let socket = SocketTask {
                     upstream: upstream.clone(),

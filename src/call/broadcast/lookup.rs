@@ -156,7 +156,7 @@ impl BroadcastCall<'_> {
         let until = self.deadline.min(clock::now() + attempt);
         // A transaction alone may be longer than `SHORT_BYTES_MAX`.
         let bytes_max = fanout::LONG_BYTES_MAX;
-        let question = (self.context).lookup((method, body.into()), until, bytes_max);
+        let question = (self.context).fanout_call(method, body.into(), until, bytes_max);
         fanout::ask_all(&self.state.fleet, &self.state.admission, nodes, &question)
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::cli::demo::statistics::{LoadOutcome, LoadStatistics};
+use crate::cli::health;
 use crate::clock;
 
 const REQUESTS_PER_SECOND: u32 = 40;
@@ -54,10 +55,7 @@ impl LoadGenerator {
     /// When the HTTP client can't be set up.
     pub(super) fn new(address: SocketAddr, chain: &str) -> reqwest::Result<LoadGenerator> {
         Ok(LoadGenerator {
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .timeout(PATIENCE)
-                .build()?,
+            client: health::client(PATIENCE).build()?,
             url: format!("http://{address}/{chain}"),
             tally: Mutex::default(),
         })

@@ -136,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebsocketConnection<S> {
 
     /// When the message that is not whole yet began.
     pub fn began_at(&self) -> Option<Instant> {
-        self.metered(|metered| metered.began_at)
+        self.metered(|metered| metered.began_at())
     }
 
     /// Closes the socket (§7.1), within a time of its own, and lets the connection go.

@@ -24,7 +24,7 @@ pub struct MeteredStream<S> {
     /// Of the message under way.
     bytes: usize,
     /// When the message under way began; `None`: there is none.
-    pub began_at: Option<Instant>,
+    began_at: Option<Instant>,
     /// When the client was last heard of.
     pub heard_at: Instant,
     /// Whether the stream was broken off because the process is full.
@@ -47,6 +47,10 @@ impl<S> MeteredStream<S> {
             fragments: WebsocketFrames::new(now),
             is_restless: false,
         }
+    }
+
+    pub fn began_at(&self) -> Option<Instant> {
+        self.began_at
     }
 
     /// A message is whole: its bytes are no longer counted here.

@@ -74,7 +74,7 @@ impl ChainMetrics {
         let budget = families.retry_budget.with_label_values(&NO_LABELS);
         budget.set(used.retry_budget);
         set(&families.queued_calls, used.queued);
-        let shed = families.calls_shed.with_label_values(&NO_LABELS);
+        let shed = &families.calls_shed;
         shed.inc_by(used.shed.saturating_sub(shed.get()));
     }
 }
@@ -98,7 +98,7 @@ impl ProcessMetrics {
         set(&families.cache_entries, used.cache.entries);
         set(&families.cache_bytes, used.cache.bytes);
         set(&families.cache_bytes_max, used.cache.bytes_max);
-        let evicted = families.cache_evictions.with_label_values(&NO_LABELS);
+        let evicted = &families.cache_evictions;
         evicted.inc_by(used.cache.evicted.saturating_sub(evicted.get()));
     }
 }

@@ -122,7 +122,8 @@ pub(super) fn seed(
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
 ) -> Result<TableChange<bool>, RegistryError> {
-    let is_new = snapshot.revision.is_unwritten() && snapshot.rows.is_empty();
+    let is_new =
+        !records.is_empty() && snapshot.revision.is_unwritten() && snapshot.rows.is_empty();
     let mut rows = Vec::new();
     for record in records.iter().filter(|_| is_new) {
         let (item, _) = newcomer(&rows, record, lookup)?;

@@ -257,7 +257,7 @@ impl Caller {
             Some(_) | None => self.tally.wrong_one(what, self.seen, answer),
         }
         if let Some(told) = told {
-            let firsts = self.calls.firsts.lock().unwrap();
+            let firsts = self.calls.firsts.lock();
             let next = firsts.keys().filter(|number| **number > told).min();
             let age = next.map_or(Duration::ZERO, |next| {
                 at.saturating_duration_since(firsts[next])

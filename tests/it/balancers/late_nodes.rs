@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::future::ready;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_fake::{FakeChain, FakeNode, FixedResult};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -144,7 +145,7 @@ fn nonce(number: u64) -> FixedResult {
 }
 
 fn note(firsts: &Firsts, head: u64) {
-    firsts.lock().unwrap().entry(head).or_insert_with(now);
+    firsts.lock().entry(head).or_insert_with(now);
 }
 
 /// The nodes that have a block by now that they hadn't before.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -77,7 +78,7 @@ impl OddNode {
 
     /// Has this block, and these logs of it.
     pub fn has(&self, block: &Value, logs: &[Value]) {
-        let mut books = self.books.lock().unwrap();
+        let mut books = self.books.lock();
         let hash = block["hash"].as_str().unwrap().to_string();
         books.logs.insert(hash, logs.to_vec());
         books.blocks.push(block.clone());
@@ -85,7 +86,7 @@ impl OddNode {
 
     /// Has so many of the last blocks no more.
     pub fn lose(&self, count: usize) {
-        let mut books = self.books.lock().unwrap();
+        let mut books = self.books.lock();
         let left = books.blocks.len() - count;
         books.blocks.truncate(left);
     }
@@ -103,7 +104,7 @@ impl OddNode {
 
     /// Calls with `word` in them.
     pub fn asked(&self, word: &str) -> usize {
-        let books = self.books.lock().unwrap();
+        let books = self.books.lock();
         let asked = books.asked.iter().filter(|(call, _)| call.contains(word));
         asked.map(|(_, count)| count).sum()
     }
@@ -133,7 +134,7 @@ async fn serve(
         return;
     };
     let call: Value = serde_json::from_str(body).unwrap();
-    let mut answer = answer(&call, manner, &mut books.lock().unwrap());
+    let mut answer = answer(&call, manner, &mut books.lock());
     answer["jsonrpc"] = json!("2.0");
     answer["id"] = call["id"].clone();
     let body = answer.to_string();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -62,17 +63,17 @@ impl FaultProxy {
     }
 
     pub fn go_wrong(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
+        *self.fault.lock() = fault;
     }
 
     /// How often each operation was asked for since the last look.
     pub fn counted(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+        std::mem::take(&mut self.asked.lock())
     }
 
     /// How often `operation` was asked for since the last [`FaultProxy::counted`].
     pub fn asked(&self, operation: &str) -> u64 {
-        let asked = self.asked.lock().unwrap();
+        let asked = self.asked.lock();
         asked.get(operation).copied().unwrap_or(0)
     }
 }
@@ -97,8 +98,8 @@ async fn one_request(
         ),
         None => operation.clone(),
     };
-    *asked.lock().unwrap().entry(kind).or_default() += 1;
-    let fault = *fault.lock().unwrap();
+    *asked.lock().entry(kind).or_default() += 1;
+    let fault = *fault.lock();
     if let Some(refusal) = refusal(fault, &operation) {
         client.write_all(refusal.as_bytes()).await?;
         return client.shutdown().await;

@@ -2,10 +2,11 @@
 //! looked at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::PATIENCE;
@@ -107,7 +108,7 @@ impl Load {
         for client in self.clients {
             client.await.unwrap();
         }
-        Arc::try_unwrap(self.tally).unwrap().into_inner().unwrap()
+        Arc::try_unwrap(self.tally).unwrap().into_inner()
     }
 }
 
@@ -137,7 +138,7 @@ impl Caller {
         let answered = call(&self.client, &self.url, id).await;
         let took = forebay::clock::now() - began;
         self.done.fetch_add(1, Ordering::Relaxed);
-        self.tally.lock().unwrap().add(answered, took);
+        self.tally.lock().add(answered, took);
         true
     }
 }

@@ -1,9 +1,10 @@
 //! Stands before a node: adds headers to its answers, counts its connections, and remembers how
 //! each request begins.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -41,7 +42,7 @@ impl Relay {
 
     /// Requests with `word` in their first piece.
     pub fn requests(&self, word: &str) -> usize {
-        let asked = self.asked.lock().unwrap();
+        let asked = self.asked.lock();
         asked.iter().filter(|start| start.contains(word)).count()
     }
 
@@ -71,7 +72,7 @@ async fn relay(
                 }
                 if asked.starts_with(b"POST ") {
                     let start = String::from_utf8_lossy(&asked).into_owned();
-                    noted.lock().unwrap().push(start);
+                    noted.lock().push(start);
                 }
                 node.write_all(&asked).await?;
                 asked.clear();

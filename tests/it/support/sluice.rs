@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -66,17 +67,17 @@ impl Sluice {
 
     /// From now on the node has no sockets.
     pub fn refuse_sockets(&self) {
-        self.gates.lock().unwrap().are_sockets_refused = true;
+        self.gates.lock().are_sockets_refused = true;
     }
 
     /// From now on calls with `word` in them get an error.
     pub fn refuse(&self, word: &str) {
-        self.gates.lock().unwrap().refused.insert(word.to_string());
+        self.gates.lock().refused.insert(word.to_string());
     }
 
     /// From now on such calls pass again.
     pub fn let_pass(&self, word: &str) {
-        self.gates.lock().unwrap().refused.remove(word);
+        self.gates.lock().refused.remove(word);
     }
 
     /// From now on the node's answers to calls with `word` in them wait.
@@ -108,7 +109,7 @@ impl Sluice {
 
     /// Calls with `word` in them.
     pub fn asked(&self, word: &str) -> usize {
-        let gates = self.gates.lock().unwrap();
+        let gates = self.gates.lock();
         gates
             .asked
             .iter()
@@ -130,7 +131,7 @@ async fn pass(
     if head.to_ascii_lowercase().contains("\r\nupgrade: websocket") {
         // Before anything else is awaited: a socket that is being opened counts as open.
         let turns = turns.subscribe();
-        if gates.lock().unwrap().are_sockets_refused {
+        if gates.lock().are_sockets_refused {
             let refusal =
                 "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             return client.write_all(refusal.as_bytes()).await;
@@ -141,7 +142,7 @@ async fn pass(
     }
     let has_one_of = |words: &BTreeSet<String>| words.iter().any(|word| body.contains(word));
     let refusal = {
-        let mut gates = gates.lock().unwrap();
+        let mut gates = gates.lock();
         gates.asked.push(body.to_string());
         has_one_of(&gates.refused).then(|| refusal(body))
     };

@@ -1,12 +1,13 @@
 //! A steady load of 200 calls a second over TLS in every way there is: kept and new connections of
 //! HTTP/1.1, HTTP/2, and a WebSocket.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -64,11 +65,7 @@ impl Steady {
                     let called = called.unwrap_or_else(|_| Err("no answer".to_string()));
                     shared.done.fetch_add(1, Ordering::Relaxed);
                     if let Err(why) = called {
-                        shared
-                            .failed
-                            .lock()
-                            .unwrap()
-                            .push(format!("{}: {why}", way.name()));
+                        shared.failed.lock().push(format!("{}: {why}", way.name()));
                         way.forget();
                     }
                 }
@@ -95,7 +92,7 @@ impl Steady {
         for task in self.running {
             task.await.unwrap();
         }
-        let failed = std::mem::take(&mut *self.shared.failed.lock().unwrap());
+        let failed = std::mem::take(&mut *self.shared.failed.lock());
         (self.shared.done.load(Ordering::Relaxed), failed)
     }
 }

@@ -25,7 +25,7 @@ const METHOD_BYTES_MAX: usize = 64;
 /// Methods that share a slot are taken for one: each is answered well when one of them is.
 const WELL_SLOTS: usize = 256;
 
-/// What one node lacks.
+/// What one node lacks, and what it answered.
 #[derive(Debug)]
 pub struct UnsupportedMethods {
     known: ArcSwap<Vec<UnsupportedMethod>>,

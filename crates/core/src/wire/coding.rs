@@ -6,7 +6,7 @@ mod unpacker;
 pub use self::packer::{Compressor, PACKER_BYTES};
 pub use self::unpacker::{DecompressionError, Decompressor, UNPACKER_BYTES};
 
-use super::header_list;
+use crate::wire::header_list;
 
 /// The most that comes out of one step of packing or unpacking, in bytes, whatever goes in.
 pub const STEP_BYTES_MAX: usize = 64 << 10;

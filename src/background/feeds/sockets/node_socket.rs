@@ -113,7 +113,7 @@ impl NodeSocket {
     async fn live(&mut self) -> SocketFailure {
         let spec = &self.upstream.spec;
         let url = spec.ws_url.as_ref().unwrap_or(&spec.url).reveal();
-        let opened = UpstreamSocket::open(&self.exchange.means.connector, spec, url).await;
+        let opened = UpstreamSocket::open(&self.exchange.resources.connector, spec, url).await;
         let mut live = match opened {
             Ok(socket) => {
                 let node = self.upstream.id;
@@ -131,7 +131,7 @@ impl NodeSocket {
         let end = self.listen(&mut live).await;
         // What its node held in memory may have gone with it.
         if matches!(end, SocketFailure::Fault(_)) {
-            self.exchange.means.fleet.doubt_depth(self.upstream.id);
+            self.exchange.resources.fleet.doubt_depth(self.upstream.id);
         }
         self.close(live, &end).await;
         end
@@ -139,8 +139,13 @@ impl NodeSocket {
 
     async fn listen(&mut self, live: &mut SocketState) -> SocketFailure {
         live.subscriptions.want(CallPurpose::Heads);
-        let look = (self.exchange.means.settings.say(|it| it.chain.block_time) / 2)
-            .clamp(Duration::from_millis(100), PING_EVERY);
+        let look = (self
+            .exchange
+            .resources
+            .settings
+            .say(|it| it.chain.block_time)
+            / 2)
+        .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
         let mut pings = tokio::time::interval(PING_EVERY);
         loop {
@@ -171,7 +176,11 @@ impl NodeSocket {
     /// Silent for long while others move, or not even alive.
     fn look(&self, live: &mut SocketState) -> Result<(), SocketFailure> {
         let now = clock::now();
-        let block_time = self.exchange.means.settings.say(|it| it.chain.block_time);
+        let block_time = self
+            .exchange
+            .resources
+            .settings
+            .say(|it| it.chain.block_time);
         let told = self.exchange.told();
         if live.staleness.is_stale(told, block_time, now) {
             return Err(SocketFailure::Stale);
@@ -330,14 +339,14 @@ impl NodeSocket {
 
     fn count(&self, live: &SocketState) {
         let name = &self.upstream.spec.name;
-        let metrics = &self.exchange.means.metrics;
+        let metrics = &self.exchange.resources.metrics;
         metrics.show_upstream_subscriptions(name, live.subscriptions.len());
     }
 
     async fn close(&mut self, mut live: SocketState, end: &SocketFailure) {
         let name = &self.upstream.spec.name;
         self.exchange
-            .means
+            .resources
             .metrics
             .show_upstream_subscriptions(name, 0);
         let unheeded = live
@@ -353,7 +362,7 @@ impl NodeSocket {
         // Not before all is said: a relay that finds the socket gone asks for no reason.
         drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
-        self.exchange.means.fleet.hurry();
+        self.exchange.resources.fleet.hurry();
     }
 }
 

@@ -117,21 +117,20 @@ fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Condi
         NamedBlock::Unclear => return Err(NotKept::Unknown),
         NamedBlock::One(number, hash) => (number, hash),
     };
-    let is_it = match plan.block {
-        _ if !is_told(number, hash, moment) => false,
+    let is_what_was_asked = match plan.block {
         KeptBlock::Told(wanted, wanted_hash) => (number, hash) == (wanted, wanted_hash),
         KeptBlock::Hashed(wanted) => hash == wanted,
         KeptBlock::Final(wanted) => number == wanted && moment.is_on_the_branch(number),
         KeptBlock::Named => false,
     };
-    match is_it {
+    match is_what_was_asked && may_be_told(number, hash, moment) {
         true => Ok((number, KeptCondition::Always)),
         false => Err(not_this(plan, hash)),
     }
 }
 
 /// Whether clients were told no other block of that number, as far as is remembered.
-fn is_told(number: BlockNumber, hash: BlockHash, moment: AnswerMoment<'_>) -> bool {
+fn may_be_told(number: BlockNumber, hash: BlockHash, moment: AnswerMoment<'_>) -> bool {
     let told = moment.view.told.hash_at(number);
     told.is_none_or(|told| told == hash)
 }
@@ -181,8 +180,7 @@ fn found_in(
     let mut found = None;
     for named in naming::of_logs(result) {
         let (number, hash) = named.ok_or(NotKept::Unknown)?;
-        let is_it = match (plan.block, plan.from) {
-            _ if !is_told(number, hash, moment) => false,
+        let is_what_was_asked = match (plan.block, plan.from) {
             (KeptBlock::Hashed(wanted), _) => hash == wanted,
             (KeptBlock::Told(wanted, wanted_hash), None) => (number, hash) == (wanted, wanted_hash),
             (KeptBlock::Told(last, _) | KeptBlock::Final(last), from) => {
@@ -190,7 +188,7 @@ fn found_in(
             }
             (KeptBlock::Named, _) => false,
         };
-        if !is_it {
+        if !is_what_was_asked || !may_be_told(number, hash, moment) {
             return Err(not_this(plan, hash));
         }
         found = Some(number);

@@ -15,7 +15,7 @@ impl Role {
     /// Best first.
     pub const ALL: [Role; 3] = [Role::Own, Role::Leader, Role::Fallback];
 
-    /// Of a node that is said to be one, the other, or neither; of both it is the leader.
+    /// Of a node that is said to be the leader, a fallback, or neither; one that is said to be both is the leader.
     pub fn of(is_leader: bool, is_fallback: bool) -> Role {
         match (is_leader, is_fallback) {
             (true, _) => Role::Leader,

@@ -34,17 +34,17 @@ impl NodeSocket {
         };
         // An error says that no task follows heads any more: the process ends.
         drop(self.exchange.heads.send(head).await);
-        self.exchange.means.fleet.hear_head(id, &header).await;
+        self.exchange.resources.fleet.hear_head(id, &header).await;
         self.hurry(&header);
     }
 
     /// Calls aren't served the block yet: nodes without a socket are asked soon whether they have it, too.
     fn hurry(&self, header: &Header) {
-        let view = &self.exchange.means.fleet.snapshot().view;
+        let view = &self.exchange.resources.fleet.snapshot().view;
         let open = self.exchange.open.borrow();
         let is_silent = |id: &NodeId| !open.contains_key(id);
         if Some(header.number) > view.served_head && witnesses(view).iter().any(is_silent) {
-            self.exchange.means.fleet.hurry();
+            self.exchange.resources.fleet.hurry();
         }
     }
 
@@ -60,11 +60,11 @@ impl NodeSocket {
                 tokio::time::sleep_until(from.into()).await;
                 let asked_at = clock::now();
                 let timeout = exchange
-                    .means
+                    .resources
                     .settings
                     .say(|settings| settings.health.timeout);
                 let asked = exchange
-                    .means
+                    .resources
                     .prober
                     .header_at(&upstream.spec, number, timeout);
                 BlockAnswer {
@@ -94,7 +94,7 @@ impl NodeSocket {
             Some(BlockComparison::Same(told)) => {
                 if let Some(block) = &block {
                     let same = told.iter().filter(|(told, _)| told.hash == block.hash);
-                    same.for_each(|(told, _)| self.exchange.means.hub.compare(told, block));
+                    same.for_each(|(told, _)| self.exchange.resources.hub.compare(told, block));
                 }
                 for (head, as_of) in told {
                     self.tell(head, as_of).await;
