@@ -243,7 +243,7 @@ async fn call_all_the_time(
                 failed.push(format!("cut after {served} ({pause:?})"));
                 break;
             };
-            if answer.status == 200 && answer.result().is_string() {
+            if answer.status == 200 && answer.json()["result"].is_string() {
                 served += 1;
             } else {
                 failed.push(format!("{} {}", answer.status, answer.text()));
